@@ -1,0 +1,117 @@
+"""The one rule about threads, stated once.
+
+Every call that can block is ONE function with ONE meaning. Called on the reactor thread it returns a Deferred, to be
+awaited; called on any other thread it blocks and returns the result. So synchronous and asynchronous programs use the
+same API, and nothing blocks the reactor by accident.
+
+This module is the only place that asks which thread it is on. ``threadable.isInIOThread()`` answers False until a
+reactor runs; tests that call facades without one register their thread (``threadable.registerAsIOThread``).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any, NoReturn, TypeVar
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorFromThreads
+from twisted.python.failure import Failure
+from twisted.python.threadable import isInIOThread
+
+from fluxon.errors import DeadlineExceeded, Unavailable
+
+T = TypeVar("T")
+
+#: Longest single wait on a lock: short enough that Ctrl+C in a main thread is answered at once.
+_SLICE = 0.5
+
+
+def on_reactor_thread() -> bool:
+    """Whether the caller is on the reactor's thread, and so must not block."""
+    return bool(isInIOThread())
+
+
+class Pending(Deferred[T]):
+    """A Deferred that refuses to be mistaken for its result.
+
+    ``if User.Check(...)`` without ``await`` would always be true, and ``for row in User.Check(...)`` would spin; both
+    raise ``TypeError`` instead. ``await``, ``yield`` in ``inlineCallbacks`` and callbacks work as with any Deferred.
+    """
+
+    def _forgotten(self, *_: object) -> NoReturn:
+        raise TypeError("this is the promise of a result, not the result: you forgot to await it")
+
+    __bool__ = __len__ = __getitem__ = __contains__ = _forgotten
+    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _forgotten
+    __int__ = __float__ = __index__ = _forgotten
+
+    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
+        self._forgotten()
+
+    __hash__ = Deferred.__hash__
+
+
+def pending(deferred: Deferred[T]) -> Pending[T]:
+    """``deferred``'s result as a ``Pending``; cancelling it cancels ``deferred``."""
+    if isinstance(deferred, Pending):
+        return deferred
+    outer: Pending[T] = Pending(lambda _: deferred.cancel())
+    deferred.addBoth(_pass_on, outer)
+    return outer
+
+
+def _pass_on(result: Any, outer: Deferred[Any]) -> None:
+    if not outer.called:
+        outer.callback(result)
+
+
+def either(deferred: Callable[[], Deferred[T]], direct: Callable[[], T]) -> T | Pending[T]:
+    """One call under the rule: ``deferred()`` as a ``Pending`` on the reactor thread, ``direct()`` on any other."""
+    if isInIOThread():
+        return pending(deferred())
+    return direct()
+
+
+def wait_for(reactor: IReactorFromThreads, start: Callable[[], Deferred[T]], timeout: float | None = None) -> T:
+    """From a thread that is not the reactor's: run ``start()`` there and block until its Deferred has fired.
+
+    Raises what the Deferred failed with, ``DeadlineExceeded`` after ``timeout`` seconds (the Deferred is then
+    cancelled), and ``Unavailable`` when the reactor does not run. Unlike ``blockingCallFromThread`` it answers
+    Ctrl+C in a main thread and cannot wait for ever on a reactor that has stopped.
+    """
+    if isInIOThread():
+        raise RuntimeError("wait_for would block the reactor's own thread for ever; await the call instead")
+    done = threading.Event()
+    box: list[Any] = []
+    started: list[Deferred[T]] = []
+
+    def finish(result: Any) -> None:
+        box.append(result)
+        done.set()
+
+    def begin() -> None:
+        try:
+            answer = start()
+        except BaseException:
+            finish(Failure())
+            return
+        started.append(answer)
+        answer.addBoth(finish)
+
+    reactor.callFromThread(begin)
+    waited = 0.0
+    try:
+        while not done.wait(_SLICE if timeout is None else min(_SLICE, max(timeout - waited, 0.0))):
+            waited += _SLICE
+            if timeout is not None and waited >= timeout:
+                raise DeadlineExceeded()
+            if not getattr(reactor, "running", True):
+                raise Unavailable("the reactor is not running, so this call cannot be made from a thread")
+    except BaseException:
+        reactor.callFromThread(lambda: [each.cancel() for each in started])
+        raise
+    result = box[0]
+    if isinstance(result, Failure):
+        result.raiseException()
+    return result  # type: ignore[no-any-return]

@@ -1,0 +1,114 @@
+"""Every limit of the engine, with its default and the reason for the number.
+
+Rules of this room: numbers and reasons only, no behaviour. ``Setup(limits=Limits(...))`` changes them for one
+server. Sizes are bytes, times are seconds.
+"""
+
+from __future__ import annotations
+
+import attrs
+from attrs import field, validators
+
+KIB = 1024
+MIB = 1024 * KIB
+
+_positive = [validators.ge(1)]
+
+
+def _bound(default: int, *more: object) -> int:
+    value: int = field(default=default, validator=[validators.instance_of(int), *_positive])
+    return value
+
+
+def _seconds(default: float) -> float:
+    value: float = field(default=default, converter=float, validator=validators.gt(0))
+    return value
+
+
+@attrs.frozen(kw_only=True)
+class Limits:
+    """The limits of one server. Every field may be given to ``Setup(limits=Limits(...))``."""
+
+    #: A stranger only has to say hello: a token and a handful of words.
+    frame_before_hello: int = _bound(16 * KIB)
+    #: A small CBOR array per byte costs 73 times its size in objects (1 MiB of 0x80: 73 MiB, 165 ms); at 256 KiB
+    #: one hostile frame stays at 28 ms.
+    frame_anonymous: int = _bound(256 * KIB)
+    #: A logged-in user can be named and revoked, so may send more. Larger things travel as file streams.
+    frame_authenticated: int = _bound(1 * MIB)
+    #: What a server may send to one of its clients in a frame: a listing of 10,000 rows fits.
+    frame_to_client: int = _bound(16 * MIB)
+
+    #: Requests of one connection that are being worked on. With 128 of them and reads going on, memory grew by
+    #: 14 MiB under a flood; without a cap, by 74.
+    in_flight: int = _bound(128)
+    #: The same over all connections of a server.
+    in_flight_total: int = _bound(10_000)
+    #: Calls from this side that wait for a place among the other side's ``in_flight``.
+    waiting_asks: int = _bound(1_000)
+
+    #: Above this much unsent output, further requests of that connection wait.
+    output_high: int = _bound(1 * MIB)
+    #: Above this much unsent output (and requests that wait for it) a peer is aborted: it does not read.
+    output_abort: int = _bound(4 * MIB)
+    #: A peer with unsent output that took no byte for so long is gone or hostile.
+    output_stalled: float = _seconds(60)
+
+    #: From the accepted socket to an answered hello, TLS handshake included.
+    handshake: float = _seconds(10)
+    #: A frame begun must grow by ``frame_rate_bytes`` a second, seen over this time, or the sender is stalling.
+    frame_stall: float = _seconds(30)
+    frame_rate: int = _bound(1 * KIB)
+    #: Silence after which a ping is sent; twice that without a byte ends the connection. Most NATs forget a
+    #: quiet connection after 30 to 60 s.
+    heartbeat: float = _seconds(25)
+    #: Answers to asks that were never made: a confused peer gets some patience, a hostile one not.
+    unsolicited: int = _bound(10)
+
+    #: A view that runs longer answers ``DeadlineExceeded``.
+    view_timeout: float = _seconds(30)
+    #: Threads for plain ``def`` views.
+    view_threads: int = _bound(32)
+    #: Plain views that wait for a thread, over all sessions; above it ``ResourceExhausted``.
+    view_queue: int = _bound(1_000)
+    #: ``reverse_request`` never waits longer.
+    reverse_timeout: float = _seconds(10)
+
+    #: Bodies smaller than this gain nothing from lz4 (1 KiB: 1.1 microseconds for a ratio of 1.8).
+    compress_from: int = _bound(1 * KIB)
+
+    #: A session that was not used for so long is over.
+    session_idle: float = _seconds(30 * 86_400)
+    #: And no session lives longer than this, used or not.
+    session_absolute: float = _seconds(90 * 86_400)
+    #: Anonymous sessions live in memory, for a resume after a lost connection.
+    session_anonymous_idle: float = _seconds(3_600)
+    #: Anonymous sessions kept; about 0.5 KiB each. The ones unused longest go first.
+    anonymous_sessions: int = _bound(100_000)
+    #: Connections that may share one session.
+    connections_per_session: int = _bound(8)
+    #: How old what the server knows of a session and its user may be before it is read again.
+    session_freshness: float = _seconds(2)
+
+    #: How long a stopping server lets running requests end.
+    drain: float = _seconds(10)
+
+
+#: Depth of nested containers in a value. Real payloads stay under 10; cbor2's encoder has no limit of its own and
+#: ends the process with a segmentation fault between 256 and 8,192 levels, depending on the thread's stack.
+MAX_DEPTH = 32
+
+#: Integers that every language's 64-bit type, and every database here, can hold.
+MIN_INT, MAX_INT = -(2**63), 2**63 - 1
+
+#: A Decimal's coefficient and exponent: enough for money and science, and no bignum arithmetic on a stranger's word.
+MAX_DECIMAL_EXPONENT = 999
+
+#: Raw sizes that an lz4 block may claim follow the frame limit of the connection; the ratio of lz4 is at most 255.
+MAX_FRAME = 64 * MIB
+
+#: Tags are chosen by the side that asks; 32 bits outlive any connection's asks in flight.
+MAX_TAG = 2**32 - 1
+
+#: A command's and a view's name, in bytes of UTF-8: what a person would type.
+MAX_NAME = 255

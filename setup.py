@@ -1,0 +1,5 @@
+"""Build entry; everything is declared in setup.cfg."""
+
+from setuptools import setup
+
+setup()
