@@ -109,9 +109,14 @@ def wait_for(reactor: IReactorFromThreads, start: Callable[[], Deferred[T]], tim
             if not getattr(reactor, "running", True):
                 raise Unavailable("the reactor is not running, so this call cannot be made from a thread")
     except BaseException:
-        reactor.callFromThread(lambda: [each.cancel() for each in started])
+        reactor.callFromThread(_cancel, started)
         raise
     result = box[0]
     if isinstance(result, Failure):
         result.raiseException()
     return result  # type: ignore[no-any-return]
+
+
+def _cancel(started: list[Deferred[T]]) -> None:
+    for each in started:
+        each.cancel()

@@ -180,7 +180,7 @@ _WIRE_ERRORS: dict[str, type[FluxonError]] = _family(FluxonError)
 
 
 def from_wire(code: str, text: str, details: Mapping[str, Any] | None = None) -> FluxonError:
-    """The error that a ``Failed`` message stands for. An unknown code becomes ``Internal``, with the code in its text."""
+    """The error that a ``Failed`` message stands for. An unknown code becomes ``Internal``, its code in the text."""
     kind = _WIRE_ERRORS.get(code)
     if kind is None:
         return Internal(f"{code}: {text}", details=details)

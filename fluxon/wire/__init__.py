@@ -1,0 +1,28 @@
+"""The wire: bytes to messages and back, without I/O, clock or framework.
+
+``Conversation`` is the whole of it for a driver (a Twisted protocol, a socket with a thread): feed it what arrived,
+act on the messages it returns, send what is in its ``output``. The rules are those of ``docs/protocol.rst``.
+"""
+
+from fluxon.wire.codec import Decoder, encode
+from fluxon.wire.conversation import Conversation
+from fluxon.wire.frames import COMPRESSED, RAW, Splitter, frame
+from fluxon.wire.messages import Answer, Ask, Cancel, Chunk, Credit, End, Failed, Message
+
+__all__ = [
+    "COMPRESSED",
+    "RAW",
+    "Answer",
+    "Ask",
+    "Cancel",
+    "Chunk",
+    "Conversation",
+    "Credit",
+    "Decoder",
+    "End",
+    "Failed",
+    "Message",
+    "Splitter",
+    "encode",
+    "frame",
+]

@@ -1,0 +1,269 @@
+"""Strict CBOR (RFC 8949), both ways.
+
+Rules of this room:
+
+- One form for each type: datetime is tag 0 in UTC, date tag 1004 (RFC 8943), time of day the private tag 61888, Decimal
+  tag 4, UUID tag 37. Every other tag, indefinite length, duplicate key, key that is no text, and byte after the value
+  is refused.
+- Nothing is encoded that the other side would refuse, and depth is checked before ``dumps``, which has no limit of its
+  own and takes the process down.
+- Decoding raises ``ProtocolError`` and nothing else; encoding ``Unserialisable`` and nothing else.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
+from types import NoneType
+from typing import Any, NoReturn
+from uuid import UUID
+
+from cbor2 import CBORDecoder, CBOREncoder, CBORError, CBORTag, dumps
+
+from fluxon.errors import ProtocolError, Unserialisable
+from fluxon.limits import MAX_DECIMAL_EXPONENT, MAX_DEPTH, MAX_INT, MIN_INT
+
+#: "HH:MM:SS.ffffff"; no registered tag means a time of day without a date.
+TIME_TAG = 61888
+DATE_TAG = 1004
+
+#: Items in one value. Each costs at least a byte on the wire, and this many fill the largest default frame with rows of
+#: small numbers; the bound also ends the walk of a list that contains itself.
+MAX_ITEMS = 2_000_000
+
+#: A file larger than this is given back after use, so that one large frame does not hold its memory for ever.
+_KEEP = 64 * 1024
+
+
+# --- decoding ---------------------------------------------------------------------------------------------------------
+
+
+def _refuse_tag(*_: Any) -> NoReturn:
+    raise ValueError("a tag that Fluxon's wire does not use")
+
+
+def _read_datetime(text: Any, _: bool) -> datetime:
+    if type(text) is not str or len(text) > 40:
+        raise ValueError("a date and time must be a text")
+    value = datetime.fromisoformat(text)
+    if value.tzinfo is None:
+        raise ValueError("a date and time needs its offset")
+    return value.astimezone(UTC)
+
+
+def _read_date(text: Any, _: bool) -> date:
+    if type(text) is not str or len(text) != 10 or text[4] != "-" or text[7] != "-":
+        raise ValueError("a date must be YYYY-MM-DD")
+    return date.fromisoformat(text)
+
+
+def _read_time(text: Any, _: bool) -> time:
+    if type(text) is not str or len(text) != 15:
+        raise ValueError("a time must be HH:MM:SS.ffffff")
+    return time.fromisoformat(text)
+
+
+def _read_decimal(pair: Any, _: bool) -> Decimal:
+    if not isinstance(pair, (list, tuple)) or len(pair) != 2 or type(pair[0]) is not int or type(pair[1]) is not int:
+        raise ValueError("a decimal is [exponent, coefficient]")
+    exponent, coefficient = pair
+    if abs(exponent) > MAX_DECIMAL_EXPONENT:
+        raise ValueError("a decimal's exponent is out of bounds")
+    return Decimal(coefficient).scaleb(exponent)
+
+
+def _read_uuid(raw: Any, _: bool) -> UUID:
+    if type(raw) is not bytes:
+        raise ValueError("a UUID is 16 bytes")
+    return UUID(bytes=raw)
+
+
+# cbor2's own decoders for these tags do arithmetic without bounds (a bignum of 256 KiB in tag 4: 5.6 s), build cycles,
+# or make types that do not cross.
+_REFUSED = (1, 2, 3, 5, 25, 28, 29, 30, 35, 36, 52, 54, 100, 256, 258, 260, 261, 43000, 55799)
+_SEMANTIC: dict[int, Any] = {
+    **dict.fromkeys(_REFUSED, _refuse_tag),
+    0: _read_datetime,
+    4: _read_decimal,
+    37: _read_uuid,
+    DATE_TAG: _read_date,
+    TIME_TAG: _read_time,
+}
+
+_join = "".join
+_CONTAINERS = frozenset({dict, list})
+
+
+def check_keys(value: Any) -> None:
+    """Raise ``ProtocolError`` if any dict in a decoded value has a key that is no text.
+
+    Apart from ``decode`` because a hook for every map of every envelope costs three times as much as looking once at
+    the part of a message that an application will see. Recursion is bounded: ``MAX_DEPTH`` held while decoding.
+    """
+    children = value
+    if type(value) is dict:
+        try:
+            _join(value)  # TypeError at the first key that is no text: the cheapest look at every key
+        except TypeError as error:
+            raise ProtocolError("a key that is no text") from error
+        children = value.values()
+    for child in children:
+        if type(child) in _CONTAINERS:
+            check_keys(child)
+
+
+class Decoder:
+    """Turns one frame's body into a value. Reused from frame to frame; not for two threads at once."""
+
+    __slots__ = ("_decode", "_file")
+
+    def __init__(self) -> None:
+        self._renew()
+
+    def _renew(self) -> None:
+        self._file = io.BytesIO()
+        self._decode = CBORDecoder(
+            self._file,
+            max_depth=MAX_DEPTH,
+            allow_indefinite=False,
+            allow_duplicate_keys=False,
+            strict_hashable_types=True,
+            tag_hook=_refuse_tag,
+            semantic_decoders=_SEMANTIC,
+        ).decode
+
+    def decode(self, body: bytes) -> Any:
+        """The one value that ``body`` is. Raises ``ProtocolError``."""
+        file = self._file
+        file.seek(0)
+        file.write(body)
+        file.seek(0)
+        try:
+            value = self._decode()
+            # Past the body lies what an earlier frame left; a value that reaches into it does not end where it should.
+            if file.tell() != len(body):
+                raise ValueError("the value does not end where its frame ends")
+            # 64-bit heads are rare; only then can an integer be out of bounds.
+            if b"\x1b" in body or b"\x3b" in body:
+                _check_integers(value)
+        except (CBORError, ValueError, TypeError, OverflowError, ArithmeticError, RecursionError) as error:
+            self._renew()  # its inner state after an error is not promised
+            raise ProtocolError(f"a frame that is not strict CBOR: {type(error).__name__}") from error
+        if len(body) > _KEEP:
+            self._renew()
+        return value
+
+
+def _check_integers(value: Any) -> None:
+    pending = [value]
+    while pending:
+        each = pending.pop()
+        kind = type(each)
+        if kind is dict:
+            pending.extend(each.values())
+        elif kind is list:
+            pending.extend(each)
+        elif kind is int and not MIN_INT <= each <= MAX_INT:
+            raise ValueError("an integer of more than 64 bits")
+
+
+# --- encoding ---------------------------------------------------------------------------------------------------------
+
+
+def _write_datetime(encoder: CBOREncoder, value: datetime) -> None:
+    encoder.encode(CBORTag(0, value.astimezone(UTC).isoformat().replace("+00:00", "Z")))
+
+
+def _write_time(encoder: CBOREncoder, value: time) -> None:
+    encoder.encode(CBORTag(TIME_TAG, value.isoformat(timespec="microseconds")))
+
+
+_ENCODERS: dict[type, Any] = {datetime: _write_datetime, time: _write_time}
+
+_PLAIN = frozenset({NoneType, bool, float, str, bytes, date, UUID})
+_SCALARS = frozenset({NoneType, bool, float, str, bytes})
+
+
+def encode(value: Any) -> bytes:
+    """``value`` as CBOR. Raises ``Unserialisable``, whose text names the type or the bound."""
+    plain = type(value) in _SCALARS or _is_flat(value)
+    if not plain:
+        _check(value)
+    try:
+        return dumps(value) if plain else dumps(value, encoders=_ENCODERS)
+    except UnicodeEncodeError as error:
+        raise Unserialisable("a text with a lone surrogate cannot be sent; decode it properly first") from error
+    except (CBORError, ValueError, TypeError, OverflowError) as error:
+        raise Unserialisable(f"the value cannot be sent: {type(error).__name__}") from error
+
+
+def _is_flat(value: Any) -> bool:
+    """Whether it is a dict of text and numbers, the usual payload: that needs neither the walk nor the encoders."""
+    if type(value) is not dict:
+        return False
+    for key, each in value.items():
+        kind = type(each)
+        if type(key) is not str or not (kind in _SCALARS or (kind is int and MIN_INT <= each <= MAX_INT)):
+            return False
+    return True
+
+
+def _check(value: Any) -> None:
+    """Level by level, so that depth is the number of levels and no recursion is needed."""
+    level: list[Any] = [value]
+    seen = 0
+    for _ in range(MAX_DEPTH):
+        deeper: list[Any] = []
+        for each in level:
+            kind = type(each)
+            if kind in _PLAIN:
+                continue
+            if kind is int:
+                if not MIN_INT <= each <= MAX_INT:
+                    raise Unserialisable("an integer of more than 64 bits cannot be sent; send it as text")
+            elif isinstance(each, dict):
+                _check_keys(each)
+                deeper.extend(each.values())
+            elif isinstance(each, (list, tuple)):
+                deeper.extend(each)
+            else:
+                _check_special(each)
+        if not deeper:
+            return
+        seen += len(deeper)
+        if seen > MAX_ITEMS:
+            raise Unserialisable(f"more than {MAX_ITEMS:,} items in one value cannot be sent; send them in pages")
+        level = deeper
+    raise Unserialisable(f"a value nested deeper than {MAX_DEPTH} levels cannot be sent; is it a circle?")
+
+
+def _check_keys(mapping: Iterable[Any]) -> None:
+    for key in mapping:
+        if not isinstance(key, str):
+            raise Unserialisable(f"the keys of a dict must be text to be sent, not {type(key).__name__}")
+
+
+def _check_special(value: Any) -> None:
+    if isinstance(value, datetime):
+        if value.tzinfo is None or value.utcoffset() is None:
+            raise Unserialisable("a datetime without a time zone cannot be sent; use datetime.now(timezone.utc)")
+    elif isinstance(value, time):
+        if value.tzinfo is not None:
+            raise Unserialisable("a time with a time zone cannot be sent; send a datetime")
+    elif isinstance(value, Decimal):
+        _check_decimal(value)
+    elif isinstance(value, int) and not MIN_INT <= value <= MAX_INT:
+        raise Unserialisable("an integer of more than 64 bits cannot be sent; send it as text")
+    elif not isinstance(value, (str, bytes, bytearray, int, float, date, UUID)):
+        raise Unserialisable(f"a {type(value).__name__} cannot be sent; send text, numbers, bytes, lists and dicts")
+
+
+def _check_decimal(value: Decimal) -> None:
+    _, digits, exponent = value.as_tuple()
+    if not isinstance(exponent, int):
+        raise Unserialisable("a Decimal that is no number cannot be sent")
+    # 18 digits fit 64 bits whatever they are, so no bignum is ever needed to read one.
+    if len(digits) > 18 or abs(exponent) > MAX_DECIMAL_EXPONENT:
+        raise Unserialisable(f"a Decimal of over 18 digits or an exponent over {MAX_DECIMAL_EXPONENT} cannot be sent")

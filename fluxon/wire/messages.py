@@ -1,0 +1,252 @@
+"""Messages: what a frame's body means.
+
+Rules of this room:
+
+- A body is one CBOR array whose first item says what it is. Shapes are checked here, meanings elsewhere.
+- The fixed bytes of an envelope are written by hand and only the value goes through the encoder: the envelope costs
+  a third of the time that encoding it as a whole would.
+- Tags are written in their five-byte form, always; any form is read.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+from typing import Any
+
+from fluxon.errors import InvalidPayload, ProtocolError
+from fluxon.limits import MAX_NAME, MAX_TAG
+from fluxon.wire.codec import check_keys, encode
+
+ASK, ANSWER, FAILED, CANCEL, CREDIT, END, PING, PONG = range(8)
+
+#: Length of a Failed message's code and text that is believed; more is cut by the sender.
+MAX_CODE, MAX_TEXT = 64, 1024
+
+#: An ask may run for a day at most; longer work is not a request.
+MAX_TIMEOUT = 86_400.0
+
+# length of what follows · flags · array head · kind · head of a 32-bit integer · tag
+_PREFIX = Struct(">IBBBBI")
+_prefix = _PREFIX.pack
+_BODY_OVERHEAD = 8  # of _PREFIX, what follows the length
+_UINT32 = 0x1A
+
+
+class Ask:
+    """A request: ``command`` with ``arguments``, to be answered under ``tag`` within ``timeout`` seconds."""
+
+    __slots__ = ("arguments", "command", "deadline", "options", "size", "tag", "timeout")
+
+    def __init__(
+        self, tag: int, command: str, arguments: dict[str, Any], timeout: float | None, options: dict[str, Any]
+    ) -> None:
+        self.tag = tag
+        self.command = command
+        self.arguments = arguments
+        self.timeout = timeout
+        self.options = options
+        #: When the driver's clock will have used up ``timeout``; set by a driver that waits.
+        self.deadline: float | None = None
+        #: Bytes of its body; what holding it costs.
+        self.size = 0
+
+
+class Answer:
+    """The value that an ask of ours got. ``waiter`` is what the driver gave with the ask."""
+
+    __slots__ = ("tag", "value", "waiter")
+
+    def __init__(self, tag: int, value: Any, waiter: Any = None) -> None:
+        self.tag = tag
+        self.value = value
+        self.waiter = waiter
+
+
+class Failed:
+    """The error that an ask of ours got."""
+
+    __slots__ = ("code", "details", "tag", "text", "waiter")
+
+    def __init__(self, tag: int, code: str, text: str, details: dict[str, Any], waiter: Any = None) -> None:
+        self.tag = tag
+        self.code = code
+        self.text = text
+        self.details = details
+        self.waiter = waiter
+
+
+class Cancel:
+    """The other side no longer wants the answer to its ask ``tag``."""
+
+    __slots__ = ("tag",)
+
+    def __init__(self, tag: int) -> None:
+        self.tag = tag
+
+
+class Credit:
+    """The other side takes ``count`` more bytes of stream ``stream``."""
+
+    __slots__ = ("count", "stream")
+
+    def __init__(self, stream: int, count: int) -> None:
+        self.stream = stream
+        self.count = count
+
+
+class End:
+    """Stream ``stream`` is complete (``code`` None) or was given up with an error's code."""
+
+    __slots__ = ("code", "details", "stream")
+
+    def __init__(self, stream: int, code: str | None, details: dict[str, Any]) -> None:
+        self.stream = stream
+        self.code = code
+        self.details = details
+
+
+class Chunk:
+    """Bytes of stream ``stream``, as they came: no CBOR."""
+
+    __slots__ = ("data", "stream")
+
+    def __init__(self, stream: int, data: bytes) -> None:
+        self.stream = stream
+        self.data = data
+
+
+class Ping:
+    """Is anybody there?"""
+
+    __slots__ = ("number",)
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+
+class Pong:
+    """Yes."""
+
+    __slots__ = ("number",)
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+
+Message = Ask | Answer | Failed | Cancel | Credit | End | Chunk | Ping | Pong
+
+
+class WrongEnvelope(InvalidPayload):
+    """An ask whose tag can be read and whose rest cannot: answered, not punished."""
+
+    def __init__(self, tag: int) -> None:
+        super().__init__("an ask is [0, tag, command, arguments, timeout or null, options]")
+        self.tag = tag
+
+
+def parse_ask(fields: list[Any]) -> Ask:
+    """The Ask that a decoded body is. Raises ``WrongEnvelope``, or ``ProtocolError`` when not even the tag is right."""
+    try:
+        _, tag, command, arguments, timeout, options = fields
+    except ValueError:
+        tag = fields[1] if len(fields) > 1 else None
+        command = arguments = timeout = options = None
+    if type(tag) is not int or not 0 <= tag <= MAX_TAG:
+        raise ProtocolError("an ask without a proper tag")
+    if (
+        type(command) is not str
+        or len(command) > MAX_NAME
+        or type(arguments) is not dict
+        or type(options) is not dict
+        or (timeout is not None and not _is_timeout(timeout))
+    ):
+        raise WrongEnvelope(tag)
+    check_keys(arguments)
+    if options:
+        check_keys(options)
+    return Ask(tag, command, arguments, timeout, options)
+
+
+def _is_timeout(value: Any) -> bool:
+    # NaN fails both comparisons.
+    return type(value) in (int, float) and 0 < value <= MAX_TIMEOUT
+
+
+def _tag(value: Any) -> int:
+    if type(value) is not int or not 0 <= value <= MAX_TAG:
+        raise ProtocolError("a message without a proper tag")
+    return value
+
+
+def parse_other(fields: list[Any]) -> Message:
+    """Any message but Ask. Raises ``ProtocolError``: what answers or controls is written by a library, not a user."""
+    match fields:
+        case [1, tag, value]:
+            if type(value) in (dict, list):
+                check_keys(value)
+            return Answer(_tag(tag), value)
+        case [2, tag, str() as code, str() as text, dict() as details] if len(code) <= MAX_CODE:
+            check_keys(details)
+            return Failed(_tag(tag), code, text[:MAX_TEXT], details)
+        case [3, tag]:
+            return Cancel(_tag(tag))
+        case [4, stream, int() as count] if type(count) is int and 0 < count <= MAX_TAG:
+            return Credit(_tag(stream), count)
+        case [5, stream, (str() | None) as code, dict() as details] if code is None or len(code) <= MAX_CODE:
+            check_keys(details)
+            return End(_tag(stream), code, details)
+        case [6, number]:
+            return Ping(_tag(number))
+        case [7, number]:
+            return Pong(_tag(number))
+    raise ProtocolError("a message of no known kind or shape")
+
+
+def parse_chunk(body: bytes) -> Chunk:
+    """A RAW frame's body: the stream's tag in four bytes, then the bytes themselves."""
+    if len(body) <= 4:
+        raise ProtocolError("a raw chunk without content")
+    return Chunk(int.from_bytes(body[:4], "big"), body[4:])
+
+
+# Each of these gives a whole frame, header included.
+
+
+def write_ask(
+    tag: int, command: str, arguments: dict[str, Any], timeout: float | None, options: dict[str, Any]
+) -> bytes:
+    """Raises ``Unserialisable`` for arguments that cannot cross."""
+    rest = encode(command) + encode(arguments) + encode(timeout) + (encode(options) if options else b"\xa0")
+    return _prefix(_BODY_OVERHEAD + len(rest), 0, 0x86, ASK, _UINT32, tag) + rest
+
+
+def write_answer(tag: int, encoded: bytes) -> bytes:
+    """``encoded`` is the value, encoded already: so that its failure is told from the connection's."""
+    return _prefix(_BODY_OVERHEAD + len(encoded), 0, 0x83, ANSWER, _UINT32, tag) + encoded
+
+
+def write_failed(tag: int, code: str, text: str, details: dict[str, Any]) -> bytes:
+    rest = encode(code[:MAX_CODE]) + encode(text[:MAX_TEXT]) + encode(details)
+    return _prefix(_BODY_OVERHEAD + len(rest), 0, 0x85, FAILED, _UINT32, tag) + rest
+
+
+def write_cancel(tag: int) -> bytes:
+    return _prefix(_BODY_OVERHEAD, 0, 0x82, CANCEL, _UINT32, tag)
+
+
+def write_credit(stream: int, count: int) -> bytes:
+    rest = encode(count)
+    return _prefix(_BODY_OVERHEAD + len(rest), 0, 0x83, CREDIT, _UINT32, stream) + rest
+
+
+def write_end(stream: int, code: str | None = None, details: dict[str, Any] | None = None) -> bytes:
+    rest = encode(code) + encode(details or {})
+    return _prefix(_BODY_OVERHEAD + len(rest), 0, 0x84, END, _UINT32, stream) + rest
+
+
+def write_ping(number: int) -> bytes:
+    return _prefix(_BODY_OVERHEAD, 0, 0x82, PING, _UINT32, number)
+
+
+def write_pong(number: int) -> bytes:
+    return _prefix(_BODY_OVERHEAD, 0, 0x82, PONG, _UINT32, number)
