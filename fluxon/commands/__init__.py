@@ -1,0 +1,33 @@
+"""The vocabulary of both ends: what each command takes, answers and may raise. Declarations only, no behaviour."""
+
+from fluxon.commands.arguments import (
+    Anything,
+    Boolean,
+    Field,
+    Integer,
+    ListOf,
+    Number,
+    Optional,
+    Structure,
+    Text,
+)
+from fluxon.commands.base import Command
+from fluxon.commands.calls import Call
+from fluxon.commands.session import PROTOCOL_VERSION, Hello, SessionChanged
+
+__all__ = [
+    "PROTOCOL_VERSION",
+    "Anything",
+    "Boolean",
+    "Call",
+    "Command",
+    "Field",
+    "Hello",
+    "Integer",
+    "ListOf",
+    "Number",
+    "Optional",
+    "SessionChanged",
+    "Structure",
+    "Text",
+]
