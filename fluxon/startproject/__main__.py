@@ -1,0 +1,50 @@
+"""``python -m fluxon.startproject AsyncServer [path]``: make a project and say how to start it.
+
+Ends with 0 when the project is there, with 1 and one line when it could not be made, with 2 for a wrong command.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from fluxon.errors import FluxonError
+from fluxon.startproject.generator import SERVER_TYPES, generate
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m fluxon.startproject",
+        description="Make a new project: a server that starts at once, and a client that talks to it.",
+    )
+    parser.add_argument("server_type", metavar="TYPE", help=f"the kind of server: {', '.join(SERVER_TYPES)}")
+    parser.add_argument("path", nargs="?", default=".", type=Path, help="its folder (default: the current one)")
+    options = parser.parse_args(arguments)
+    try:
+        made = generate(options.server_type, options.path)
+    except FluxonError as error:
+        print(f"startproject: {error.text}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"startproject: {error.filename}: {error.strerror}; nothing was written", file=sys.stderr)
+        return 1
+    print(_summary(options.server_type, options.path, made))
+    return 0
+
+
+def _summary(server_type: str, path: Path, made: Sequence[Path]) -> str:
+    names = "\n".join(f"  {name}{'/' if (path / name).is_dir() else ''}" for name in made)
+    here = path.resolve() == Path.cwd()
+    step_in = "" if here else f"  cd {path}\n"
+    return (
+        f"A new {server_type} project{'' if here else f' in {path}'}:\n{names}\n\n"
+        f"Start the server:\n{step_in}  python server.py\n\n"
+        f"and, in other terminals, as many chat clients as you like:\n{step_in}  python client.py"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

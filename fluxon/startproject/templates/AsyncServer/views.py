@@ -1,0 +1,64 @@
+"""The views: what clients may ask of this server.
+
+Every public function defined here answers requests under its own name; one that starts with an underscore does not,
+nor does what is imported. An `async def` awaits what takes time. A plain `def` runs in a thread and needs no `await`.
+
+Rule number one: never trust a client with anything. Look at everything it sends.
+"""
+
+from fluxon.database.query import where
+from fluxon.database.validators import validate_email, validate_password, validate_username
+
+from models import User
+
+
+async def create_user(request):
+    """Sign up. Whoever did is logged in at once."""
+    username = request.payload.get("username")
+    email = request.payload.get("email")
+    password = request.payload.get("password")
+    if not validate_username(username):
+        return {"response": "invalid username"}
+    if not validate_email(email):
+        return {"response": "invalid email"}
+    if not validate_password(password):
+        return {"response": "invalid password"}
+    user_id = await User.Insert(username=username, email=email, password=password)
+    if user_id is False:  # a unique column has that value already
+        return {"response": "username or email already exists"}
+    await request.login(user_id)
+    return {"response": "signed up successfully"}
+
+
+async def login(request):
+    """Log in. The answer does not tell a wrong name from a wrong password."""
+    user = await User.Authenticate(request.payload.get("username"), request.payload.get("password"))
+    if user is None:
+        return {"response": "wrong username or password"}
+    await request.login(user.id)
+    return {"response": "logged in successfully"}
+
+
+async def logout(request):
+    """Log out on this connection."""
+    await request.logout()
+    return {"response": "logged out"}
+
+
+async def send_message(request):
+    """Hand a message to another user, if one of their clients is online to take it."""
+    if request.user is None:
+        return {"response": "login needed"}
+    receiver = request.payload.get("receiver")
+    message = request.payload.get("message")
+    if not isinstance(receiver, str) or not isinstance(message, str):
+        return {"response": "a message needs a receiver and a text"}
+    found = await User.Check(where[User.username == receiver], fetch=1, columns=[User.id])
+    if not found:
+        return {"response": f"there is no {receiver}"}
+    # The server asks the client: this calls receive_message(sender=..., message=...) over there, and is True once
+    # one of the receiver's clients has taken it.
+    taken = await request.server.reverse_request(
+        found[0].id, "receive_message", {"sender": request.user.username, "message": message}
+    )
+    return {"response": "sent" if taken else f"{receiver} is offline"}

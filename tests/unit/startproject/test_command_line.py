@@ -1,0 +1,84 @@
+"""``python -m fluxon.startproject`` as a person types it."""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+
+def _small_files() -> None:
+    """In the child: no file may grow past 700 bytes, which is less than the larger templates need."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (700, 700))
+
+
+class CommandLineTests(SynchronousTestCase):
+    """Exit codes, and one line for each failure."""
+
+    def setUp(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="fluxon-startproject-"))
+        self.addCleanup(shutil.rmtree, self.folder)
+
+    def run_it(self, *arguments: str, full_disk: bool = False) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "fluxon.startproject", *arguments],
+            cwd=self.folder,
+            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+            preexec_fn=_small_files if full_disk else None,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+
+    def assert_one_line(self, done: subprocess.CompletedProcess[str], code: int) -> None:
+        self.assertEqual(done.returncode, code, done.stderr)
+        self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
+        self.assertNotIn("Traceback", done.stderr)
+
+    def test_makes_and_explains(self) -> None:
+        """The answer lists the files and says what to type next."""
+        done = self.run_it("AsyncServer", "path/to/chat")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertIn("cd path/to/chat", done.stdout)
+        self.assertIn("python server.py", done.stdout)
+        self.assertTrue((self.folder / "path/to/chat/server.py").is_file())
+
+    def test_without_a_path(self) -> None:
+        """The current folder is the project, and nobody is told to change into it."""
+        done = self.run_it("AsyncServer")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertTrue((self.folder / "server.py").is_file())
+        self.assertNotIn("cd ", done.stdout)
+
+    def test_twice(self) -> None:
+        """The second time one line names what is in the way."""
+        self.run_it("AsyncServer", "chat")
+        done = self.run_it("AsyncServer", "chat")
+        self.assert_one_line(done, 1)
+        self.assertIn("views.py", done.stderr)
+        self.assertIn("nothing was written", done.stderr)
+
+    def test_unknown_type(self) -> None:
+        """One line that lists the types."""
+        done = self.run_it("SyncServer", "chat")
+        self.assert_one_line(done, 1)
+        self.assertIn("AsyncServer", done.stderr)
+
+    def test_no_type(self) -> None:
+        """A wrong command ends with 2, as argparse has it."""
+        self.assertEqual(self.run_it().returncode, 2)
+
+    def test_a_disk_that_is_full(self) -> None:
+        """When a file cannot be written to its end, everything is taken away again, the folder included."""
+        done = self.run_it("AsyncServer", "path/to/chat", full_disk=True)
+        self.assert_one_line(done, 1)
+        self.assertIn("nothing was written", done.stderr)
+        self.assertEqual(os.listdir(self.folder), [])

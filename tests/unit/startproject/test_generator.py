@@ -1,0 +1,166 @@
+"""What the generator makes, and that it never touches what is there."""
+
+from __future__ import annotations
+
+import ast
+import os
+import shutil
+import stat
+import tempfile
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from fluxon.errors import AlreadyExists, ConfigurationError, NotFound
+from fluxon.security import Secrets
+from fluxon.startproject import SERVER_TYPES, generate
+
+FILES = {"server.py", "router.py", "models.py", "views.py", "client.py", "README.md", ".gitignore"}
+FOLDERS = {"secrets", "logs", "database_schema"}
+
+
+def tree(folder: Path) -> dict[str, bytes | None]:
+    """Every path below ``folder`` with its bytes; None for a folder."""
+    return {
+        str(each.relative_to(folder)): None if each.is_dir() else each.read_bytes()
+        for each in sorted(folder.rglob("*"))
+    }
+
+
+class GeneratorTests(SynchronousTestCase):
+    """``generate``, on real folders."""
+
+    def setUp(self) -> None:
+        self.parent = Path(tempfile.mkdtemp(prefix="fluxon-startproject-"))
+        self.addCleanup(shutil.rmtree, self.parent)
+        self.folder = self.parent / "chat"
+
+    def test_makes_what_it_says(self) -> None:
+        """The list that is returned is what lies in the folder, and nothing else does."""
+        made = generate("AsyncServer", self.folder)
+        self.assertEqual({str(each) for each in made}, FILES | FOLDERS)
+        self.assertEqual(set(os.listdir(self.folder)), FILES | FOLDERS)
+
+    def test_writes_no_schema_and_no_database(self) -> None:
+        """The first start of the server does that, from the models as they are then."""
+        generate("AsyncServer", self.folder)
+        self.assertEqual(os.listdir(self.folder / "database_schema"), [])
+        self.assertEqual(os.listdir(self.folder / "logs"), [])
+        self.assertEqual([each for each in tree(self.folder) if ".sqlite" in each or each.endswith(".sql")], [])
+
+    def test_secrets_are_the_owners_alone(self) -> None:
+        """The folder is 0700 and each key 0600, under the loosest umask too."""
+        self.addCleanup(os.umask, os.umask(0))
+        generate("AsyncServer", self.folder)
+        secrets = self.folder / "secrets"
+        self.assertEqual(stat.S_IMODE(secrets.stat().st_mode), 0o700)
+        keys = list(secrets.iterdir())
+        self.assertGreater(len(keys), 0)
+        for key in keys:
+            self.assertEqual(stat.S_IMODE(key.stat().st_mode), 0o600, key.name)
+
+    def test_secrets_can_be_opened_again(self) -> None:
+        """What was generated is a whole secrets folder: a server that opens it adds and changes nothing."""
+        generate("AsyncServer", self.folder)
+        before = tree(self.folder)
+        Secrets(self.folder / "secrets").open()
+        self.assertEqual(tree(self.folder), before)
+
+    def test_two_projects_share_no_key(self) -> None:
+        """Keys are made for each project, never copied from a template."""
+        other = self.parent / "other"
+        generate("AsyncServer", self.folder)
+        generate("AsyncServer", other)
+        for key in (self.folder / "secrets").iterdir():
+            self.assertNotEqual(key.read_bytes(), (other / "secrets" / key.name).read_bytes(), key.name)
+
+    def test_again_in_the_same_folder(self) -> None:
+        """A second run over an edited project changes nothing at all, and says which files are in the way."""
+        generate("AsyncServer", self.folder)
+        (self.folder / "views.py").write_text("def mine(request):\n    return 1\n")
+        before = tree(self.folder)
+        error = self.assertRaises(AlreadyExists, generate, "AsyncServer", self.folder)
+        self.assertIn("views.py", error.text)
+        self.assertEqual(tree(self.folder), before)
+
+    def test_one_name_in_the_way_is_enough(self) -> None:
+        """Whichever of the names exists: the error names it, its bytes stay, and nothing is written beside it."""
+        for name in sorted(FILES):
+            with self.subTest(name):
+                folder = self.parent / name.strip(".")
+                folder.mkdir()
+                (folder / name).write_text("mine")
+                error = self.assertRaises(AlreadyExists, generate, "AsyncServer", folder)
+                self.assertIn(name, error.text)
+                self.assertEqual(tree(folder), {name: b"mine"})
+
+    def test_a_folder_in_the_way(self) -> None:
+        """Keys or schema files of somebody else are not mixed with ours."""
+        for name in sorted(FOLDERS):
+            with self.subTest(name):
+                folder = self.parent / name
+                (folder / name).mkdir(parents=True)
+                error = self.assertRaises(AlreadyExists, generate, "AsyncServer", folder)
+                self.assertIn(name, error.text)
+                self.assertEqual(tree(folder), {name: None})
+
+    def test_a_dangling_link_is_not_written_through(self) -> None:
+        """A link to nowhere is a name that is taken; following it would write outside of the project."""
+        self.folder.mkdir()
+        outside = self.parent / "outside.py"
+        (self.folder / "models.py").symlink_to(outside)
+        self.assertRaises(AlreadyExists, generate, "AsyncServer", self.folder)
+        self.assertFalse(outside.exists())
+        self.assertEqual(os.listdir(self.folder), ["models.py"])
+
+    def test_an_empty_folder_is_welcome(self) -> None:
+        """And so is one with other things in it, which stay."""
+        self.folder.mkdir()
+        (self.folder / "notes.txt").write_text("mine")
+        generate("AsyncServer", self.folder)
+        self.assertEqual(set(os.listdir(self.folder)), FILES | FOLDERS | {"notes.txt"})
+        self.assertEqual((self.folder / "notes.txt").read_text(), "mine")
+
+    def test_parents_are_made(self) -> None:
+        """``path/to/new_project`` need not exist in any part."""
+        deep = self.parent / "a" / "b" / "chat"
+        generate("AsyncServer", deep)
+        self.assertTrue((deep / "server.py").is_file())
+
+    def test_the_path_is_a_file(self) -> None:
+        """A file where the folder should be is a clear error, and stays."""
+        self.folder.write_text("mine")
+        error = self.assertRaises(ConfigurationError, generate, "AsyncServer", self.folder)
+        self.assertIn("is a file", error.text)
+        self.assertEqual(self.folder.read_text(), "mine")
+
+    def test_unknown_type(self) -> None:
+        """The error lists what there is, and no folder is made."""
+        error = self.assertRaises(NotFound, generate, "asyncserver", self.folder)
+        self.assertIn("AsyncServer", error.text)
+        self.assertFalse(self.folder.exists())
+
+
+class TemplateTests(SynchronousTestCase):
+    """The templates are programs, not only texts."""
+
+    def test_python_files_compile(self) -> None:
+        """Each parses, and opens with a docstring that says what it is for."""
+        for kind in SERVER_TYPES:
+            folder = Path(tempfile.mkdtemp(prefix="fluxon-templates-"))
+            self.addCleanup(shutil.rmtree, folder)
+            generate(kind, folder)
+            programs = sorted(folder.glob("*.py"))
+            self.assertEqual({each.name for each in programs}, {name for name in FILES if name.endswith(".py")})
+            for program in programs:
+                with self.subTest(program.name):
+                    self.assertTrue(ast.get_docstring(ast.parse(program.read_text(), program.name)))
+
+    def test_the_secrets_are_kept_out_of_git(self) -> None:
+        """A project that is committed whole on its first day gives no key away."""
+        folder = Path(tempfile.mkdtemp(prefix="fluxon-templates-"))
+        self.addCleanup(shutil.rmtree, folder)
+        generate("AsyncServer", folder)
+        lines = (folder / ".gitignore").read_text().splitlines()
+        self.assertIn("secrets/", lines)
+        self.assertIn("database.sqlite3*", lines)
