@@ -98,7 +98,7 @@ static void check(struct connection *connection, const struct frame *frame) {
     payloads++;
     if (frame->size >= place + expect->size && !memcmp(frame->body + place, expect->data, expect->size)) return;
     const uint8_t *found = memmem(frame->body, frame->size, expect->data, expect->size);
-    if (!found) fail("an answer without the payload: %.*s", (int)(frame->size & 255), (const char *)frame->body);
+    if (!found) fail("an answer without the payload: %.*s", frame->size < 200 ? (int)frame->size : 200, (char *)frame->body);
     connection->expect_place = (size_t)(found - frame->body);
 }
 
