@@ -1,0 +1,10 @@
+"""The database adapters that a ``router.py`` chooses from."""
+
+from fluxon.database.sqlite.database import SQLiteDatabase
+
+
+class AsyncSQLiteDatabase(SQLiteDatabase):
+    """``SQLiteDatabase`` by its other name: on the reactor's thread either of them is asynchronous."""
+
+
+__all__ = ["AsyncSQLiteDatabase", "SQLiteDatabase"]

@@ -1,0 +1,132 @@
+"""What every database adapter is to the rest of the engine.
+
+Rules kept here:
+
+- Constructing opens nothing: no file, no thread, no reactor. (``twistd`` forks after importing ``router.py``.)
+- ``read`` and ``write`` return Deferreds and never block; ``read_blocking`` and ``write_blocking`` block and are
+  refused on the reactor's thread. ``fluxon.blocking.either`` chooses between them for the models.
+- A write is answered after COMMIT.
+- Inside a piece of work, every call of its thread uses the piece's connection.
+"""
+
+from __future__ import annotations
+
+import inspect
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import sqlalchemy
+from twisted.internet.defer import Deferred
+
+from fluxon.blocking import Pending, either, on_reactor_thread
+from fluxon.database.statements import Statements
+from fluxon.errors import ConfigurationError
+
+T = TypeVar("T")
+
+#: Names that the engine keeps for its own tables; models may not begin with them.
+ENGINE_PREFIXES = ("fluxon_", "filesystem_")
+
+
+class Database(ABC):
+    """One database: its models, the engine's own tables, and a way to read and write."""
+
+    statements: Statements
+
+    def __init__(self) -> None:
+        self._engine_tables: dict[str, sqlalchemy.Table] = {}
+        self._active = threading.local()
+
+    def install(self, table: sqlalchemy.Table) -> None:
+        """Have ``table`` created when it is missing, before the first work. Its name begins with ``fluxon_``.
+
+        Engine tables are no part of the schema files and keep their rows through schema updates. Raises
+        ``ConfigurationError`` for another name, or for a second table of one name.
+        """
+        if not table.name.startswith(ENGINE_PREFIXES):
+            raise ConfigurationError(f"an engine table's name begins with fluxon_ or filesystem_, not {table.name!r}")
+        if self._engine_tables.setdefault(table.name, table) is not table:
+            raise ConfigurationError(f"there are two declarations of the engine table {table.name!r}")
+        self._engine_tables_changed()
+
+    @property
+    def engine_tables(self) -> list[sqlalchemy.Table]:
+        """What was installed."""
+        return list(self._engine_tables.values())
+
+    @abstractmethod
+    def start(self, reactor: Any) -> Deferred[None]:
+        """Open the database, in its threads, with ``reactor`` for the answers."""
+
+    @abstractmethod
+    def stop(self) -> Deferred[None]:
+        """Finish what waits and close everything. ``start`` may follow."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """The same as ``stop`` for a script: blocks until everything is closed. The next call opens it again."""
+
+    @abstractmethod
+    def read(self, work: Callable[..., T], *args: Any) -> Deferred[T]:
+        """``work(connection, *args)`` in a database thread, on a connection that cannot write."""
+
+    @abstractmethod
+    def write(self, work: Callable[..., T], *args: Any) -> Deferred[T]:
+        """``work(connection, *args)`` in a transaction of its own; fires after COMMIT.
+
+        An exception undoes what the work did, and is the answer. The work may run twice (see
+        ``fluxon.database.sqlite.writer``) and has 5 seconds.
+        """
+
+    @abstractmethod
+    def read_blocking(self, work: Callable[..., T], *args: Any) -> T:
+        """As ``read``, in the calling thread."""
+
+    @abstractmethod
+    def write_blocking(self, work: Callable[..., T], *args: Any) -> T:
+        """As ``write``; blocks until COMMIT."""
+
+    @abstractmethod
+    def _engine_tables_changed(self) -> None: ...
+
+    def transaction(self, function: Callable[[], T]) -> T | Pending[T]:
+        """Run ``function()`` in one transaction: everything it does is kept, or, if it raises, nothing.
+
+        Calls on models inside it use that transaction. ``function`` is plain (not async), runs in the database's
+        thread, may run a second time when the database undid the first, and has 5 seconds. On the reactor thread
+        the result is to be awaited; elsewhere the call blocks and returns it.
+        """
+        if not callable(function) or inspect.iscoroutinefunction(function):
+            raise TypeError("transaction() takes a plain function without arguments, not a coroutine")
+        return either(lambda: self.write(_call, function), lambda: self.write_blocking(_call, function))
+
+    def _refuse_reactor_thread(self) -> None:
+        if on_reactor_thread():
+            raise RuntimeError("this call would block the reactor; use read() or write() and await the Deferred")
+
+    def _current(self) -> Any:
+        """The connection of the piece of work that this thread is in, or None."""
+        return getattr(self._active, "connection", None)
+
+    def _within(self, work: Callable[..., T], *args: Any) -> Callable[[Any], T]:
+        """``work`` with its connection known to the calls it makes."""
+
+        def run(connection: Any) -> T:
+            self._active.connection = connection
+            try:
+                return work(connection, *args)
+            finally:
+                self._active.connection = None
+
+        return run
+
+
+def _call(connection: Any, function: Callable[[], T]) -> T:
+    result = function()
+    if inspect.isawaitable(result):
+        if inspect.iscoroutine(result):
+            result.close()
+        raise TypeError("the function of a transaction must be plain: it returned something to await")
+    return result

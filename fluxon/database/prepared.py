@@ -1,0 +1,121 @@
+"""A statement that Core has written once: its text for the driver, and what its values pass through.
+
+Rules kept here:
+
+- Only SQLAlchemy Core writes SQL. What reaches the driver is Core's text and a sequence of values.
+- Core's bind and result processors run on every value, so types mean the same as under Core itself.
+- Nothing here touches a connection: a ``Prepared`` is shared by all threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import attrs
+from sqlalchemy.engine.default import DefaultDialect
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.elements import BindParameter, ClauseElement
+
+from fluxon.database.rows import Row, row_maker
+
+_Processor = Callable[[Any], Any]
+
+
+@attrs.frozen(eq=False)
+class Prepared:
+    """Text, and the way of values in and rows out."""
+
+    text: str
+    #: Names of the parameters in the order of the text's placeholders.
+    names: tuple[str, ...]
+    #: Values that the statement itself holds (literals in a Core expression).
+    constants: dict[str, Any]
+    processors: tuple[_Processor | None, ...]
+    #: The driver's tuples to rows; None for a statement that answers none.
+    rows: Callable[[Iterable[tuple[Any, ...]]], list[Row]] | None
+    #: For values given by position: which of them each placeholder takes; None when they are in order already.
+    order: tuple[int, ...] | None = None
+    plain: bool = False
+
+    def by_position(self, values: Sequence[Any]) -> Sequence[Any]:
+        """The driver's arguments from a shape's values."""
+        if self.plain:
+            return values
+        order = self.order
+        given = values if order is None else [values[index] for index in order]
+        return [
+            value if processor is None else processor(value)
+            for value, processor in zip(given, self.processors, strict=True)
+        ]
+
+    def by_name(self, parameters: Mapping[str, Any]) -> Sequence[Any]:
+        """The driver's arguments from parameters by name; a missing one is a ``TypeError``."""
+        constants = self.constants
+        arguments = []
+        for name, processor in zip(self.names, self.processors, strict=True):
+            if name in parameters:
+                value = parameters[name]
+            elif name in constants:
+                value = constants[name]
+            else:
+                raise TypeError(f"the statement needs a value for {name!r}")
+            arguments.append(value if processor is None else processor(value))
+        return arguments
+
+
+def position_name(index: int) -> str:
+    """The name of a parameter that is given by position."""
+    return f"v{index}"
+
+
+def prepare(
+    statement: ClauseElement,
+    dialect: DefaultDialect,
+    keys: Sequence[str] | None = None,
+    *,
+    positional: bool = False,
+    parameters: Mapping[str, Any] | None = None,
+) -> Prepared:
+    """Have Core write ``statement``.
+
+    ``keys`` are the columns of an INSERT or UPDATE that names none itself. With ``positional`` the parameters are
+    called ``position_name(0)``, ``position_name(1)`` … and values will be given in that order. ``parameters`` are
+    needed only where the text depends on them (a list for ``IN``).
+    """
+    compiled = statement.compile(dialect=dialect, column_keys=list(keys) if keys is not None else None)
+    assert isinstance(compiled, SQLCompiler)
+    constants = {name: bind.effective_value for name, bind in compiled.binds.items() if not bind.required}
+    processors = {name: _bind_processor(bind, dialect) for name, bind in compiled.binds.items()}
+    text, names = compiled.string, tuple(compiled.positiontup or ())
+    if compiled.post_compile_params:
+        expanded = compiled.construct_expanded_state(dict(parameters or {}))
+        text, names = expanded.statement, tuple(expanded.positiontup or ())
+        constants |= expanded.parameters
+        processors |= expanded.processors
+    order = None
+    if positional:
+        order = tuple(int(name[1:]) for name in names)
+        if order == tuple(range(len(order))):
+            order = None
+    return Prepared(
+        text=text,
+        names=names,
+        constants=constants,
+        processors=tuple(processors.get(name) for name in names),
+        rows=_rows(statement, dialect),
+        order=order,
+        plain=positional and order is None and not any(map(processors.get, names)),
+    )
+
+
+def _bind_processor(bind: BindParameter[Any], dialect: DefaultDialect) -> _Processor | None:
+    return bind.type.dialect_impl(dialect).bind_processor(dialect)
+
+
+def _rows(statement: ClauseElement, dialect: DefaultDialect) -> Callable[[Iterable[tuple[Any, ...]]], list[Row]] | None:
+    columns = list(getattr(statement, "exported_columns", ()))
+    if not columns:
+        return None
+    processors = [column.type.dialect_impl(dialect).result_processor(dialect, None) for column in columns]
+    return row_maker([column.key for column in columns], processors)

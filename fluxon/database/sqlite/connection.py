@@ -1,0 +1,164 @@
+"""One connection to an SQLite file, and how it is opened.
+
+Rules kept here:
+
+- A connection is used by one thread at a time, and never by the reactor's.
+- No cursor stays open: every answer is fetched whole, so no read transaction outlives its call.
+- Transactions are begun and ended by the writer alone (``isolation_level=None``); pysqlite's own BEGIN loses updates.
+- Every error of the driver leaves as what ``errors.translate`` says.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy.schema import ExecutableDDLElement
+from sqlalchemy.sql.elements import ClauseElement
+
+from fluxon.database.prepared import Prepared
+from fluxon.database.rows import Row
+from fluxon.database.sqlite.errors import is_constraint, translate
+from fluxon.database.statements import Statements
+
+#: Seconds to wait for another program's lock before ``Locked``.
+BUSY_SECONDS = 5.0
+
+#: Texts that the driver keeps parsed; beyond the shapes of one program there is nothing to gain.
+_PARSED_STATEMENTS = 500
+
+
+class SQLiteConnection:
+    """What a function given to ``database.read`` or ``database.write`` works with."""
+
+    def __init__(self, raw: sqlite3.Connection, statements: Statements) -> None:
+        self.raw = raw
+        self._statements = statements
+        self._depth = 0
+
+    def rows(self, statement: ClauseElement, parameters: Mapping[str, Any] | None = None) -> list[Row]:
+        """The rows that a Core statement answers, as tuples with names."""
+        parameters = parameters or {}
+        prepared = self._statements.core(statement, parameters)
+        try:
+            found = self.raw.execute(prepared.text, prepared.by_name(parameters)).fetchall()
+        except sqlite3.Error as error:
+            raise translate(error) from error
+        if prepared.rows is None:
+            raise TypeError("this statement answers no rows; use run()")
+        return prepared.rows(found)
+
+    def run(self, statement: ClauseElement, parameters: Mapping[str, Any] | None = None) -> int:
+        """Carry out a Core statement that answers no rows; how many rows it touched."""
+        parameters = parameters or {}
+        prepared = self._statements.core(statement, parameters)
+        return self._execute(prepared.text, prepared.by_name(parameters)).rowcount
+
+    def select(self, prepared: Prepared, values: Sequence[Any]) -> list[Row]:
+        """The rows of a prepared shape."""
+        try:
+            found = self.raw.execute(prepared.text, prepared.by_position(values)).fetchall()
+        except sqlite3.Error as error:
+            raise translate(error) from error
+        return prepared.rows(found)  # type: ignore[misc]
+
+    def change(self, prepared: Prepared, values: Sequence[Any]) -> int:
+        """Carry out an UPDATE or DELETE; how many rows it touched."""
+        return self._execute(prepared.text, prepared.by_position(values)).rowcount
+
+    def insert(self, prepared: Prepared, values: Sequence[Any]) -> int | None:
+        """Insert one row; its row id, or None when a constraint forbade it."""
+        try:
+            return self.raw.execute(prepared.text, prepared.by_position(values)).lastrowid
+        except sqlite3.Error as error:
+            if is_constraint(error):
+                return None
+            raise translate(error) from error
+
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        """All of the block or nothing of it. An error that SQLite answered by undoing everything passes through."""
+        self._depth += 1
+        name = f"fluxon_{self._depth}"
+        try:
+            self._execute(f"SAVEPOINT {name}")
+            try:
+                yield
+            except BaseException:
+                if self.raw.in_transaction:
+                    self._execute(f"ROLLBACK TO {name}")
+                    self._execute(f"RELEASE {name}")
+                raise
+            self._execute(f"RELEASE {name}")
+        finally:
+            self._depth -= 1
+
+    def define(self, definition: ExecutableDDLElement) -> None:
+        """Carry out a CREATE or DROP of Core's."""
+        self._execute(str(definition.compile(dialect=self._statements.dialect)))
+
+    def script(self, text: str) -> None:
+        """Run one statement of the engine's own, written in this package."""
+        self._execute(text)
+
+    def close(self) -> None:
+        self.raw.close()
+
+    def _execute(self, text: str, arguments: Sequence[Any] = ()) -> sqlite3.Cursor:
+        try:
+            return self.raw.execute(text, arguments)
+        except sqlite3.Error as error:
+            raise translate(error) from error
+
+
+def open_connection(path: str, statements: Statements, *, read_only: bool = False) -> SQLiteConnection:
+    """Open ``path`` (made with mode 0600 when missing), with the settings every connection here has."""
+    if path != ":memory:" and not read_only:
+        _create_private(path)
+    try:
+        raw = sqlite3.connect(
+            path,
+            timeout=BUSY_SECONDS,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=_PARSED_STATEMENTS,
+        )
+        try:
+            _configure(raw, read_only)
+        except BaseException:
+            raw.close()
+            raise
+    except sqlite3.Error as error:
+        raise translate(error) from error
+    return SQLiteConnection(raw, statements)
+
+
+def _configure(raw: sqlite3.Connection, read_only: bool) -> None:
+    if not read_only:
+        raw.execute("PRAGMA journal_mode = WAL").fetchall()
+        # In WAL mode FULL syncs at every commit: what was answered survives a power cut.
+        raw.execute("PRAGMA synchronous = FULL")
+    raw.execute("PRAGMA foreign_keys = ON")
+    # LIKE means the same on every database; and with it an index serves a search for a beginning.
+    raw.execute("PRAGMA case_sensitive_like = ON")
+    if read_only:
+        raw.execute("PRAGMA query_only = ON")
+
+
+def _create_private(path: str) -> None:
+    """The file holds password hashes: nobody else may read it. SQLite gives its other files the same mode."""
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    except FileExistsError:
+        pass
+    except OSError as error:
+        raise translate(_cannot_open(error)) from error
+
+
+def _cannot_open(error: OSError) -> sqlite3.Error:
+    answer = sqlite3.OperationalError(str(error))
+    answer.sqlite_errorcode = sqlite3.SQLITE_CANTOPEN
+    return answer

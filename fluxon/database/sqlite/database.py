@@ -1,0 +1,254 @@
+"""``SQLiteDatabase``: an SQLite file, written by one thread and read by many.
+
+Rules kept here:
+
+- Opening happens once, in the writer thread, before anything else: WAL is set and engine tables are made.
+- A stopped database can be started again: each opening has a writer, readers and a pool of its own.
+- ``:memory:`` has one connection: everything goes through the writer.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import sqlalchemy
+from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.python.failure import Failure
+
+from fluxon.database.database import Database
+from fluxon.database.engine_tables import create_engine_tables
+from fluxon.database.sqlite.connection import SQLiteConnection, open_connection
+from fluxon.database.sqlite.readers import Readers
+from fluxon.database.sqlite.writer import Piece, Writer
+from fluxon.database.statements import Statements
+from fluxon.errors import ConfigurationError
+from fluxon.workers import ReactorInbox, WorkerPool
+
+T = TypeVar("T")
+
+#: Threads that read for the reactor. SQLite reads are short; more threads only contend for the interpreter.
+READER_THREADS = 4
+
+#: Reads that may wait for a thread.
+MAX_WAITING_READS = 10_000
+
+
+class SQLiteDatabase(Database):
+    """An SQLite database at ``path`` (a path, or an SQLAlchemy URL such as ``sqlite:///file.sqlite3``).
+
+    ``models`` is the module that declares the models. Works alone in a script, in threads, and under a reactor, by
+    the one rule of ``fluxon.blocking``. Without ``start`` it opens itself at the first call; ``reactor`` is then the
+    one that answers Deferreds (Twisted's own by default).
+    """
+
+    dialect_name = "sqlite"
+
+    def __init__(self, path: str | os.PathLike[str], models: Any = None, *, reactor: Any = None) -> None:
+        super().__init__()
+        self.path = _file_path(path)
+        self.statements = Statements(SQLiteDialect_pysqlite(paramstyle="qmark"))
+        self._reactor = reactor
+        self._opened: _Opened | None = None
+        self._lock = threading.Lock()
+        if models is not None:
+            self.bind(models)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {os.path.basename(self.path)!r}>"
+
+    def start(self, reactor: Any) -> Deferred[None]:
+        self._reactor = reactor
+        return self.write(_nothing)
+
+    def stop(self) -> Deferred[None]:
+        opened = self._take()
+        if opened is None:
+            return succeed(None)
+        stopped: Deferred[None] = Deferred()
+        inbox = ReactorInbox(self._own_reactor())
+
+        def finish() -> None:
+            try:
+                opened.close()
+            except BaseException:
+                inbox.put(stopped, Failure())
+            else:
+                inbox.put(stopped, None)
+
+        threading.Thread(target=finish, name="fluxon-database-stop", daemon=True).start()
+        return stopped
+
+    def close(self) -> None:
+        self._refuse_reactor_thread()
+        opened = self._take()
+        if opened is not None:
+            opened.close()
+
+    def read(self, work: Callable[..., T], *args: Any) -> Deferred[T]:
+        opened = self._open()
+        if opened.readers is None:
+            return self.write(work, *args)
+        return opened.reading_pool(self._own_reactor()).submit(opened.read, work, *args)
+
+    def write(self, work: Callable[..., T], *args: Any) -> Deferred[T]:
+        opened = self._open()
+        inbox = opened.inbox(self._own_reactor())
+        deferred: Deferred[T] = Deferred()
+
+        def answer(result: Any, error: BaseException | None) -> None:
+            inbox.put(deferred, result if error is None else Failure(error))
+
+        try:
+            opened.writer.submit(Piece(self._within(work, *args), answer, lambda: not deferred.called))
+        except Exception:
+            return fail()
+        return deferred
+
+    def read_blocking(self, work: Callable[..., T], *args: Any) -> T:
+        active = self._current()
+        if active is not None:
+            return work(active, *args)
+        opened = self._opened or self._open()
+        if opened.readers is None:
+            return self.write_blocking(work, *args)
+        self._refuse_reactor_thread()
+        return opened.read(work, *args)
+
+    def write_blocking(self, work: Callable[..., T], *args: Any) -> T:
+        active = self._current()
+        if active is not None:
+            with active.savepoint():
+                return work(active, *args)
+        self._refuse_reactor_thread()
+        return self._open().write_blocking(self._within(work, *args))
+
+    def _open(self) -> _Opened:
+        with self._lock:
+            if self._opened is None:
+                self._opened = _Opened(self)
+            return self._opened
+
+    def _take(self) -> _Opened | None:
+        with self._lock:
+            opened, self._opened = self._opened, None
+            return opened
+
+    def _own_reactor(self) -> Any:
+        if self._reactor is None:
+            from twisted.internet import reactor
+
+            self._reactor = reactor
+        return self._reactor
+
+    def _engine_tables_changed(self) -> None:
+        with self._lock:
+            if self._opened is not None:
+                self._opened.writer.submit(Piece(self._make_tables, _unheard, _always))
+
+    def _make_tables(self, connection: SQLiteConnection) -> None:
+        create_engine_tables(connection, self.engine_tables)
+
+    def open_writing(self) -> SQLiteConnection:
+        """A new writing connection, for schema updates. Blocks."""
+        return open_connection(self.path, self.statements)
+
+    def open_writer(self) -> SQLiteConnection:
+        """The writer thread's connection, with the engine's tables there."""
+        connection = self.open_writing()
+        try:
+            connection.script("BEGIN IMMEDIATE")
+            self._make_tables(connection)
+            connection.script("COMMIT")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def open_reading(self) -> SQLiteConnection:
+        """A new connection that cannot write. Blocks."""
+        return open_connection(self.path, self.statements, read_only=True)
+
+
+class _Opened:
+    """One opening of a database: from its first call (or ``start``) to ``stop``."""
+
+    def __init__(self, database: SQLiteDatabase) -> None:
+        self._lock = threading.Lock()
+        self._pool: WorkerPool | None = None
+        self._inbox: ReactorInbox | None = None
+        name = os.path.basename(database.path)
+        self.writer = Writer(database.open_writer, f"fluxon-database-writer-{name}")
+        self.readers = None if database.path == ":memory:" else Readers(database.open_reading)
+        self._ready = False
+
+    def read(self, work: Callable[..., T], *args: Any) -> T:
+        """Runs in the thread that reads. The writer opens the file first: it makes what is missing."""
+        if not self._ready:
+            self.write_blocking(_nothing)
+            self._ready = True
+        assert self.readers is not None
+        return self.readers.read(work, *args)
+
+    def write_blocking(self, work: Callable[[SQLiteConnection], T]) -> T:
+        done = threading.Lock()
+        done.acquire()
+        box: list[Any] = []
+
+        def answer(result: Any, error: BaseException | None) -> None:
+            box.extend((result, error))
+            done.release()
+
+        self.writer.submit(Piece(work, answer, _always))
+        done.acquire()
+        result, error = box
+        if error is not None:
+            raise error
+        return result  # type: ignore[no-any-return]
+
+    def reading_pool(self, reactor: Any) -> WorkerPool:
+        if self._pool is None:
+            self._pool = WorkerPool("database", READER_THREADS, reactor, MAX_WAITING_READS)
+        return self._pool
+
+    def inbox(self, reactor: Any) -> ReactorInbox:
+        if self._inbox is None:
+            self._inbox = ReactorInbox(reactor)
+        return self._inbox
+
+    def close(self) -> None:
+        """Finish what waits, then close every connection. Blocks."""
+        thread = self.writer.stop()
+        if self._pool is not None:
+            self._pool.stop()
+        if thread is not None:
+            thread.join()
+        if self.readers is not None:
+            self.readers.close_all()
+
+
+def _nothing(connection: Any = None) -> None:
+    """Work that only has the database opened."""
+
+
+def _unheard(result: Any, error: BaseException | None) -> None:
+    """Nobody waits for this answer."""
+
+
+def _always() -> bool:
+    return True
+
+
+def _file_path(path: str | os.PathLike[str]) -> str:
+    text = os.fspath(path)
+    if not isinstance(text, str):
+        raise ConfigurationError("a database path is a text or a Path")
+    if "://" in text:
+        url = sqlalchemy.make_url(text)
+        if url.get_backend_name() != "sqlite":
+            raise ConfigurationError(f"SQLiteDatabase cannot open a {url.get_backend_name()} URL; choose its adapter")
+        text = url.database or ":memory:"
+    return text if text == ":memory:" else os.path.abspath(text)
