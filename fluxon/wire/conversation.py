@@ -45,6 +45,7 @@ class Conversation:
     __slots__ = (
         "_abandoned",
         "_decoder",
+        "_lingering",
         "_next_tag",
         "_splitter",
         "_unsolicited",
@@ -55,6 +56,7 @@ class Conversation:
         "compress_from",
         "in_flight",
         "output",
+        "output_size",
         "send_limit",
         "unsolicited_limit",
         "waiting_limit",
@@ -82,6 +84,8 @@ class Conversation:
         self.compress_from: int | None = None
         #: Frames to be sent, in order. The driver takes and clears them.
         self.output: list[bytes] = []
+        #: Their bytes; cleared with them.
+        self.output_size = 0
         #: Our asks without an answer, by tag.
         self.asked: dict[int, Asked] = {}
         #: The other side's asks without an answer, by tag.
@@ -89,6 +93,7 @@ class Conversation:
         self._waiting: deque[int] = deque()
         self._abandoned: set[int] | None = None
         self._next_tag = 0
+        self._lingering = 0
         self._unsolicited = 0
 
     # --- what arrives ---------------------------------------------------------------------------------------------
@@ -146,7 +151,7 @@ class Conversation:
         answering = self.answering
         if ask.tag in answering:
             self._refuse_new(ask.tag)
-        if len(answering) >= self.in_flight:
+        if len(answering) + self._lingering >= self.in_flight:
             self._write_failure(
                 ask.tag, ResourceExhausted(f"more than {self.in_flight} requests of this connection at once")
             )
@@ -173,7 +178,7 @@ class Conversation:
         if isinstance(message, Cancel):
             return message if message.tag in self.answering else None
         if isinstance(message, Ping):
-            self.output.append(messages.write_pong(message.number))
+            self._put(messages.write_pong(message.number))
             return None
         return message
 
@@ -208,7 +213,7 @@ class Conversation:
         tag = self._free_tag()
         written = self._fit(messages.write_ask(tag, command, arguments, timeout, options or {}))
         if urgent or (self._out() < self.ask_limit and not self._waiting):
-            self.output.append(written)
+            self._put(written)
             self.asked[tag] = Asked(waiter, deadline, None)
         elif len(self._waiting) >= self.waiting_limit:
             raise ResourceExhausted(f"{self.waiting_limit} requests wait for this connection already")
@@ -232,7 +237,7 @@ class Conversation:
         while self._waiting and self._out() < self.ask_limit:
             asked = self.asked[self._waiting.popleft()]
             assert asked.frame is not None
-            self.output.append(asked.frame)
+            self._put(asked.frame)
             asked.frame = None
 
     def abandon(self, tag: int) -> bool:
@@ -246,7 +251,7 @@ class Conversation:
         if self._abandoned is None:
             self._abandoned = set()
         self._abandoned.add(tag)
-        self.output.append(messages.write_cancel(tag))
+        self._put(messages.write_cancel(tag))
         return True
 
     # --- answering ----------------------------------------------------------------------------------------------------
@@ -262,25 +267,34 @@ class Conversation:
             self.fail(tag, Unserialisable("the answer cannot be sent; the server's log says why"))
             raise error
         if self.answering.pop(tag, None) is not None:
-            self.output.append(written)
+            self._put(written)
 
-    def fail(self, tag: int, error: FluxonError) -> None:
-        """Answer an ask of the other side with an error."""
+    def fail(self, tag: int, error: FluxonError, *, linger: bool = False) -> None:
+        """Answer an ask of the other side with an error.
+
+        With ``linger`` its place among those in flight stays taken until ``release``: the work on it has not ended.
+        """
         if self.answering.pop(tag, None) is not None:
             self._write_failure(tag, error)
+            if linger:
+                self._lingering += 1
+
+    def release(self) -> None:
+        """Work that went on after its answer has ended."""
+        self._lingering -= 1
 
     def _write_failure(self, tag: int, error: FluxonError) -> None:
         try:
             written = self._fit(messages.write_failed(tag, error.code, error.text, error.details))
         except FluxonError:  # details or text that cannot cross must not cost the answer
             written = messages.write_failed(tag, error.code, type(error).default_text, {})
-        self.output.append(written)
+        self._put(written)
 
     # --- the rest ----------------------------------------------------------------------------------------------------
 
     def ping(self, number: int = 0) -> None:
         """Ask whether the other side is there; any byte from it is the answer."""
-        self.output.append(messages.write_ping(number))
+        self._put(messages.write_ping(number))
 
     def next_deadline(self) -> float | None:
         """The earliest deadline of any ask, ours or the other side's."""
@@ -301,14 +315,21 @@ class Conversation:
         return ours, theirs
 
     def close(self) -> list[tuple[Any, bool]]:
-        """The connection is gone: the waiters of our asks, each with whether its ask had been sent."""
+        """The connection is gone: the waiters of our asks, each with whether its ask had been sent.
+
+        What is still being answered stays in ``answering``, with its deadlines.
+        """
         left = [(each.waiter, each.frame is None) for each in self.asked.values()]
         self.asked.clear()
-        self.answering.clear()
         self._waiting.clear()
         self._abandoned = None
         self.output.clear()
+        self.output_size = 0
         return left
+
+    def _put(self, written: bytes) -> None:
+        self.output.append(written)
+        self.output_size += len(written)
 
     def _fit(self, written: bytes) -> bytes:
         """A frame as it may be sent: compressed where that pays, refused where the other side would refuse it."""

@@ -1,0 +1,103 @@
+"""Factories: what all connections of one listener, or of one client, have in common.
+
+Any Twisted endpoint can listen or connect with one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.interfaces import IAddress, IReactorTime
+from twisted.internet.protocol import Factory
+from twisted.python.failure import Failure
+
+from fluxon.limits import Limits
+from fluxon.rpc.peer import Load, Peer
+from fluxon.rpc.protocol import PeerProtocol
+from fluxon.rpc.responders import Responders
+from fluxon.wire import Conversation, Decoder
+
+Observer = Callable[[Peer], Any]
+
+
+class PeerFactory(Factory):
+    """Makes a ``PeerProtocol`` for each connection; see ``ServerFactory`` and ``ClientFactory``."""
+
+    noisy = False
+    greeted_from_start = False
+
+    def __init__(
+        self,
+        responders: Responders,
+        clock: IReactorTime,
+        limits: Limits | None = None,
+        *,
+        on_connect: Observer | None = None,
+        on_disconnect: Callable[[Peer, Failure], Any] | None = None,
+    ) -> None:
+        self.responders = responders
+        self.clock = clock
+        self.limits = limits or Limits()
+        self.load = Load(self.limits.in_flight_total)
+        #: The connections that are open now.
+        self.peers: set[Peer] = set()
+        # One for all: decoding never waits in the middle.
+        self.decoder = Decoder()
+        self._on_connect = on_connect
+        self._on_disconnect = on_disconnect
+
+    def buildProtocol(self, addr: IAddress | None) -> PeerProtocol:  # type: ignore[override]
+        protocol = PeerProtocol(self, self.converse())
+        protocol.peer.greeted = self.greeted_from_start
+        return protocol
+
+    def converse(self) -> Conversation:
+        """The state of a new connection, with this side's limits."""
+        raise NotImplementedError
+
+    def connected(self, peer: Peer) -> None:
+        """A connection is made."""
+        self.peers.add(peer)
+        if self._on_connect is not None:
+            self._on_connect(peer)
+
+    def disconnected(self, peer: Peer, reason: Failure) -> None:
+        """A connection is lost."""
+        self.peers.discard(peer)
+        if self._on_disconnect is not None:
+            self._on_disconnect(peer, reason)
+
+
+class ServerFactory(PeerFactory):
+    """For a listening endpoint: answers nothing before hello."""
+
+    def converse(self) -> Conversation:
+        limits = self.limits
+        return Conversation(
+            receive_limit=limits.frame_before_hello,
+            send_limit=limits.frame_to_client,
+            in_flight=limits.in_flight,
+            ask_limit=limits.in_flight,
+            waiting_limit=limits.waiting_asks,
+            unsolicited_limit=limits.unsolicited,
+            decoder=self.decoder,
+        )
+
+
+class ClientFactory(PeerFactory):
+    """For a connecting endpoint: answers from the start, and asks for hello first."""
+
+    greeted_from_start = True
+
+    def converse(self) -> Conversation:
+        limits = self.limits
+        return Conversation(
+            receive_limit=limits.frame_to_client,
+            send_limit=limits.frame_before_hello,
+            in_flight=limits.in_flight,
+            ask_limit=limits.in_flight,
+            waiting_limit=limits.waiting_asks,
+            unsolicited_limit=limits.unsolicited,
+            decoder=self.decoder,
+        )

@@ -1,0 +1,31 @@
+"""From an exception to what a stranger may know of it.
+
+Rules of this room: a declared error crosses as it is; everything else crosses as ``Internal`` with an incident id, and
+its traceback stays in the log under that id.
+"""
+
+from __future__ import annotations
+
+import secrets
+
+from twisted.internet.defer import CancelledError
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from fluxon.commands import Command
+from fluxon.errors import Cancelled, FluxonError, Internal
+
+_log = Logger(namespace="fluxon.rpc")
+
+
+def to_error(failure: Failure, command: type[Command], what: str) -> FluxonError:
+    """The error to send for a responder's ``failure``; ``what`` names the request in the log (a command or view)."""
+    value = failure.value
+    if isinstance(value, command.errors) and isinstance(value, FluxonError):
+        return value
+    if isinstance(value, CancelledError):
+        return Cancelled()
+    # 64 bits: found again by searching the log, guessed by nobody, collides never.
+    incident = secrets.token_hex(8)
+    _log.failure("incident {incident} in {what}", failure, incident=incident, what=what)
+    return Internal(f"the server failed on this request (incident {incident})", details={"incident": incident})

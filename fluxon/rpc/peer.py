@@ -1,0 +1,339 @@
+"""The other side of one connection: asked and answered, both at once.
+
+Rules of this room:
+
+- Every ask of the other side is answered exactly once, whatever its responder does; none of them can harm another.
+- A result that is there at once is answered at once: no Deferred, no task, no timer for it.
+- An answer that came too late for its deadline is dropped, but its place among those in flight is free only when the
+  work has really ended: else a stream of timeouts would be a way around the cap.
+- Work is not cancelled by a lost connection (it may be half-way through a change), only by its deadline or by Cancel.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from contextvars import copy_context
+from types import CoroutineType
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import Deferred, fail
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from fluxon.commands import Command
+from fluxon.errors import (
+    Cancelled,
+    DeadlineExceeded,
+    FluxonError,
+    InvalidPayload,
+    NotFound,
+    OutcomeUnknown,
+    ResourceExhausted,
+    Unauthenticated,
+    Unavailable,
+    from_wire,
+)
+from fluxon.limits import Limits
+from fluxon.rpc.faults import to_error
+from fluxon.rpc.responders import Responders
+from fluxon.rpc.task import Task
+from fluxon.wire import Answer, Ask, Cancel, Conversation, Failed, Message
+
+if TYPE_CHECKING:
+    from fluxon.rpc.protocol import PeerProtocol
+
+_log = Logger(namespace="fluxon.rpc")
+
+
+class Load:
+    """Requests being worked on over all connections of a server."""
+
+    __slots__ = ("count", "limit")
+
+    def __init__(self, limit: int) -> None:
+        self.count = 0
+        self.limit = limit
+
+
+class Peer:
+    """One connection, as an application sees it.
+
+    ``session`` is the application's to set. ``greeted`` becomes true with the hello; before it only commands that
+    declare ``before_hello`` are answered.
+    """
+
+    __slots__ = (
+        "_held",
+        "_held_size",
+        "_lingering",
+        "_load",
+        "_respond_to",
+        "_tasks",
+        "conversation",
+        "greeted",
+        "limits",
+        "lost",
+        "protocol",
+        "session",
+        "stopping",
+    )
+
+    def __init__(
+        self, protocol: PeerProtocol, conversation: Conversation, responders: Responders, limits: Limits, load: Load
+    ) -> None:
+        self.protocol = protocol
+        self.conversation = conversation
+        self.limits = limits
+        self.session: Any = None
+        self.greeted = False
+        self.lost = False
+        #: No new asks are taken; those under way end.
+        self.stopping = False
+        self._respond_to = responders.find
+        self._load = load
+        # Made when first needed: an idle connection holds none of them.
+        self._tasks: dict[int, Task | Deferred[Any]] | None = None
+        self._lingering: set[Ask] | None = None
+        self._held: deque[Ask] | None = None
+        self._held_size = 0
+
+    # --- asking -----------------------------------------------------------------------------------------------------
+
+    def ask(
+        self, command: type[Command], arguments: dict[str, Any], timeout: float | None = None, *, urgent: bool = False
+    ) -> Deferred[Any]:
+        """Ask the other side; fires with its answer.
+
+        Fails with the error it answered; ``DeadlineExceeded`` after ``timeout`` seconds; ``Unavailable`` when the ask
+        was never sent, and ``OutcomeUnknown`` when the connection was lost after it was; ``Unserialisable`` or
+        ``ResourceExhausted`` at once. Cancelling tells the other side.
+        """
+        if self.lost:
+            return fail(Unavailable("the connection is closed"))
+        try:
+            command.check_arguments(arguments)
+            waiter: Deferred[Any] = Deferred(self._give_up)
+            deadline = None if timeout is None else self.protocol.now() + timeout
+            tag = self.conversation.ask(
+                command.name,
+                arguments,
+                waiter=(waiter, command),
+                timeout=timeout,
+                deadline=deadline,
+                urgent=urgent,
+            )
+        except FluxonError:
+            return fail()
+        waiter.tag = tag  # type: ignore[attr-defined]
+        if deadline is not None:
+            self.protocol.wake_at(deadline)
+        self.protocol.flush_soon()
+        return waiter
+
+    def _give_up(self, waiter: Deferred[Any]) -> None:
+        sent = self.conversation.abandon(waiter.tag)  # type: ignore[attr-defined]
+        self.protocol.flush_soon()
+        waiter.errback(Cancelled() if sent else Cancelled("the request was cancelled before it was sent"))
+
+    def _answered(self, message: Answer) -> None:
+        waiter, command = message.waiter
+        try:
+            command.check_response(message.value)
+        except InvalidPayload as error:
+            waiter.errback(FluxonError(f"the other side answered what {command.name!r} does not: {error.text}"))
+            return
+        waiter.callback(message.value)
+
+    # --- answering ----------------------------------------------------------------------------------------------------
+
+    def receive(self, message: Message) -> None:
+        """Act on one message."""
+        if isinstance(message, Ask):
+            if self.protocol.backlog > self.limits.output_high:
+                self._hold(message)
+            else:
+                self._respond(message)
+        elif isinstance(message, Answer):
+            self._answered(message)
+        elif isinstance(message, Failed):
+            message.waiter[0].errback(from_wire(message.code, message.text, message.details))
+        elif isinstance(message, Cancel):
+            self._cancel(message.tag)
+        else:
+            # Streams are opened by commands of their own, none of which this side has.
+            self.protocol.violation("a message of a stream that was never opened")
+
+    def _respond(self, ask: Ask) -> None:
+        found = self._respond_to(ask.command)
+        if found is None:
+            self.conversation.fail(ask.tag, NotFound(f"there is no command {ask.command[:64]!r} here"))
+            return
+        command, responder = found
+        if not self.greeted and not command.before_hello:
+            self.conversation.fail(ask.tag, Unauthenticated("say hello first"))
+            return
+        if self.stopping:
+            self.conversation.fail(ask.tag, Unavailable("the server is stopping; connect again in a moment"))
+            return
+        if self._load.count >= self._load.limit:
+            self.conversation.fail(ask.tag, ResourceExhausted("the server has too much to do; try again in a moment"))
+            return
+        try:
+            command.check_arguments(ask.arguments)
+            result = responder(self, ask.arguments)
+            if type(result) is CoroutineType:
+                context = copy_context()
+                awaited = context.run(result.send, None)
+                self._wait(ask, command, result, context, awaited)
+                return
+        except StopIteration as stop:
+            result = stop.value
+        except BaseException:
+            self._refuse(ask, command, Failure())
+            return
+        if isinstance(result, Deferred):
+            self._wait_for_deferred(ask, command, result)
+            return
+        self._answer(ask, result)
+
+    def _answer(self, ask: Ask, value: Any) -> None:
+        try:
+            self.conversation.answer(ask.tag, value)
+        except FluxonError as error:
+            what = _describe(ask)
+            _log.error("the answer of {what} cannot be sent: {text}", what=what, text=error.text)
+
+    def _refuse(self, ask: Ask, command: type[Command], failure: Failure) -> None:
+        self.conversation.fail(ask.tag, to_error(failure, command, _describe(ask)))
+
+    # A responder that has to wait.
+
+    def _wait(self, ask: Ask, command: type[Command], coroutine: Any, context: Any, awaited: Any) -> None:
+        self._begin(ask)
+        finished = False
+
+        def finish(result: Any) -> None:
+            nonlocal finished
+            finished = True
+            self._finish(ask, command, result)
+
+        task = Task(coroutine, context, awaited, finish)
+        if not finished:
+            self._running[ask.tag] = task
+
+    def _wait_for_deferred(self, ask: Ask, command: type[Command], deferred: Deferred[Any]) -> None:
+        self._begin(ask)
+        self._running[ask.tag] = deferred
+        deferred.addBoth(lambda result: self._finish(ask, command, result))
+
+    @property
+    def _running(self) -> dict[int, Task | Deferred[Any]]:
+        if self._tasks is None:
+            self._tasks = {}
+        return self._tasks
+
+    def _begin(self, ask: Ask) -> None:
+        self._load.count += 1
+        self._set_deadline(ask)
+
+    def _set_deadline(self, ask: Ask) -> None:
+        if ask.deadline is None:
+            limit = self.limits.view_timeout
+            ask.deadline = self.protocol.now() + (limit if ask.timeout is None else min(ask.timeout, limit))
+            self.protocol.wake_at(ask.deadline)
+
+    def _finish(self, ask: Ask, command: type[Command], result: Any) -> None:
+        self._load.count -= 1
+        if self._lingering and ask in self._lingering:
+            self._lingering.discard(ask)
+            self.conversation.release()
+            return
+        self._running.pop(ask.tag, None)
+        if isinstance(result, Failure):
+            self._refuse(ask, command, result)
+        else:
+            self._answer(ask, result)
+        self.protocol.flush_soon()
+        if not self.conversation.answering:
+            self.protocol.all_answered()
+
+    def _cancel(self, tag: int) -> None:
+        if self._held:
+            for ask in self._held:
+                if ask.tag == tag:
+                    self._drop_held(ask, Cancelled())
+                    return
+        if self._tasks and (work := self._tasks.get(tag)) is not None:
+            work.cancel()
+
+    # --- time ---------------------------------------------------------------------------------------------------------
+
+    def expire(self, now: float) -> None:
+        """Fail what has passed its deadline."""
+        ours, theirs = self.conversation.expired(now)
+        for tag in ours:
+            waiter = self.conversation.asked[tag].waiter[0]
+            sent = self.conversation.abandon(tag)
+            text = None if sent else "the other side took no more requests in time; nothing was done"
+            waiter.errback(DeadlineExceeded(text))
+        for tag in theirs:
+            self._expire_theirs(self.conversation.answering[tag])
+
+    def _expire_theirs(self, ask: Ask) -> None:
+        if self._held and ask in self._held:
+            self._drop_held(ask, DeadlineExceeded("the answers before this one were not read in time"))
+            return
+        work = self._running.pop(ask.tag, None)
+        if work is None:
+            return
+        if self._lingering is None:
+            self._lingering = set()
+        # The ask itself and not its tag, which the other side may use again now.
+        self._lingering.add(ask)
+        self.conversation.fail(ask.tag, DeadlineExceeded(), linger=True)
+        work.cancel()
+
+    # --- backpressure -------------------------------------------------------------------------------------------------
+
+    def _hold(self, ask: Ask) -> None:
+        """Answers are not read as fast as they come: this request waits until they are."""
+        if self.protocol.backlog + self._held_size + ask.size > self.limits.output_abort:
+            self.conversation.fail(ask.tag, ResourceExhausted("read the answers before asking for more"))
+            return
+        if self._held is None:
+            self._held = deque()
+        self._held.append(ask)
+        self._held_size += ask.size
+        self._set_deadline(ask)
+
+    def _drop_held(self, ask: Ask, error: FluxonError) -> None:
+        assert self._held is not None
+        self._held.remove(ask)
+        self._held_size -= ask.size
+        self.conversation.fail(ask.tag, error)
+        self.protocol.flush_soon()
+
+    def drained(self) -> None:
+        """The output is being read again: work on what was held."""
+        while self._held and self.protocol.backlog <= self.limits.output_high // 4:
+            ask = self._held.popleft()
+            self._held_size -= ask.size
+            ask.deadline = None
+            self._respond(ask)
+
+    # --- the end ------------------------------------------------------------------------------------------------------
+
+    def connection_lost(self) -> None:
+        """Nothing can be asked or answered any more. What runs goes on to its end or its deadline."""
+        self.lost = True
+        for ask in self._held or ():
+            self.conversation.answering.pop(ask.tag, None)
+        self._held = None
+        for (waiter, _), sent in self.conversation.close():
+            if not waiter.called:
+                waiter.errback(OutcomeUnknown() if sent else Unavailable("the connection was lost; nothing was sent"))
+
+
+def _describe(ask: Ask) -> str:
+    view = ask.arguments.get("view")
+    return f"view {view[:64]!r}" if isinstance(view, str) else f"command {ask.command[:64]!r}"

@@ -1,0 +1,320 @@
+"""The Twisted protocol of both ends: a transport's bytes to a peer's messages, and back with one write.
+
+Rules of this room:
+
+- Everything that a read brought is worked on in one pass, and all its answers leave in one write; answers that come
+  later wait for the end of the reactor's turn.
+- The transport holds little: what it does not take waits here (``backlog``), bounded, so that a peer that never reads
+  costs ``Limits.output_abort`` at most and is aborted.
+- A broken rule of the wire, silence, a stalled frame or unread output ends in ``abortConnection``: over TLS a polite
+  close waits for the other side's consent, for ever (https://github.com/twisted/twisted/issues/7926).
+- One timer a connection for all deadlines, one for the heartbeat; none is made for a request that is answered at once.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.interfaces import IDelayedCall, IPushProducer, ITransport
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from fluxon.errors import ProtocolError
+from fluxon.rpc.peer import Peer
+from fluxon.wire import Conversation
+
+if TYPE_CHECKING:
+    from fluxon.rpc.factory import PeerFactory
+
+_log = Logger(namespace="fluxon.rpc")
+
+#: Handed to the transport at once; after each slice it may say that it is full. Twisted's own buffer is 64 KiB.
+_SLICE = 256 * 1024
+
+#: A graceful close waits so long for the last bytes to leave.
+_CLOSE_WITHIN = 5.0
+
+
+@implementer(IPushProducer)
+class PeerProtocol(Protocol):
+    """One connection. ``peer`` is what applications use; ``factory`` makes the pair."""
+
+    __slots__ = (
+        "_backlog",
+        "_close_call",
+        "_corked",
+        "_ended",
+        "_flush_call",
+        "_heard",
+        "_heartbeat_call",
+        "_held_before",
+        "_paused",
+        "_silent",
+        "_stall_call",
+        "_wake_call",
+        "backlog",
+        "conversation",
+        "factory",
+        "peer",
+        "transport",
+    )
+
+    factory: PeerFactory
+    transport: Any
+
+    def __init__(self, factory: PeerFactory, conversation: Conversation) -> None:
+        self.factory = factory
+        self.conversation = conversation
+        self.peer = Peer(self, conversation, factory.responders, factory.limits, factory.load)
+        #: Bytes of output that the transport has not taken.
+        self.backlog = 0
+        self._backlog: deque[bytes] | None = None
+        self._corked = False
+        self._paused = False
+        self._heard = False
+        self._silent = 0
+        self._held_before = 0
+        self._ended = False
+        self._flush_call: IDelayedCall | None = None
+        self._wake_call: IDelayedCall | None = None
+        self._heartbeat_call: IDelayedCall | None = None
+        self._stall_call: IDelayedCall | None = None
+        self._close_call: IDelayedCall | None = None
+
+    # --- from the transport -------------------------------------------------------------------------------------------
+
+    def connectionMade(self) -> None:
+        set_no_delay = getattr(self.transport, "setTcpNoDelay", None)
+        if set_no_delay is not None:
+            # Answers are small and awaited; Nagle would hold every second one for the other side's acknowledgement.
+            try:
+                set_no_delay(True)
+            except (AttributeError, OSError):  # a Unix socket, or gone already
+                pass
+        self.transport.registerProducer(self, True)
+        self._heartbeat_call = self._call_later(self.factory.limits.handshake, self._not_greeted)
+        self.factory.connected(self.peer)
+
+    def dataReceived(self, data: bytes) -> None:
+        if self._ended:
+            return
+        self._heard = True
+        self._corked = True
+        conversation = self.conversation
+        try:
+            received = conversation.receive(data)
+        except ProtocolError as error:
+            self.violation(error.text)
+            return
+        receive = self.peer.receive
+        for message in received:
+            receive(message)
+            # What is answered at once can be much more than what was asked: it must not pile up until the end.
+            if conversation.output_size > _SLICE:
+                self._write()
+        self._corked = False
+        if conversation.output:
+            self._write()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self._ended = True
+        for call in (self._flush_call, self._heartbeat_call, self._stall_call, self._close_call):
+            if call is not None and call.active():
+                call.cancel()
+        self._flush_call = self._heartbeat_call = self._stall_call = self._close_call = None
+        self._backlog = None
+        self.backlog = 0
+        self.peer.connection_lost()
+        if not self.conversation.answering:
+            self._stop_waking()
+        self.factory.disconnected(self.peer, reason)
+
+    # --- to the transport ---------------------------------------------------------------------------------------------
+
+    def flush_soon(self) -> None:
+        """Send what there is at the end of this turn of the reactor."""
+        if not self._corked and self._flush_call is None and not self._ended and self.conversation.output:
+            self._flush_call = self._call_later(0, self._flush)
+
+    def _flush(self) -> None:
+        self._flush_call = None
+        if self.conversation.output and not self._ended:
+            self._write()
+
+    def _write(self) -> None:
+        conversation = self.conversation
+        output = conversation.output
+        data = output[0] if len(output) == 1 else b"".join(output)
+        output.clear()
+        conversation.output_size = 0
+        if not self._paused and len(data) <= _SLICE:
+            self.transport.write(data)
+            return
+        if self.backlog > self.factory.limits.output_abort:
+            self.abort("it does not read its answers")
+            return
+        if self._backlog is None:
+            self._backlog = deque()
+        self._backlog.append(data)
+        self.backlog += len(data)
+        self._write_backlog()
+
+    def _write_backlog(self) -> None:
+        backlog = self._backlog
+        while backlog and not self._paused and not self._ended:
+            data = backlog.popleft()
+            if len(data) > _SLICE:
+                backlog.appendleft(data[_SLICE:])
+                data = data[:_SLICE]
+            self.backlog -= len(data)
+            self.transport.write(data)
+
+    # The transport tells when it is full, and when no longer. As a push producer without end:
+
+    def pauseProducing(self) -> None:
+        if not self._paused:
+            self._paused = True
+            self._stall_call = self._call_later(
+                self.factory.limits.output_stalled, self.abort, "it took no byte of its answers in time"
+            )
+
+    def resumeProducing(self) -> None:
+        self._paused = False
+        if self._stall_call is not None:
+            self._stall_call.cancel()
+            self._stall_call = None
+        if self._ended:
+            return
+        self._write_backlog()
+        if self._paused:
+            return
+        if self._close_call is not None:
+            self._lose()
+        else:
+            self.peer.drained()
+
+    def stopProducing(self) -> None:
+        """The transport is closing; ``connectionLost`` does what there is to do."""
+
+    # --- ending -------------------------------------------------------------------------------------------------------
+
+    def violation(self, text: str) -> None:
+        """The other side broke the protocol: what was to be said is said, and the connection aborted."""
+        _log.info("connection of {peer} aborted: {text}", peer=self.describe(), text=text)
+        if self._ended:
+            return
+        if self.conversation.output and not self._paused:
+            self.transport.write(b"".join(self.conversation.output))
+        self._end()
+
+    def abort(self, text: str) -> None:
+        """End the connection at once; ``text`` goes to the log."""
+        if not self._ended:
+            _log.info("connection of {peer} aborted: {text}", peer=self.describe(), text=text)
+            self._end()
+
+    def _end(self) -> None:
+        self._ended = True
+        self.conversation.output.clear()
+        self.conversation.output_size = 0
+        self.transport.abortConnection()
+
+    def close(self) -> None:
+        """End the connection when what was to be sent is sent, and within a few seconds at the latest."""
+        if self._ended or self._close_call is not None:
+            return
+        if self.conversation.output:
+            self._write()
+        self._close_call = self._call_later(_CLOSE_WITHIN, self.abort, "it did not close in time")
+        if not self._backlog:
+            self._lose()
+
+    def _lose(self) -> None:
+        # A registered producer would hold the transport open.
+        self.transport.unregisterProducer()
+        self.transport.loseConnection()
+
+    def drain(self) -> None:
+        """Take no more asks, let those under way end, then close."""
+        self.peer.stopping = True
+        if not self.conversation.answering:
+            self.close()
+
+    def all_answered(self) -> None:
+        """Nothing is being worked on any more."""
+        if self._ended:
+            self._stop_waking()
+        elif self.peer.stopping:
+            self.close()
+
+    # --- time ---------------------------------------------------------------------------------------------------------
+
+    def now(self) -> float:
+        """Seconds of the reactor's clock."""
+        return self.factory.clock.seconds()
+
+    def wake_at(self, deadline: float) -> None:
+        """See to it that ``peer.expire`` is called when ``deadline`` has passed."""
+        call = self._wake_call
+        if call is not None:
+            if call.getTime() <= deadline:
+                return
+            call.cancel()
+        self._wake_call = self._call_later(max(0.0, deadline - self.now()), self._wake)
+
+    def _wake(self) -> None:
+        self._wake_call = None
+        self.peer.expire(self.now())
+        self.flush_soon()
+        following = self.conversation.next_deadline()
+        if following is not None:
+            self.wake_at(following)
+
+    def _stop_waking(self) -> None:
+        if self._wake_call is not None:
+            self._wake_call.cancel()
+            self._wake_call = None
+
+    def greeted(self) -> None:
+        """Hello was answered: from now on silence is measured, not patience."""
+        if self._heartbeat_call is not None:
+            self._heartbeat_call.cancel()
+            self._heartbeat_call = None
+        if not self._ended:
+            self._heartbeat_call = self._call_later(self.factory.limits.heartbeat, self._beat)
+
+    def _not_greeted(self) -> None:
+        self._heartbeat_call = None
+        self.abort("it did not say hello in time")
+
+    def _beat(self) -> None:
+        limits = self.factory.limits
+        self._heartbeat_call = None
+        held = self.conversation.held
+        if self._held_before and 0 < held - self._held_before < limits.frame_rate * limits.heartbeat:
+            self.abort("it stalls within a frame")
+            return
+        self._held_before = held
+        if self._heard:
+            self._heard = False
+            self._silent = 0
+        elif self._silent:
+            self.abort("it is silent")
+            return
+        else:
+            self._silent = 1
+            self.conversation.ping()
+            self.flush_soon()
+        self._heartbeat_call = self._call_later(limits.heartbeat, self._beat)
+
+    def _call_later(self, delay: float, function: Any, *arguments: Any) -> IDelayedCall:
+        return self.factory.clock.callLater(delay, function, *arguments)
+
+    def describe(self) -> str:
+        """The other side's address, for the log."""
+        address = ITransport(self.transport).getPeer() if self.transport is not None else None
+        host, port = getattr(address, "host", None), getattr(address, "port", None)
+        return f"{host}:{port}" if host is not None else str(address)

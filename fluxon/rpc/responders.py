@@ -1,0 +1,40 @@
+"""Which function answers which command: an explicit table, made once and shared by all connections.
+
+A responder is ``function(peer, arguments)`` and gives a value, a Deferred or a coroutine. Its arguments have been
+checked against the command's declaration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from fluxon.commands import Command
+from fluxon.limits import MAX_NAME
+
+if TYPE_CHECKING:
+    from fluxon.rpc.peer import Peer
+
+Responder = Callable[["Peer", dict[str, Any]], Any]
+
+
+class Responders:
+    """A table from commands to responders.
+
+    >>> Responders({Hello: greet, Call: call_view})
+    """
+
+    __slots__ = ("_by_name", "find")
+
+    def __init__(self, table: Mapping[type[Command], Responder]) -> None:
+        self._by_name: dict[str, tuple[type[Command], Responder]] = {}
+        for command, responder in table.items():
+            if not 0 < len(command.name.encode()) <= MAX_NAME:
+                raise ValueError(f"the name of {command.__name__} must have 1 to {MAX_NAME} bytes")
+            if command.name in self._by_name:
+                raise ValueError(f"two responders for the command {command.name!r}")
+            self._by_name[command.name] = (command, responder)
+        self.find = self._by_name.get
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._by_name)
