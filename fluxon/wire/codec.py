@@ -3,8 +3,8 @@
 Rules of this room:
 
 - One form for each type: datetime is tag 0 in UTC, date tag 1004 (RFC 8943), time of day the private tag 61888, Decimal
-  tag 4, UUID tag 37. Every other tag, indefinite length, duplicate key, key that is no text, and byte after the value
-  is refused.
+  tag 4, UUID tag 37. Every other tag, indefinite length, duplicate key, and byte after the value is refused by
+  ``decode``; keys that are no text, ``undefined`` and simple values by ``check_value``.
 - Nothing is encoded that the other side would refuse, and depth is checked before ``dumps``, which has no limit of its
   own and takes the process down.
 - Decoding raises ``ProtocolError`` and nothing else; encoding ``Unserialisable`` and nothing else.
@@ -13,14 +13,15 @@ Rules of this room:
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, time
-from decimal import Decimal
+from decimal import Context, Decimal
 from types import NoneType
 from typing import Any, NoReturn
 from uuid import UUID
 
-from cbor2 import CBORDecoder, CBOREncoder, CBORError, CBORTag, dumps
+from cbor2 import CBORDecoder, CBOREncoder, CBORError, CBORSimpleValue, CBORTag, dumps, undefined
 
 from fluxon.errors import ProtocolError, Unserialisable
 from fluxon.limits import MAX_DECIMAL_EXPONENT, MAX_DEPTH, MAX_INT, MIN_INT
@@ -28,6 +29,13 @@ from fluxon.limits import MAX_DECIMAL_EXPONENT, MAX_DEPTH, MAX_INT, MIN_INT
 #: "HH:MM:SS.ffffff"; no registered tag means a time of day without a date.
 TIME_TAG = 61888
 DATE_TAG = 1004
+
+#: What is around a value of ``MAX_DEPTH`` levels: the message's array, and inside its last level a tag or a tag's pair.
+_DECODE_DEPTH = MAX_DEPTH + 2
+
+#: 18 digits fit 64 bits whatever they are, so no bignum is ever needed to read a Decimal.
+_MAX_DIGITS = 18
+_MAX_COEFFICIENT = 10**_MAX_DIGITS - 1
 
 #: Items in one value. Each costs at least a byte on the wire, and this many fill the largest default frame with rows of
 #: small numbers; the bound also ends the walk of a list that contains itself.
@@ -44,34 +52,41 @@ def _refuse_tag(*_: Any) -> NoReturn:
     raise ValueError("a tag that Fluxon's wire does not use")
 
 
+# RFC 3339, capitals only. ``fromisoformat`` alone takes much more: week dates, commas, times without colons.
+_DATETIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})")
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_TIME = re.compile(r"[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}")
+
+
 def _read_datetime(text: Any, _: bool) -> datetime:
-    if type(text) is not str or len(text) > 40:
-        raise ValueError("a date and time must be a text")
-    value = datetime.fromisoformat(text)
-    if value.tzinfo is None:
-        raise ValueError("a date and time needs its offset")
-    return value.astimezone(UTC)
+    if type(text) is not str or not _DATETIME.fullmatch(text):
+        raise ValueError("a date and time must be YYYY-MM-DDTHH:MM:SS.ffffffZ")
+    return datetime.fromisoformat(text).astimezone(UTC)
 
 
 def _read_date(text: Any, _: bool) -> date:
-    if type(text) is not str or len(text) != 10 or text[4] != "-" or text[7] != "-":
+    if type(text) is not str or not _DATE.fullmatch(text):
         raise ValueError("a date must be YYYY-MM-DD")
     return date.fromisoformat(text)
 
 
 def _read_time(text: Any, _: bool) -> time:
-    if type(text) is not str or len(text) != 15:
+    if type(text) is not str or not _TIME.fullmatch(text):
         raise ValueError("a time must be HH:MM:SS.ffffff")
     return time.fromisoformat(text)
+
+
+#: Not the caller's: a thread that rounds to six digits would round what it receives.
+_EXACT = Context(prec=_MAX_DIGITS)
 
 
 def _read_decimal(pair: Any, _: bool) -> Decimal:
     if not isinstance(pair, (list, tuple)) or len(pair) != 2 or type(pair[0]) is not int or type(pair[1]) is not int:
         raise ValueError("a decimal is [exponent, coefficient]")
     exponent, coefficient = pair
-    if abs(exponent) > MAX_DECIMAL_EXPONENT:
-        raise ValueError("a decimal's exponent is out of bounds")
-    return Decimal(coefficient).scaleb(exponent)
+    if abs(exponent) > MAX_DECIMAL_EXPONENT or abs(coefficient) > _MAX_COEFFICIENT:
+        raise ValueError("a decimal is out of bounds")
+    return Decimal(coefficient).scaleb(exponent, _EXACT)
 
 
 def _read_uuid(raw: Any, _: bool) -> UUID:
@@ -93,25 +108,31 @@ _SEMANTIC: dict[int, Any] = {
 }
 
 _join = "".join
-_CONTAINERS = frozenset({dict, list})
+
+#: Types that ``check_value`` looks at: what holds values, and what crosses no wire but has no switch in cbor2.
+SUSPECT = frozenset({dict, list, type(undefined), CBORSimpleValue})
 
 
-def check_keys(value: Any) -> None:
-    """Raise ``ProtocolError`` if any dict in a decoded value has a key that is no text.
+def check_value(value: Any) -> None:
+    """Raise ``ProtocolError`` for a key that is no text, ``undefined`` or a simple value, anywhere in a decoded value.
 
     Apart from ``decode`` because a hook for every map of every envelope costs three times as much as looking once at
-    the part of a message that an application will see. Recursion is bounded: ``MAX_DEPTH`` held while decoding.
+    the part of a message that an application will see. Recursion is bounded: depth was while decoding.
     """
-    children = value
-    if type(value) is dict:
+    kind = type(value)
+    if kind is dict:
         try:
             _join(value)  # TypeError at the first key that is no text: the cheapest look at every key
         except TypeError as error:
             raise ProtocolError("a key that is no text") from error
         children = value.values()
+    elif kind is list:
+        children = value
+    else:
+        raise ProtocolError("a simple value that Fluxon's wire does not use")
     for child in children:
-        if type(child) in _CONTAINERS:
-            check_keys(child)
+        if type(child) in SUSPECT:
+            check_value(child)
 
 
 class Decoder:
@@ -126,7 +147,7 @@ class Decoder:
         self._file = io.BytesIO()
         self._decode = CBORDecoder(
             self._file,
-            max_depth=MAX_DEPTH,
+            max_depth=_DECODE_DEPTH,
             allow_indefinite=False,
             allow_duplicate_keys=False,
             strict_hashable_types=True,
@@ -173,11 +194,29 @@ def _check_integers(value: Any) -> None:
 
 
 def _write_datetime(encoder: CBOREncoder, value: datetime) -> None:
-    encoder.encode(CBORTag(0, value.astimezone(UTC).isoformat().replace("+00:00", "Z")))
+    text = datetime.isoformat(value.astimezone(UTC))
+    encoder.encode(CBORTag(0, text.replace("+00:00", "Z")))
 
 
 def _write_time(encoder: CBOREncoder, value: time) -> None:
-    encoder.encode(CBORTag(TIME_TAG, value.isoformat(timespec="microseconds")))
+    encoder.encode(CBORTag(TIME_TAG, time.isoformat(value, timespec="microseconds")))
+
+
+def _write_subclass(encoder: CBOREncoder, value: Any) -> None:
+    """Subclasses of what crosses (a data frame's timestamps, a driver's UUIDs) cross as what they are a kind of."""
+    match value:
+        case datetime():
+            _write_datetime(encoder, value)
+        case date():
+            encoder.encode(date(value.year, value.month, value.day))
+        case time():
+            _write_time(encoder, value)
+        case Decimal():
+            encoder.encode(Decimal(value))
+        case UUID():
+            encoder.encode(UUID(int=value.int))
+        case _:
+            raise TypeError("no type that crosses")
 
 
 _ENCODERS: dict[type, Any] = {datetime: _write_datetime, time: _write_time}
@@ -188,14 +227,16 @@ _SCALARS = frozenset({NoneType, bool, float, str, bytes})
 
 def encode(value: Any) -> bytes:
     """``value`` as CBOR. Raises ``Unserialisable``, whose text names the type or the bound."""
-    plain = type(value) in _SCALARS or _is_flat(value)
-    if not plain:
-        _check(value)
     try:
-        return dumps(value) if plain else dumps(value, encoders=_ENCODERS)
+        if type(value) in _SCALARS or _is_flat(value):
+            return dumps(value)
+        _check(value)
+        return dumps(value, encoders=_ENCODERS, default=_write_subclass)
+    except Unserialisable:
+        raise
     except UnicodeEncodeError as error:
         raise Unserialisable("a text with a lone surrogate cannot be sent; decode it properly first") from error
-    except (CBORError, ValueError, TypeError, OverflowError) as error:
+    except Exception as error:  # a subclass, or a time zone of the application's own, may raise anything
         raise Unserialisable(f"the value cannot be sent: {type(error).__name__}") from error
 
 
@@ -264,6 +305,7 @@ def _check_decimal(value: Decimal) -> None:
     _, digits, exponent = value.as_tuple()
     if not isinstance(exponent, int):
         raise Unserialisable("a Decimal that is no number cannot be sent")
-    # 18 digits fit 64 bits whatever they are, so no bignum is ever needed to read one.
-    if len(digits) > 18 or abs(exponent) > MAX_DECIMAL_EXPONENT:
-        raise Unserialisable(f"a Decimal of over 18 digits or an exponent over {MAX_DECIMAL_EXPONENT} cannot be sent")
+    if len(digits) > _MAX_DIGITS or abs(exponent) > MAX_DECIMAL_EXPONENT:
+        raise Unserialisable(
+            f"a Decimal of over {_MAX_DIGITS} digits or an exponent over {MAX_DECIMAL_EXPONENT} cannot be sent"
+        )

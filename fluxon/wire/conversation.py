@@ -44,6 +44,7 @@ class Conversation:
 
     __slots__ = (
         "_abandoned",
+        "_ask_limit",
         "_decoder",
         "_lingering",
         "_next_tag",
@@ -51,7 +52,6 @@ class Conversation:
         "_unsolicited",
         "_waiting",
         "answering",
-        "ask_limit",
         "asked",
         "compress_from",
         "in_flight",
@@ -77,7 +77,7 @@ class Conversation:
         self._decoder = decoder or Decoder()
         self.send_limit = send_limit
         self.in_flight = in_flight
-        self.ask_limit = ask_limit
+        self._ask_limit = ask_limit
         self.waiting_limit = waiting_limit
         self.unsolicited_limit = unsolicited_limit
         #: Bodies of at least so many bytes are compressed; None for never.
@@ -116,30 +116,42 @@ class Conversation:
         """The messages that ``data`` completes and that a driver acts on.
 
         Pings, duplicates, malformed and surplus asks are answered in ``output`` and not returned. A ``ProtocolError``
-        carries in ``received`` the messages that came before the offence; none of them needs to be acted on.
+        ends the connection: what came before the offence in the same read is not acted on, and ``close`` gives the
+        waiters of its answers.
         """
         received: list[Message] = []
-        for flags, body in self._splitter.feed(data):
-            if flags:
-                if flags == RAW:
-                    received.append(messages.parse_chunk(body))
-                    continue
-                if flags != COMPRESSED:
-                    raise ProtocolError(f"a frame with unknown flags 0x{flags:02x}")
-                body = decompress(body, self._splitter.limit)
-            fields = self._decoder.decode(body)
-            if type(fields) is not list or not fields or type(fields[0]) is not int:
-                raise ProtocolError("a frame that is no message")
-            if fields[0] == messages.ASK:
-                ask = self._receive_ask(fields)
-                if ask is not None:
-                    ask.size = len(body)
-                    received.append(ask)
-            else:
-                message = self._receive_other(messages.parse_other(fields))
-                if message is not None:
-                    received.append(message)
+        try:
+            for flags, body in self._splitter.feed(data):
+                if flags:
+                    if flags == RAW:
+                        received.append(messages.parse_chunk(body))
+                        continue
+                    if flags != COMPRESSED:
+                        raise ProtocolError(f"a frame with unknown flags 0x{flags:02x}")
+                    body = decompress(body, self._splitter.limit)
+                fields = self._decoder.decode(body)
+                if type(fields) is not list or not fields or type(fields[0]) is not int:
+                    raise ProtocolError("a frame that is no message")
+                if fields[0] == messages.ASK:
+                    ask = self._receive_ask(fields)
+                    if ask is not None:
+                        ask.size = len(body)
+                        received.append(ask)
+                else:
+                    message = self._receive_other(messages.parse_other(fields))
+                    if message is not None:
+                        received.append(message)
+        except ProtocolError:
+            self._take_back(received)
+            raise
         return received
+
+    def _take_back(self, received: list[Message]) -> None:
+        for message in received:
+            if isinstance(message, Ask):
+                self.answering.pop(message.tag, None)
+            elif isinstance(message, (Answer, Failed)):
+                self.asked[message.tag] = Asked(message.waiter, None, None)
 
     def _receive_ask(self, fields: list[Any]) -> Ask | None:
         try:
@@ -212,7 +224,7 @@ class Conversation:
         """
         tag = self._free_tag()
         written = self._fit(messages.write_ask(tag, command, arguments, timeout, options or {}))
-        if urgent or (self._out() < self.ask_limit and not self._waiting):
+        if urgent or (self._out() < self._ask_limit and not self._waiting):
             self._put(written)
             self.asked[tag] = Asked(waiter, deadline, None)
         elif len(self._waiting) >= self.waiting_limit:
@@ -221,6 +233,16 @@ class Conversation:
             self._waiting.append(tag)
             self.asked[tag] = Asked(waiter, deadline, written)
         return tag
+
+    @property
+    def ask_limit(self) -> int:
+        """Asks of ours that the other side takes at once; raising it sends what waits."""
+        return self._ask_limit
+
+    @ask_limit.setter
+    def ask_limit(self, limit: int) -> None:
+        self._ask_limit = limit
+        self._send_waiting()
 
     def _out(self) -> int:
         """Our asks that hold a place at the other side: an abandoned one does until its answer came."""
@@ -234,7 +256,7 @@ class Conversation:
                 return tag
 
     def _send_waiting(self) -> None:
-        while self._waiting and self._out() < self.ask_limit:
+        while self._waiting and self._out() < self._ask_limit:
             asked = self.asked[self._waiting.popleft()]
             assert asked.frame is not None
             self._put(asked.frame)
@@ -259,7 +281,7 @@ class Conversation:
     def answer(self, tag: int, value: Any) -> None:
         """Answer an ask of the other side. A value that cannot cross, or is too large, becomes a Failed answer.
 
-        Returns normally either way; raises that error (``Unserialisable``, ``ResourceExhausted``) so that it is logged.
+        Its error (``Unserialisable``, ``ResourceExhausted``) is raised when the answer has been made, to be logged.
         """
         try:
             written = self._fit(messages.write_answer(tag, encode(value)))

@@ -15,7 +15,7 @@ from typing import Any
 
 from fluxon.errors import InvalidPayload, ProtocolError
 from fluxon.limits import MAX_NAME, MAX_TAG
-from fluxon.wire.codec import check_keys, encode
+from fluxon.wire.codec import SUSPECT, check_value, encode
 
 ASK, ANSWER, FAILED, CANCEL, CREDIT, END, PING, PONG = range(8)
 
@@ -161,9 +161,9 @@ def parse_ask(fields: list[Any]) -> Ask:
         or (timeout is not None and not _is_timeout(timeout))
     ):
         raise WrongEnvelope(tag)
-    check_keys(arguments)
+    check_value(arguments)
     if options:
-        check_keys(options)
+        check_value(options)
     return Ask(tag, command, arguments, timeout, options)
 
 
@@ -182,18 +182,18 @@ def parse_other(fields: list[Any]) -> Message:
     """Any message but Ask. Raises ``ProtocolError``: what answers or controls is written by a library, not a user."""
     match fields:
         case [1, tag, value]:
-            if type(value) in (dict, list):
-                check_keys(value)
+            if type(value) in SUSPECT:
+                check_value(value)
             return Answer(_tag(tag), value)
         case [2, tag, str() as code, str() as text, dict() as details] if len(code) <= MAX_CODE:
-            check_keys(details)
+            check_value(details)
             return Failed(_tag(tag), code, text[:MAX_TEXT], details)
         case [3, tag]:
             return Cancel(_tag(tag))
         case [4, stream, int() as count] if type(count) is int and 0 < count <= MAX_TAG:
             return Credit(_tag(stream), count)
         case [5, stream, (str() | None) as code, dict() as details] if code is None or len(code) <= MAX_CODE:
-            check_keys(details)
+            check_value(details)
             return End(_tag(stream), code, details)
         case [6, number]:
             return Ping(_tag(number))
