@@ -74,8 +74,8 @@ class WorkerPool:
 
     @property
     def waiting(self) -> int:
-        """Pieces of work that have no thread yet."""
-        return self._work.qsize()
+        """Pieces of work for which no thread is free."""
+        return max(0, self._busy - self.size)
 
     @property
     def busy(self) -> int:
@@ -91,14 +91,18 @@ class WorkerPool:
         """
         if self._stopped:
             return fail(Unavailable("the server is stopping; try again in a moment"))
-        if self.queue_limit is not None and self._work.qsize() >= self.queue_limit:
+        if self.queue_limit is not None and self._busy >= self.size + self.queue_limit:
             return fail(ResourceExhausted(f"more than {self.queue_limit} requests wait for a {self.name} thread"))
         context = contextvars.copy_context()
         deferred: Deferred[T] = Deferred()
         with self._lock:
+            if self._busy >= len(self._threads) and len(self._threads) < self.size:
+                try:
+                    self._start_thread()
+                except RuntimeError:  # the system has no thread left; those that are here do the work, if any
+                    if not self._threads:
+                        return fail(ResourceExhausted("the system cannot start a thread now; try again in a moment"))
             self._busy += 1
-            if self._busy > len(self._threads) and len(self._threads) < self.size:
-                self._start_thread()
         self._work.put((deferred, lambda: context.run(function, *args, **kwargs)))
         return deferred
 
@@ -111,8 +115,8 @@ class WorkerPool:
     def _start_thread(self) -> None:
         name = f"fluxon-{self.name}-{len(self._threads) + 1}"
         thread = threading.Thread(target=self._run, name=name, daemon=True)
-        self._threads.append(thread)
         thread.start()
+        self._threads.append(thread)
 
     def _run(self) -> None:
         while (work := self._work.get()) is not None:
