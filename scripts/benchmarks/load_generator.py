@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.conversation import Conversation
 from benchmarks.listening import Listening
 from benchmarks.processes import cores
+from benchmarks.results import Measures
 
 SOURCES = Path(__file__).resolve().parent / "load"
 FLAGS = ["-O2", "-std=gnu11", "-Wall", "-Wextra"]
@@ -18,22 +18,6 @@ FLAGS = ["-O2", "-std=gnu11", "-Wall", "-Wextra"]
 
 class LoadFailed(Exception):
     """The load generator gave up; its words say why."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Measurement:
-    """One run of one case. Rates a second, latencies in microseconds, CPU as shares of a core."""
-
-    rate: float
-    p50_us: float
-    p99_us: float
-    server_cpu: float
-    client_cpu: float
-
-    @property
-    def server_cpu_per_100k(self) -> float:
-        """Server CPU seconds for 100,000 requests."""
-        return self.server_cpu / self.rate * 100_000
 
 
 class LoadGenerator:
@@ -62,8 +46,12 @@ class LoadGenerator:
         in_flight: int,
         seconds: float,
         rate: float = 0,
-    ) -> Measurement:
-        """Keeps ``in_flight`` requests on each of the connections for so long; or ``rate`` a second over all of them."""
+    ) -> Measures:
+        """Keeps ``in_flight`` requests on each of the connections for so long; or ``rate`` a second over all of them.
+
+        Rates are a second, latencies microseconds, ``server_cpu`` and ``client_cpu`` shares of a core,
+        ``server_cpu_per_100k`` the server's CPU seconds for 100,000 requests.
+        """
         command = [str(self._program), "--port", str(listening.port), "--pid", str(pid), "--cpu", str(cores()[1])]
         command += ["--connections", str(connections), "--in-flight", str(in_flight), "--seconds", str(seconds)]
         command += ["--rate", str(rate)]
@@ -73,8 +61,9 @@ class LoadGenerator:
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=seconds + 60)
         if done.returncode:
             raise LoadFailed(done.stderr.strip())
-        told = json.loads(done.stdout)
-        return Measurement(**{name: told[name] for name in Measurement.__dataclass_fields__})
+        measures: dict[str, float] = json.loads(done.stdout)
+        measures["server_cpu_per_100k"] = measures["server_cpu"] / measures["rate"] * 100_000
+        return measures
 
     def _words(self, conversation: Conversation) -> list[str]:
         words = ["--framing", conversation.framing]

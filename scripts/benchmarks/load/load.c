@@ -112,6 +112,7 @@ static int take_frames(struct connection *connection, bool checked) {
         if (!used) break;
         if (frame.payload && checked) check(connection, &frame);
         taken += frame.answer;
+        if (connection->output_end + frame.reply_size > OUTPUT_SIZE) fail("the server reads too slowly");
         memcpy(connection->output + connection->output_end, frame.reply, frame.reply_size);
         connection->output_end += frame.reply_size;
     }

@@ -43,7 +43,7 @@ def _text(text: str) -> bytes:
 def conversation(listening: Listening) -> Conversation:
     """HTTP/2 by hand (RFC 9113, HPACK RFC 7541), as gRPC's own client puts it: the first request names the headers, the
     others point at them in the table that it filled; only the stream's number changes."""
-    fields = [  # (index of a name in the static table or a name, value)
+    fields: list[tuple[int | str, str]] = [  # (index of a name in the static table or a name, value)
         (4, f"/{SERVICE}/{METHOD}"),
         (1, f"{HOST}:{listening.port}"),
         ("te", "trailers"),

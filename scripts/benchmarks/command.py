@@ -1,0 +1,63 @@
+"""``scripts/bench``: what can be measured, and with which options."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from benchmarks import environment
+
+
+def _options() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="bench", description=__import__("benchmarks").__doc__)
+    kinds = parser.add_subparsers(dest="kind", required=True, metavar="rpc | blocking")
+    for kind, text in (
+        ("rpc", "servers under a load generator: requests a second, latency, CPU"),
+        ("blocking", "blocking clients in Python, one call at a time, each against its own server"),
+    ):
+        command = kinds.add_parser(kind, help=text, description=text)
+        command.add_argument("--json", type=Path, metavar="FILE", help="leave the figures there")
+        command.add_argument("--rounds", type=int, default=5, help="interleaved rounds (default: 5)")
+        command.add_argument("--seconds", type=float, default=1.5, help="of each measurement (default: 1.5)")
+        command.add_argument("--only", metavar="NAME,…", help="only these of those measured")
+        command.add_argument("--venv", type=Path, default=environment.default_folder(), help="(default: %(default)s)")
+        if kind == "rpc":
+            default = "1x1,1x64,100x1,1x64-tls,100x1-tls"
+            command.add_argument("--cases", default=default, help="connections x in flight (default: %(default)s)")
+    return parser
+
+
+def _chosen(only: str | None, names: list[str]) -> list[str]:
+    chosen = only.split(",") if only else names
+    unknown = set(chosen) - set(names)
+    if unknown:
+        raise SystemExit(f"bench: unknown: {', '.join(sorted(unknown))}; there are {', '.join(names)}")
+    return chosen
+
+
+def main() -> int:
+    told = _options().parse_args()
+    if sys.version_info < (3, 11):  # noqa: UP036 (whoever's python3 this is)
+        raise SystemExit("bench: needs Python 3.11 or later")
+    environment.enter(told.venv)
+    # From here on in the environment of the benchmark.
+    from benchmarks import blocking, machine, report, rpc
+    from benchmarks.clients import CLIENTS
+    from benchmarks.servers import SERVERS
+
+    described = machine.describe()
+    if told.kind == "rpc":
+        chosen = _chosen(told.only, list(SERVERS))
+        cases = [rpc.Case.parse(word) for word in told.cases.split(",")]
+        results = rpc.measure(chosen, cases, rounds=told.rounds, seconds=told.seconds)
+        columns, packages = report.RPC_COLUMNS, rpc.packages(chosen)
+    else:
+        chosen = _chosen(told.only, list(CLIENTS))
+        results = blocking.measure(chosen, rounds=told.rounds, seconds=told.seconds)
+        columns, packages = report.BLOCKING_COLUMNS, blocking.packages(chosen)
+    versions = machine.versions(packages)
+    report.show(results, columns, described, versions)
+    if told.json:
+        report.save(results, told.json, described, versions)
+    return 1 if results.failures else 0

@@ -1,0 +1,93 @@
+"""The tables a run prints and the JSON it leaves: medians with their spread, ratios, targets met or missed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.results import STOCK, Results
+from benchmarks.targets import verdicts
+
+
+@dataclass(frozen=True)
+class Column:
+    """A measure shown beside the rates."""
+
+    title: str
+    measure: str
+    form: str
+
+
+RPC_COLUMNS: Sequence[Column] = (
+    Column("p50 µs", "p50_us", ",.1f"),
+    Column("p99 µs", "p99_us", ",.1f"),
+    Column("server CPU s/100k", "server_cpu_per_100k", ".2f"),
+    Column("server core", "server_cpu", ".0%"),
+    Column("client core", "client_cpu", ".0%"),
+)
+BLOCKING_COLUMNS: Sequence[Column] = (
+    Column("p50 µs", "p50_us", ",.1f"),
+    Column("p99 µs", "p99_us", ",.1f"),
+    Column("client CPU µs", "client_cpu_us", ",.1f"),
+)
+
+
+def _lines(rows: Sequence[Sequence[str]]) -> str:
+    widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
+    lines = []
+    for name, *figures in rows:
+        cells = [figure.rjust(width) for figure, width in zip(figures, widths[1:], strict=True)]
+        lines.append("  ".join([name.ljust(widths[0]), *cells]))
+    return "\n".join(lines)
+
+
+def _table(results: Results, case: str, columns: Sequence[Column]) -> str:
+    references = [("/ stock", STOCK if results.has(case, STOCK) else None), ("/ best peer", results.fastest_peer(case))]
+    shown = [(title, name) for title, name in references if name is not None]
+    rows = [[case, "per second", "min..max", *(title for title, _ in shown), *(column.title for column in columns)]]
+    for name in results.names(case):
+        rounds, median = results.rounds(case, name), results.median(case, name)
+        row = [name, f"{median:,.0f}", f"{min(rounds):,.0f}..{max(rounds):,.0f}"]
+        row += [f"{median / results.median(case, other):.2f}" for _, other in shown]
+        row += [format(results.median(case, name, column.measure), column.form) for column in columns]
+        rows.append(row)
+    return _lines(rows)
+
+
+def show(results: Results, columns: Sequence[Column], machine: Mapping[str, str], versions: Mapping[str, str]) -> None:
+    """Prints the whole report."""
+    for title, text in machine.items():
+        print(f"{title}: {text}")
+    print("versions:", ", ".join(f"{name} {version}" for name, version in versions.items()))
+    for case in results.cases():
+        print(f"\n{_table(results, case, columns)}")
+    judged = list(verdicts(results))
+    if judged:
+        print("\ntargets")
+    for met, line in judged:
+        print(f"{'met   ' if met else 'MISSED'}  {line}")
+    for line in results.failures:
+        print(f"FAILED  {line}")
+
+
+def save(results: Results, path: Path, machine: Mapping[str, str], versions: Mapping[str, str]) -> None:
+    """``cases`` holds the medians alone; ``details`` every measure of every round."""
+    cases, details = {}, {}
+    for case in results.cases():
+        cases[case] = {name: round(results.median(case, name), 1) for name in results.names(case)}
+        details[case] = {
+            name: {measure: results.rounds(case, name, measure) for measure in results.measures(case, name)}
+            for name in results.names(case)
+        }
+    targets = [{"met": met, "target": line} for met, line in verdicts(results)]
+    document = {
+        "cases": cases,
+        "details": details,
+        "targets": targets,
+        "failures": results.failures,
+        "machine": dict(machine),
+        "versions": dict(versions),
+    }
+    path.write_text(json.dumps(document, indent=2) + "\n")
