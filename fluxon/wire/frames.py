@@ -96,7 +96,7 @@ class Splitter:
         return frames
 
     def _hold(self, data: bytes, position: int, end: int) -> None:
-        self._wanted = 5
+        self._wanted = 4
         if end - position >= 4:
             length = int.from_bytes(data[position : position + 4], "big")
             if not 2 <= length <= self.limit:
