@@ -36,7 +36,7 @@ def measure(names: Sequence[str], *, rounds: int, seconds: float) -> Results:
                     with running(client(name).SERVER, listening):
                         results.add(CASE, name, _call(name, listening, seconds))
                 except (ServerFailed, ClientFailed) as problem:
-                    results.failures.append(f"{name}: {problem}")
+                    results.fail(name, problem)
         print(f"bench: round {number + 1} of {rounds}", file=sys.stderr)
     return results
 

@@ -28,11 +28,12 @@ def _options() -> argparse.ArgumentParser:
     return parser
 
 
-def _chosen(only: str | None, names: list[str]) -> list[str]:
+def _chosen(only: str | None, names: list[str], more: list[str]) -> list[str]:
+    """``only`` of the names, or all of them; ``more`` are those that have to be named."""
     chosen = only.split(",") if only else names
-    unknown = set(chosen) - set(names)
+    unknown = set(chosen) - set(names) - set(more)
     if unknown:
-        raise SystemExit(f"bench: unknown: {', '.join(sorted(unknown))}; there are {', '.join(names)}")
+        raise SystemExit(f"bench: unknown: {', '.join(sorted(unknown))}; there are {', '.join(names + more)}")
     return chosen
 
 
@@ -44,16 +45,16 @@ def main() -> int:
     # From here on in the environment of the benchmark.
     from benchmarks import blocking, machine, report, rpc
     from benchmarks.clients import CLIENTS
-    from benchmarks.servers import SERVERS
+    from benchmarks.servers import PARTS, SERVERS
 
     described = machine.describe()
     if told.kind == "rpc":
-        chosen = _chosen(told.only, list(SERVERS))
+        chosen = _chosen(told.only, list(SERVERS), list(PARTS))
         cases = [rpc.Case.parse(word) for word in told.cases.split(",")]
         results = rpc.measure(chosen, cases, rounds=told.rounds, seconds=told.seconds)
         columns, packages = report.RPC_COLUMNS, rpc.packages(chosen)
     else:
-        chosen = _chosen(told.only, list(CLIENTS))
+        chosen = _chosen(told.only, list(CLIENTS), [])
         results = blocking.measure(chosen, rounds=told.rounds, seconds=told.seconds)
         columns, packages = report.BLOCKING_COLUMNS, blocking.packages(chosen)
     versions = machine.versions(packages)

@@ -50,7 +50,8 @@ class LoadGenerator:
         """Keeps ``in_flight`` requests on each of the connections for so long; or ``rate`` a second over all of them.
 
         Rates are a second, latencies microseconds, ``server_cpu`` and ``client_cpu`` shares of a core,
-        ``server_cpu_per_100k`` the server's CPU seconds for 100,000 requests.
+        ``server_cpu_per_100k`` the server's CPU seconds for 100,000 requests, ``per_server_cpu_second`` the reverse:
+        what a busy machine disturbs least.
         """
         command = [str(self._program), "--port", str(listening.port), "--pid", str(pid), "--cpu", str(cores()[1])]
         command += ["--connections", str(connections), "--in-flight", str(in_flight), "--seconds", str(seconds)]
@@ -63,6 +64,7 @@ class LoadGenerator:
             raise LoadFailed(done.stderr.strip())
         measures: dict[str, float] = json.loads(done.stdout)
         measures["server_cpu_per_100k"] = measures["server_cpu"] / measures["rate"] * 100_000
+        measures["per_server_cpu_second"] = measures["rate"] / max(measures["server_cpu"], 0.01)
         return measures
 
     def _words(self, conversation: Conversation) -> list[str]:

@@ -23,7 +23,8 @@ class Column:
 RPC_COLUMNS: Sequence[Column] = (
     Column("p50 µs", "p50_us", ",.1f"),
     Column("p99 µs", "p99_us", ",.1f"),
-    Column("server CPU s/100k", "server_cpu_per_100k", ".2f"),
+    Column("per server CPU s", "per_server_cpu_second", ",.0f"),
+    Column("CPU s/100k", "server_cpu_per_100k", ".2f"),
     Column("server core", "server_cpu", ".0%"),
     Column("client core", "client_cpu", ".0%"),
 )

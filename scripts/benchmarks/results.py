@@ -18,7 +18,7 @@ def is_peer(name: str) -> bool:
 
 
 class Results:
-    """Collects the rounds; ``failures`` are lines about what could not be measured."""
+    """Collects the rounds; ``failures`` says what could not be measured, each thing once."""
 
     def __init__(self) -> None:
         self._samples: dict[str, dict[str, list[Measures]]] = {}
@@ -26,6 +26,11 @@ class Results:
 
     def add(self, case: str, name: str, measures: Measures) -> None:
         self._samples.setdefault(case, {}).setdefault(name, []).append(measures)
+
+    def fail(self, what: str, problem: Exception) -> None:
+        text = f"{what}: {problem}"
+        if text not in self.failures:
+            self.failures.append(text)
 
     def cases(self) -> Iterable[str]:
         return self._samples.keys()

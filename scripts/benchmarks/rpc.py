@@ -74,4 +74,4 @@ def _measure_server(
                     measures = generator.run(conversation, listening, pid, seconds=seconds, **shape)
                     results.add(str(case), name, measures)
         except (ServerFailed, LoadFailed) as problem:
-            results.failures.append(f"{name}, {case}: {problem}")
+            results.fail(f"{name}, {case}", problem)

@@ -13,7 +13,7 @@ from typing import Protocol, cast
 from benchmarks.conversation import Conversation
 from benchmarks.listening import Listening
 
-__all__ = ["BLOCKING_ONLY", "SERVERS", "Server", "server"]
+__all__ = ["BLOCKING_ONLY", "PARTS", "SERVERS", "Server", "server"]
 
 #: Every server of ``bench rpc`` by its name in the report, and its module here.
 SERVERS = {
@@ -26,6 +26,9 @@ SERVERS = {
     "rpyc": "rpyc_threaded",
     "fastapi-uvicorn": "fastapi_uvicorn",
 }
+
+#: Measured only when named: parts of Fluxon, which are neither peers nor baselines.
+PARTS = {"fluxon-rpc": "fluxon_rpc"}
 
 #: Servers that only a blocking client of their own is measured against.
 BLOCKING_ONLY = {"grpc-sync": "grpc_sync", "pyro5": "pyro5_daemon"}
@@ -46,5 +49,5 @@ class Server(Protocol):
 
 def server(name: str) -> Server:
     """The module of the server called so in the report."""
-    module = {**SERVERS, **BLOCKING_ONLY}[name]
+    module = {**SERVERS, **PARTS, **BLOCKING_ONLY}[name]
     return cast(Server, importlib.import_module(f"benchmarks.servers.{module}"))
