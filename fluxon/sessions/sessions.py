@@ -92,7 +92,8 @@ class Sessions:
         self._revocations = 0
         self._verification = Verification(self._memory, self._persistent, accounts, clock, limits, digest, self._end)
 
-    def __len__(self) -> int:
+    @property
+    def live_count(self) -> int:
         """How many sessions are live: have a connection, or are on their way to one."""
         return len(self._live)
 
