@@ -21,13 +21,14 @@ import sqlalchemy
 from twisted.internet.defer import Deferred
 
 from fluxon.blocking import Pending, either, on_reactor_thread
+from fluxon.database.binding import load_user, models_of
+from fluxon.database.declaration import ENGINE_PREFIXES, build_tables
+from fluxon.database.model import AuthenticatedUser
+from fluxon.database.rows import Row
 from fluxon.database.statements import Statements
 from fluxon.errors import ConfigurationError
 
 T = TypeVar("T")
-
-#: Names that the engine keeps for its own tables; models may not begin with them.
-ENGINE_PREFIXES = ("fluxon_", "filesystem_")
 
 
 class Database(ABC):
@@ -36,8 +37,50 @@ class Database(ABC):
     statements: Statements
 
     def __init__(self) -> None:
+        #: The tables of the bound models.
+        self.metadata = sqlalchemy.MetaData()
+        #: The bound models, in the order of their declaration.
+        self.models: list[Any] = []
         self._engine_tables: dict[str, sqlalchemy.Table] = {}
         self._active = threading.local()
+
+    def bind(self, models: Any) -> None:
+        """Make this the database of ``models``: a module, or a list of classes. Opens nothing.
+
+        Raises ``ConfigurationError`` when one is bound to another database, when two share a table, when a relation
+        leads nowhere, or when there are two ``AuthenticatedUser``.
+        """
+        found = models_of(models)
+        for model in found:
+            if model.declaration.database not in (None, self):
+                raise ConfigurationError(
+                    f"{model.__name__} is bound to another database already; unbind() that one first"
+                )
+        users = [model for model in found if issubclass(model, AuthenticatedUser)]
+        if len(users) > 1:
+            names = " and ".join(model.__name__ for model in users)
+            raise ConfigurationError(f"there must be exactly one AuthenticatedUser, and {names} are")
+        self.metadata = build_tables(found)
+        self.unbind()
+        self.models = found
+        for model in found:
+            model.declaration.database = self
+        self.statements.forget()
+
+    def unbind(self) -> None:
+        """Let go of the models, so that another database may have them."""
+        for model in self.models:
+            model.declaration.database = None
+        self.models = []
+
+    @property
+    def user_model(self) -> Any:
+        """The bound ``AuthenticatedUser``, or None."""
+        return next((model for model in self.models if issubclass(model, AuthenticatedUser)), None)
+
+    def load_user(self, user_id: Any) -> Deferred[Row | None]:
+        """The row of the user with this key, or None: a tuple with names, its key also as ``id``."""
+        return load_user(self, user_id)
 
     def install(self, table: sqlalchemy.Table) -> None:
         """Have ``table`` created when it is missing, before the first work. Its name begins with ``fluxon_``.
@@ -87,6 +130,15 @@ class Database(ABC):
     @abstractmethod
     def write_blocking(self, work: Callable[..., T], *args: Any) -> T:
         """As ``write``; blocks until COMMIT."""
+
+    @abstractmethod
+    def hash(self, work: Callable[..., T], *args: Any) -> Deferred[T]:
+        """Compute-heavy ``work(*args)`` in threads that neither reads nor writes wait for."""
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether the calling thread is inside a piece of work of this database."""
+        return self._current() is not None
 
     @abstractmethod
     def _engine_tables_changed(self) -> None: ...

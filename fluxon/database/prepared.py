@@ -36,6 +36,8 @@ class Prepared:
     rows: Callable[[Iterable[tuple[Any, ...]]], list[Row]] | None
     #: For values given by position: which of them each placeholder takes; None when they are in order already.
     order: tuple[int, ...] | None = None
+    #: Values of the text's own that follow those given by position (SQLAlchemy's OFFSET 0).
+    extra: tuple[Any, ...] = ()
     plain: bool = False
 
     def by_position(self, values: Sequence[Any]) -> Sequence[Any]:
@@ -43,7 +45,9 @@ class Prepared:
         if self.plain:
             return values
         order = self.order
-        given = values if order is None else [values[index] for index in order]
+        given = (*values, *self.extra)
+        if order is not None:
+            given = tuple(given[index] for index in order)
         return [
             value if processor is None else processor(value)
             for value, processor in zip(given, self.processors, strict=True)
@@ -93,11 +97,7 @@ def prepare(
         text, names = expanded.statement, tuple(expanded.positiontup or ())
         constants |= expanded.parameters
         processors |= expanded.processors
-    order = None
-    if positional:
-        order = tuple(int(name[1:]) for name in names)
-        if order == tuple(range(len(order))):
-            order = None
+    order, extra = _positions(names, constants) if positional else (None, ())
     return Prepared(
         text=text,
         names=names,
@@ -105,8 +105,19 @@ def prepare(
         processors=tuple(processors.get(name) for name in names),
         rows=_rows(statement, dialect),
         order=order,
-        plain=positional and order is None and not any(map(processors.get, names)),
+        extra=extra,
+        plain=positional and order is None and not extra and not any(map(processors.get, names)),
     )
+
+
+def _positions(names: tuple[str, ...], constants: dict[str, Any]) -> tuple[tuple[int, ...] | None, tuple[Any, ...]]:
+    """Which of the given values (followed by the extra ones) each placeholder takes, and the extra ones."""
+    extra = [name for name in names if name in constants]
+    given = len(names) - len(extra)
+    wanted = {position_name(index): index for index in range(given)}
+    wanted |= {name: given + index for index, name in enumerate(extra)}
+    order = tuple(wanted[name] for name in names)
+    return (None if order == tuple(range(len(order))) else order), tuple(constants[name] for name in extra)
 
 
 def _bind_processor(bind: BindParameter[Any], dialect: DefaultDialect) -> _Processor | None:

@@ -9,14 +9,16 @@ Rules kept here:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
 from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.sql.elements import ClauseElement
 
+from fluxon.database.expressions import Shape
 from fluxon.database.prepared import Prepared, prepare
+from fluxon.database.shapes import statement_of
 
 #: A program has some hundred shapes of query; a text and its processors take about 2 KiB.
 MAX_SHAPES = 1_000
@@ -31,7 +33,7 @@ class Statements:
     def __init__(self, dialect: DefaultDialect) -> None:
         self.dialect = dialect
         #: From a model's shape (see ``fluxon.database.shapes``) to its text.
-        self.shape: Callable[[Hashable], Prepared] = lru_cache(MAX_SHAPES)(self._write_shape)
+        self.shape: Callable[[Shape], Prepared] = lru_cache(MAX_SHAPES)(self._write_shape)
         self._core = lru_cache(MAX_CORE_STATEMENTS)(self._write_core)
 
     def core(self, statement: ClauseElement, parameters: Mapping[str, Any]) -> Prepared:
@@ -52,5 +54,5 @@ class Statements:
             return None  # a list for IN decides the text: written each time
         return prepare(statement, self.dialect, keys if dml else None)
 
-    def _write_shape(self, shape: Hashable) -> Prepared:
-        raise NotImplementedError
+    def _write_shape(self, shape: Shape) -> Prepared:
+        return prepare(statement_of(shape), self.dialect, positional=True)

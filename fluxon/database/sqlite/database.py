@@ -30,6 +30,10 @@ from fluxon.workers import ReactorInbox, WorkerPool
 
 T = TypeVar("T")
 
+#: A hash takes a tenth of a second and tens of MiB: two at once, and a few seconds of them waiting.
+HASHING_THREADS = 2
+MAX_WAITING_HASHES = 100
+
 #: Threads that read for the reactor. SQLite reads are short; more threads only contend for the interpreter.
 READER_THREADS = 4
 
@@ -108,6 +112,9 @@ class SQLiteDatabase(Database):
             return fail()
         return deferred
 
+    def hash(self, work: Callable[..., T], *args: Any) -> Deferred[T]:
+        return self._open().hashing_pool(self._own_reactor()).submit(work, *args)
+
     def read_blocking(self, work: Callable[..., T], *args: Any) -> T:
         active = self._current()
         if active is not None:
@@ -179,6 +186,7 @@ class _Opened:
     def __init__(self, database: SQLiteDatabase) -> None:
         self._lock = threading.Lock()
         self._pool: WorkerPool | None = None
+        self._hashing: WorkerPool | None = None
         self._inbox: ReactorInbox | None = None
         name = os.path.basename(database.path)
         self.writer = Writer(database.open_writer, f"fluxon-database-writer-{name}")
@@ -214,6 +222,11 @@ class _Opened:
             self._pool = WorkerPool("database", READER_THREADS, reactor, MAX_WAITING_READS)
         return self._pool
 
+    def hashing_pool(self, reactor: Any) -> WorkerPool:
+        if self._hashing is None:
+            self._hashing = WorkerPool("hashing", HASHING_THREADS, reactor, MAX_WAITING_HASHES)
+        return self._hashing
+
     def inbox(self, reactor: Any) -> ReactorInbox:
         if self._inbox is None:
             self._inbox = ReactorInbox(reactor)
@@ -222,8 +235,9 @@ class _Opened:
     def close(self) -> None:
         """Finish what waits, then close every connection. Blocks."""
         thread = self.writer.stop()
-        if self._pool is not None:
-            self._pool.stop()
+        for pool in (self._pool, self._hashing):
+            if pool is not None:
+                pool.stop()
         if thread is not None:
             thread.join()
         if self.readers is not None:

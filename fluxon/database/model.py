@@ -1,0 +1,101 @@
+"""The classes that models derive from.
+
+Rules kept here:
+
+- A model is made complete or not at all: a bad declaration is a ``ConfigurationError`` that names model and field,
+  when the class is made.
+- A model is never instantiated. What a query answers are rows: tuples with names, which nobody can half-save.
+- A model without a primary key gets ``id``, which the database numbers.
+- Fields may be inherited from abstract models (``class Meta: abstract = True``), never from one with a table.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, NoReturn
+
+from fluxon.database.declaration import ENGINE_PREFIXES, Declaration, check_identifier
+from fluxon.database.expressions import Attribute
+from fluxon.database.fields import AutoField, Field, ManyToManyField
+from fluxon.database.operations import Operations
+from fluxon.errors import ConfigurationError
+
+_META_OPTIONS = {"abstract"}
+
+
+class ModelType(type):
+    """Turns the fields of a class body into columns."""
+
+    declaration: Declaration | None
+
+    def __new__(mcs, name: str, bases: tuple[type, ...], body: dict[str, Any], **kwargs: Any) -> ModelType:
+        meta = body.pop("Meta", None)
+        abstract = bool(getattr(meta, "abstract", False)) or kwargs.pop("abstract", False)
+        unknown = {each for each in vars(meta or object) if not each.startswith("__")} - _META_OPTIONS if meta else None
+        if unknown:
+            raise ConfigurationError(f"{name}.Meta: there is no option {sorted(unknown)[0]!r}")
+        own = {key: value for key, value in body.items() if isinstance(value, Field | ManyToManyField)}
+        for key in own:
+            del body[key]
+        if abstract:
+            body["abstract_fields"] = {**_inherited(bases), **own}
+            body["declaration"] = None
+            return super().__new__(mcs, name, bases, body, **kwargs)
+        for base in bases:
+            if getattr(base, "declaration", None) is not None:
+                raise ConfigurationError(
+                    f"{name} derives from {base.__name__}, which has a table; put what they share in a model "
+                    "with class Meta: abstract = True"
+                )
+        model = super().__new__(mcs, name, bases, body, **kwargs)
+        model.declaration = _declare(model, {**_inherited(bases), **own})
+        return model
+
+    def __call__(cls, *_: Any, **__: Any) -> NoReturn:
+        raise TypeError(f"{cls.__name__} is not instantiated; add a row with {cls.__name__}.Insert(...)")
+
+    def __repr__(cls) -> str:
+        return f"<model {cls.__name__}>"
+
+
+def _inherited(bases: tuple[type, ...]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for base in reversed(bases):
+        # Each model has fields of its own: a field knows its one place.
+        found |= {name: copy.copy(field) for name, field in getattr(base, "abstract_fields", {}).items()}
+    return found
+
+
+def _declare(model: ModelType, declared: dict[str, Any]) -> Declaration:
+    fields = {name: field for name, field in declared.items() if isinstance(field, Field)}
+    relations = {name: each for name, each in declared.items() if isinstance(each, ManyToManyField)}
+    keys = [name for name, field in fields.items() if field.primary_key]
+    if len(keys) > 1:
+        raise ConfigurationError(f"{model.__name__} has more than one primary key: {', '.join(keys)}")
+    if not keys:
+        if "id" in declared:
+            raise ConfigurationError(f"{model.__name__}.id is no primary key; give it primary_key=True or another name")
+        fields = {"id": AutoField(), **fields}
+        keys = ["id"]
+    check_identifier(model.__name__, f"the name of the model {model.__name__}")
+    if model.__name__.lower().startswith(ENGINE_PREFIXES):
+        raise ConfigurationError(f"{model.__name__}: names that begin with {' or '.join(ENGINE_PREFIXES)} are taken")
+    declaration = Declaration(model, model.__name__, fields, relations, fields[keys[0]])
+    # Known before the fields are, since a field may refer to its own model.
+    model.declaration = declaration
+    attributes: dict[str, Field | ManyToManyField] = {**fields, **relations}
+    for name, field in attributes.items():
+        check_identifier(name, f"the name of {model.__name__}.{name}")
+        if hasattr(Operations, name) or name in ("declaration", "abstract_fields"):
+            raise ConfigurationError(f"{model.__name__}.{name}: this name is taken by a method; choose another")
+        field.declared(model, name)
+        setattr(model, name, Attribute(field) if isinstance(field, Field) else field)
+    return declaration
+
+
+class Model(Operations, metaclass=ModelType, abstract=True):
+    """A table. Declare its columns as class attributes; see ``fluxon.database.models``."""
+
+
+class AuthenticatedUser(Model, abstract=True):
+    """The model whose rows log in: ``request.user`` is one of them. There is exactly one in a program."""

@@ -1,0 +1,100 @@
+"""Storing rows: what ``Insert`` and ``Update`` do once their values are known.
+
+Rules kept here:
+
+- A broken constraint of an insert is the answer False, found by the driver's code and told inside the transaction.
+- Many rows are all stored or none.
+- Passwords are hashed before the transaction, in threads of their own: hashing takes a tenth of a second, and the
+  only writer must not wait for it. Inside ``transaction(fn)`` they are refused for the same reason.
+- A key that the database does not number itself must be given: SQLite would otherwise make one up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from fluxon.blocking import either
+from fluxon.database.declaration import Declaration
+from fluxon.database.expressions import Shape
+from fluxon.database.fields import Field, PasswordField
+from fluxon.security.passwords import hash_password
+
+_Row = dict[Field, Any]
+
+
+class _Refused(Exception):
+    """A constraint forbade one of many rows."""
+
+
+def insert_one(declaration: Declaration, row: _Row) -> Any:
+    """Answer the new key, or False."""
+    return _with_passwords(declaration, [row], lambda rows: (_insert_one, declaration, rows[0]))
+
+
+def insert_many(declaration: Declaration, rows: list[_Row]) -> Any:
+    """Answer the new keys, or False."""
+    return _with_passwords(declaration, rows, lambda rows: (_insert_many, declaration, rows))
+
+
+def update(declaration: Declaration, row: _Row, condition: Shape | None, values: tuple[Any, ...]) -> Any:
+    """Answer how many rows were changed."""
+    return _with_passwords(declaration, [row], lambda rows: (_update, declaration, rows[0], condition, values))
+
+
+def _with_passwords(declaration: Declaration, rows: list[_Row], work: Callable[[list[_Row]], tuple[Any, ...]]) -> Any:
+    database = declaration.database
+    if not any(isinstance(field, PasswordField) and row[field] is not None for row in rows for field in row):
+        todo = work(rows)
+        return either(lambda: database.write(*todo), lambda: database.write_blocking(*todo))
+
+    def blocking() -> Any:
+        if database.in_transaction:
+            raise RuntimeError("a password cannot be stored inside transaction(): hashing would hold up every writer")
+        return database.write_blocking(*work(_hashed(rows)))
+
+    return either(
+        lambda: database.hash(_hashed, rows).addCallback(lambda hashed: database.write(*work(hashed))), blocking
+    )
+
+
+def _hashed(rows: list[_Row]) -> list[_Row]:
+    return [
+        {
+            field: hash_password(value) if isinstance(field, PasswordField) and value is not None else value
+            for field, value in row.items()
+        }
+        for row in rows
+    ]
+
+
+def _insert_one(connection: Any, declaration: Declaration, row: _Row) -> Any:
+    key = row.get(declaration.key)
+    if key is None and not declaration.numbers_itself:
+        return False
+    prepared = declaration.database.statements.shape(("insert", declaration, tuple(row)))
+    number = connection.insert(prepared, tuple(row.values()))
+    if number is None:
+        return False
+    return number if key is None else key
+
+
+def _insert_many(connection: Any, declaration: Declaration, rows: list[_Row]) -> Any:
+    keys = []
+    try:
+        with connection.savepoint():
+            for row in rows:
+                key = _insert_one(connection, declaration, row)
+                if key is False:
+                    raise _Refused
+                keys.append(key)
+    except _Refused:
+        return False
+    return keys
+
+
+def _update(
+    connection: Any, declaration: Declaration, row: _Row, condition: Shape | None, values: tuple[Any, ...]
+) -> int:
+    prepared = declaration.database.statements.shape(("update", declaration, tuple(row), condition))
+    return connection.change(prepared, (*row.values(), *values))  # type: ignore[no-any-return]

@@ -1,0 +1,100 @@
+"""The values that a caller gives for a row: which columns, and whether they may be stored.
+
+Rules kept here:
+
+- A name is looked up among the model's columns and is otherwise refused; no name given by anybody reaches SQL.
+- Everything that is wrong is said at once: one ``InvalidPayload`` whose ``details["fields"]`` has a text for each.
+- Defaults and clocks are read here, for each call anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fluxon.database.declaration import Declaration
+from fluxon.database.expressions import Attribute
+from fluxon.database.fields.base import MISSING, Field
+from fluxon.errors import InvalidPayload
+
+#: A hostile name is shown this far.
+_SHOWN = 60
+
+
+def column_of(declaration: Declaration, named: Any) -> Field:
+    """The column that an attribute or a name means; ``InvalidPayload`` for a name that is none."""
+    if isinstance(named, Attribute):
+        field = named.field
+        if declaration.fields.get(field.name) is not field:
+            raise TypeError(f"{field} is no column of {declaration.name}")
+        return field
+    if not isinstance(named, str):
+        raise TypeError(f"a column is named by an attribute, as {declaration.name}.id, or by its name")
+    found = declaration.fields.get(named)
+    if found is None:
+        raise InvalidPayload(f"{declaration.name} has no column {named[:_SHOWN]!r}")
+    return found
+
+
+def given_values(declaration: Declaration, values: Any, keywords: Mapping[str, Any]) -> dict[Field, Any]:
+    """The columns and values of one call, checked; fields in the model's order."""
+    if values is not None and not isinstance(values, Mapping):
+        raise InvalidPayload(f"the values of a {declaration.name} are a dict of columns, or keywords")
+    given: dict[Field, Any] = {}
+    wrong: dict[str, str] = {}
+    for named, value in [*(values or {}).items(), *keywords.items()]:
+        try:
+            field = column_of(declaration, named)
+        except InvalidPayload:
+            wrong[named[:_SHOWN]] = f"is no column of {declaration.name}"
+            continue
+        if field in given:
+            wrong[field.name] = "is given twice"
+            continue
+        try:
+            given[field] = None if value is None else field.check(value)
+        except ValueError as error:
+            wrong[field.name] = str(error) or "is not valid"
+    if wrong:
+        listed = "; ".join(f"{name!r} {text}" for name, text in list(wrong.items())[:20])
+        raise InvalidPayload(f"{declaration.name}: {listed}", details={"fields": wrong})
+    return given
+
+
+def row_to_insert(declaration: Declaration, values: Any, keywords: Mapping[str, Any]) -> dict[Field, Any]:
+    """Everything that a new row stores: what was given, and the defaults of the rest."""
+    given = given_values(declaration, values, keywords)
+    row: dict[Field, Any] = {}
+    for field in declaration.fields.values():
+        value = given.get(field, MISSING)
+        if value is MISSING:
+            value = field.initial()
+            if value is not MISSING and value is not None:
+                value = _checked_default(field, value)
+        elif value is None and field is declaration.key and declaration.numbers_itself:
+            continue
+        if value is not MISSING:
+            row[field] = value
+    return row
+
+
+def columns_to_update(declaration: Declaration, values: Any) -> dict[Field, Any]:
+    """What an update sets: what was given, and the columns that every update refreshes."""
+    if not isinstance(values, Mapping) or not values:
+        raise InvalidPayload(f"an update of {declaration.name} takes a dict of columns and their new values")
+    given = given_values(declaration, values, {})
+    row: dict[Field, Any] = {}
+    for field in declaration.fields.values():
+        value = given.get(field, MISSING)
+        if value is MISSING:
+            value = field.refreshed()
+        if value is not MISSING:
+            row[field] = value
+    return row
+
+
+def _checked_default(field: Field, value: Any) -> Any:
+    try:
+        return field.check(value)
+    except ValueError as error:
+        raise TypeError(f"the default of {field} {error}") from error
