@@ -51,8 +51,9 @@ class Text(Field):
         if type(value) is not str:
             raise InvalidPayload(f"{name!r} must be text")
         size = len(value)
-        if size > self._surely_fits:
-            size = len(value.encode("utf-8", "surrogatepass"))
+        if self.min_bytes <= size <= self._surely_fits:
+            return
+        size = len(value.encode("utf-8", "surrogatepass"))
         if not self.min_bytes <= size <= self.max_bytes:
             raise InvalidPayload(f"{name!r} must be a text of {self.min_bytes} to {self.max_bytes} bytes")
 
@@ -124,8 +125,18 @@ class Structure(Field):
     def __init__(self, fields: Mapping[str, Field]) -> None:
         self.fields = dict(fields)
         self._items = tuple(self.fields.items())
+        # For the usual case, that everything is there and right: what needs no look is not looked at.
+        self._checks = tuple((key, field.check) for key, field in self._items if not isinstance(field, Anything))
+        self._names = self.fields.keys()
 
     def check(self, value: Any, name: str) -> None:
+        if type(value) is dict and value.keys() == self._names:
+            for key, check in self._checks:
+                check(value[key], key)
+        else:
+            self._check_closely(value, name)
+
+    def _check_closely(self, value: Any, name: str) -> None:
         if type(value) is not dict:
             raise InvalidPayload(f"{name!r} must be a map")
         found = 0

@@ -16,7 +16,7 @@ from fluxon.limits import Limits
 from fluxon.rpc.peer import Load, Peer
 from fluxon.rpc.protocol import PeerProtocol
 from fluxon.rpc.responders import Responders
-from fluxon.wire import Conversation, Decoder
+from fluxon.wire import Conversation
 
 Observer = Callable[[Peer], Any]
 
@@ -42,8 +42,6 @@ class PeerFactory(Factory):
         self.load = Load(self.limits.in_flight_total)
         #: The connections that are open now.
         self.peers: set[Peer] = set()
-        # One for all: decoding never waits in the middle.
-        self.decoder = Decoder()
         self._on_connect = on_connect
         self._on_disconnect = on_disconnect
 
@@ -81,7 +79,6 @@ class ServerFactory(PeerFactory):
             ask_limit=limits.in_flight,
             waiting_limit=limits.waiting_asks,
             unsolicited_limit=limits.unsolicited,
-            decoder=self.decoder,
         )
 
 
@@ -99,5 +96,4 @@ class ClientFactory(PeerFactory):
             ask_limit=limits.in_flight,
             waiting_limit=limits.waiting_asks,
             unsolicited_limit=limits.unsolicited,
-            decoder=self.decoder,
         )

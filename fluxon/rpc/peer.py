@@ -200,8 +200,7 @@ class Peer:
         try:
             self.conversation.answer(ask.tag, value)
         except FluxonError as error:
-            what = _describe(ask)
-            _log.error("the answer of {what} cannot be sent: {text}", what=what, text=error.text)
+            _log.error("the answer of {what} cannot be sent: {text}", what=_describe(ask), text=error.text)
 
     def _refuse(self, ask: Ask, command: type[Command], failure: Failure) -> None:
         self.conversation.fail(ask.tag, to_error(failure, command, _describe(ask)))

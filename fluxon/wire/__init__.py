@@ -4,7 +4,7 @@
 act on the messages it returns, send what is in its ``output``. The rules are those of ``docs/protocol.rst``.
 """
 
-from fluxon.wire.codec import Decoder, encode
+from fluxon.wire.codec import decode, decode_all, encode
 from fluxon.wire.conversation import Conversation
 from fluxon.wire.frames import COMPRESSED, RAW, Splitter, frame
 from fluxon.wire.messages import Answer, Ask, Cancel, Chunk, Credit, End, Failed, Message
@@ -18,11 +18,12 @@ __all__ = [
     "Chunk",
     "Conversation",
     "Credit",
-    "Decoder",
     "End",
     "Failed",
     "Message",
     "Splitter",
+    "decode",
+    "decode_all",
     "encode",
     "frame",
 ]

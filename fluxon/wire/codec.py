@@ -12,16 +12,16 @@ Rules of this room:
 
 from __future__ import annotations
 
-import io
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, time
 from decimal import Context, Decimal
+from secrets import token_bytes
 from types import NoneType
 from typing import Any, NoReturn
 from uuid import UUID
 
-from cbor2 import CBORDecoder, CBOREncoder, CBORError, CBORSimpleValue, CBORTag, dumps, undefined
+from cbor2 import CBOREncoder, CBORError, CBORSimpleValue, CBORTag, dumps, loads, undefined
 
 from fluxon.errors import ProtocolError, Unserialisable
 from fluxon.limits import MAX_DECIMAL_EXPONENT, MAX_DEPTH, MAX_INT, MIN_INT
@@ -40,9 +40,6 @@ _MAX_COEFFICIENT = 10**_MAX_DIGITS - 1
 #: Items in one value. Each costs at least a byte on the wire, and this many fill the largest default frame with rows of
 #: small numbers; the bound also ends the walk of a list that contains itself.
 MAX_ITEMS = 2_000_000
-
-#: A file larger than this is given back after use, so that one large frame does not hold its memory for ever.
-_KEEP = 64 * 1024
 
 
 # --- decoding ---------------------------------------------------------------------------------------------------------
@@ -135,46 +132,47 @@ def check_value(value: Any) -> None:
             check_value(child)
 
 
-class Decoder:
-    """Turns one frame's body into a value. Reused from frame to frame; not for two threads at once."""
+_STRICT: dict[str, Any] = {
+    "max_depth": _DECODE_DEPTH + 1,  # the list around the bodies
+    "allow_indefinite": False,
+    "allow_duplicate_keys": False,
+    "strict_hashable_types": True,
+    "tag_hook": _refuse_tag,
+    "semantic_decoders": _SEMANTIC,
+}
 
-    __slots__ = ("_decode", "_file")
 
-    def __init__(self) -> None:
-        self._renew()
+# Without the two heads that decode_all looks for; what that costs of 128 bits is nothing.
+_FENCE_VALUE = token_bytes(16).replace(b"\x1b", b"\x00").replace(b"\x3b", b"\x00")
+_FENCE = b"\x50" + _FENCE_VALUE
 
-    def _renew(self) -> None:
-        self._file = io.BytesIO()
-        self._decode = CBORDecoder(
-            self._file,
-            max_depth=_DECODE_DEPTH,
-            allow_indefinite=False,
-            allow_duplicate_keys=False,
-            strict_hashable_types=True,
-            tag_hook=_refuse_tag,
-            semantic_decoders=_SEMANTIC,
-        ).decode
 
-    def decode(self, body: bytes) -> Any:
-        """The one value that ``body`` is. Raises ``ProtocolError``."""
-        file = self._file
-        file.seek(0)
-        file.write(body)
-        file.seek(0)
-        try:
-            value = self._decode()
-            # Past the body lies what an earlier frame left; a value that reaches into it does not end where it should.
-            if file.tell() != len(body):
-                raise ValueError("the value does not end where its frame ends")
-            # 64-bit heads are rare; only then can an integer be out of bounds.
-            if b"\x1b" in body or b"\x3b" in body:
-                _check_integers(value)
-        except (CBORError, ValueError, TypeError, OverflowError, ArithmeticError, RecursionError) as error:
-            self._renew()  # its inner state after an error is not promised
-            raise ProtocolError(f"a frame that is not strict CBOR: {type(error).__name__}") from error
-        if len(body) > _KEEP:
-            self._renew()
-        return value
+def decode_all(bodies: Sequence[bytes]) -> list[Any]:
+    """The values of several frames' bodies. Raises ``ProtocolError`` if any is not exactly one strict value.
+
+    All are decoded in one go, which costs half of one by one, with a fence after each: 16 bytes that are this process's
+    secret. A body that ends early or late pushes a fence out of its place, and nobody can forge one.
+    """
+    count = len(bodies)
+    joined = b"\x9a" + (2 * count).to_bytes(4, "big") + _FENCE.join(bodies) + _FENCE
+    try:
+        values = loads(joined, **_STRICT)
+        if values[1::2] != [_FENCE_VALUE] * count:
+            raise ValueError("a value does not end where its frame ends")
+        del values[1::2]
+        # 64-bit heads are rare; only where one may be can an integer be out of bounds.
+        if b"\x1b" in joined or b"\x3b" in joined:
+            for body, value in zip(bodies, values, strict=True):
+                if b"\x1b" in body or b"\x3b" in body:
+                    _check_integers(value)
+    except (CBORError, ValueError, TypeError, OverflowError, ArithmeticError, RecursionError) as error:
+        raise ProtocolError(f"a frame that is not strict CBOR: {type(error).__name__}") from error
+    return values  # type: ignore[no-any-return]
+
+
+def decode(body: bytes) -> Any:
+    """The one value that ``body`` is. Raises ``ProtocolError``."""
+    return decode_all((body,))[0]
 
 
 def _check_integers(value: Any) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 from fluxon.errors import Conflict, FluxonError, InvalidPayload, ProtocolError, ResourceExhausted, Unserialisable
 from fluxon.limits import MAX_TAG
 from fluxon.wire import messages
-from fluxon.wire.codec import Decoder, encode
+from fluxon.wire.codec import decode_all, encode
 from fluxon.wire.frames import COMPRESSED, HEADER, RAW, Splitter, compress, decompress, frame
 from fluxon.wire.messages import Answer, Ask, Cancel, Failed, Message, Ping, WrongEnvelope
 
@@ -45,7 +45,6 @@ class Conversation:
     __slots__ = (
         "_abandoned",
         "_ask_limit",
-        "_decoder",
         "_lingering",
         "_next_tag",
         "_splitter",
@@ -71,10 +70,8 @@ class Conversation:
         ask_limit: int = 128,
         waiting_limit: int = 1_000,
         unsolicited_limit: int = 10,
-        decoder: Decoder | None = None,
     ) -> None:
         self._splitter = Splitter(receive_limit)
-        self._decoder = decoder or Decoder()
         self.send_limit = send_limit
         self.in_flight = in_flight
         self._ask_limit = ask_limit
@@ -119,28 +116,23 @@ class Conversation:
         ends the connection: what came before the offence in the same read is not acted on, and ``close`` gives the
         waiters of its answers.
         """
+        frames = self._splitter.feed(data)
         received: list[Message] = []
+        bodies: list[bytes] = []
         try:
-            for flags, body in self._splitter.feed(data):
-                if flags:
-                    if flags == RAW:
-                        received.append(messages.parse_chunk(body))
-                        continue
-                    if flags != COMPRESSED:
-                        raise ProtocolError(f"a frame with unknown flags 0x{flags:02x}")
-                    body = decompress(body, self._splitter.limit)
-                fields = self._decoder.decode(body)
-                if type(fields) is not list or not fields or type(fields[0]) is not int:
-                    raise ProtocolError("a frame that is no message")
-                if fields[0] == messages.ASK:
-                    ask = self._receive_ask(fields)
-                    if ask is not None:
-                        ask.size = len(body)
-                        received.append(ask)
+            for flags, body in frames:
+                if not flags:
+                    bodies.append(body)
+                elif flags == COMPRESSED:
+                    bodies.append(decompress(body, self._splitter.limit))
+                elif flags == RAW:
+                    # In order: what came before the chunk is said before it.
+                    self._receive_bodies(bodies, received)
+                    bodies = []
+                    received.append(messages.parse_chunk(body))
                 else:
-                    message = self._receive_other(messages.parse_other(fields))
-                    if message is not None:
-                        received.append(message)
+                    raise ProtocolError(f"a frame with unknown flags 0x{flags:02x}")
+            self._receive_bodies(bodies, received)
         except ProtocolError:
             self._take_back(received)
             raise
@@ -153,6 +145,22 @@ class Conversation:
             elif isinstance(message, (Answer, Failed)):
                 self.asked[message.tag] = Asked(message.waiter, None, None)
 
+    def _receive_bodies(self, bodies: list[bytes], received: list[Message]) -> None:
+        if not bodies:
+            return
+        for fields, body in zip(decode_all(bodies), bodies, strict=True):
+            if type(fields) is not list or not fields or type(fields[0]) is not int:
+                raise ProtocolError("a frame that is no message")
+            if fields[0] == messages.ASK:
+                ask = self._receive_ask(fields)
+                if ask is not None:
+                    ask.size = len(body)
+                    received.append(ask)
+            else:
+                message = self._receive_other(messages.parse_other(fields))
+                if message is not None:
+                    received.append(message)
+
     def _receive_ask(self, fields: list[Any]) -> Ask | None:
         try:
             ask = messages.parse_ask(fields)
@@ -161,14 +169,15 @@ class Conversation:
             self._write_failure(error.tag, InvalidPayload(error.text))
             return None
         answering = self.answering
-        if ask.tag in answering:
-            self._refuse_new(ask.tag)
+        tag = ask.tag
+        if tag in answering:
+            self._refuse_new(tag)
         if len(answering) + self._lingering >= self.in_flight:
             self._write_failure(
-                ask.tag, ResourceExhausted(f"more than {self.in_flight} requests of this connection at once")
+                tag, ResourceExhausted(f"more than {self.in_flight} requests of one connection at once")
             )
             return None
-        answering[ask.tag] = ask
+        answering[tag] = ask
         return ask
 
     def _refuse_new(self, tag: int) -> None:
@@ -284,12 +293,15 @@ class Conversation:
         Its error (``Unserialisable``, ``ResourceExhausted``) is raised when the answer has been made, to be logged.
         """
         try:
-            written = self._fit(messages.write_answer(tag, encode(value)))
+            written = messages.write_answer(tag, encode(value))
+            if self.compress_from is not None or len(written) > self.send_limit:
+                written = self._fit(written)
         except FluxonError as error:
             self.fail(tag, Unserialisable("the answer cannot be sent; the server's log says why"))
             raise error
         if self.answering.pop(tag, None) is not None:
-            self._put(written)
+            self.output.append(written)
+            self.output_size += len(written)
 
     def fail(self, tag: int, error: FluxonError, *, linger: bool = False) -> None:
         """Answer an ask of the other side with an error.

@@ -149,22 +149,29 @@ def parse_ask(fields: list[Any]) -> Ask:
     try:
         _, tag, command, arguments, timeout, options = fields
     except ValueError:
-        tag = fields[1] if len(fields) > 1 else None
-        command = arguments = timeout = options = None
-    if type(tag) is not int or not 0 <= tag <= MAX_TAG:
-        raise ProtocolError("an ask without a proper tag")
+        raise _wrong(fields) from None
     if (
-        type(command) is not str
+        type(tag) is not int
+        or not 0 <= tag <= MAX_TAG
+        or type(command) is not str
         or len(command) > MAX_NAME
         or type(arguments) is not dict
         or type(options) is not dict
         or (timeout is not None and not _is_timeout(timeout))
     ):
-        raise WrongEnvelope(tag)
-    check_value(arguments)
+        raise _wrong(fields)
+    if arguments:
+        check_value(arguments)
     if options:
         check_value(options)
     return Ask(tag, command, arguments, timeout, options)
+
+
+def _wrong(fields: list[Any]) -> ProtocolError | WrongEnvelope:
+    tag = fields[1] if len(fields) > 1 else None
+    if type(tag) is not int or not 0 <= tag <= MAX_TAG:
+        return ProtocolError("an ask without a proper tag")
+    return WrongEnvelope(tag)
 
 
 def _is_timeout(value: Any) -> bool:
