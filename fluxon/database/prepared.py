@@ -40,12 +40,12 @@ class Prepared:
     extra: tuple[Any, ...] = ()
     plain: bool = False
 
-    def by_position(self, values: Sequence[Any]) -> Sequence[Any]:
+    def by_position(self, values: tuple[Any, ...]) -> Sequence[Any]:
         """The driver's arguments from a shape's values."""
+        given = values + self.extra if self.extra else values
         if self.plain:
-            return values
+            return given
         order = self.order
-        given = (*values, *self.extra)
         if order is not None:
             given = tuple(given[index] for index in order)
         return [
@@ -106,7 +106,7 @@ def prepare(
         rows=_rows(statement, dialect),
         order=order,
         extra=extra,
-        plain=positional and order is None and not extra and not any(map(processors.get, names)),
+        plain=positional and order is None and not any(map(processors.get, names)),
     )
 
 

@@ -57,7 +57,7 @@ class SQLiteConnection:
         prepared = self._statements.core(statement, parameters)
         return self._execute(prepared.text, prepared.by_name(parameters)).rowcount
 
-    def select(self, prepared: Prepared, values: Sequence[Any]) -> list[Row]:
+    def select(self, prepared: Prepared, values: tuple[Any, ...]) -> list[Row]:
         """The rows of a prepared shape."""
         try:
             found = self.raw.execute(prepared.text, prepared.by_position(values)).fetchall()
@@ -65,11 +65,11 @@ class SQLiteConnection:
             raise translate(error) from error
         return prepared.rows(found)  # type: ignore[misc]
 
-    def change(self, prepared: Prepared, values: Sequence[Any]) -> int:
+    def change(self, prepared: Prepared, values: tuple[Any, ...]) -> int:
         """Carry out an UPDATE or DELETE; how many rows it touched."""
         return self._execute(prepared.text, prepared.by_position(values)).rowcount
 
-    def insert(self, prepared: Prepared, values: Sequence[Any]) -> int | None:
+    def insert(self, prepared: Prepared, values: tuple[Any, ...]) -> int | None:
         """Insert one row; its row id, or None when a constraint forbade it."""
         try:
             return self.raw.execute(prepared.text, prepared.by_position(values)).lastrowid

@@ -119,11 +119,14 @@ class SQLiteDatabase(Database):
         active = self._current()
         if active is not None:
             return work(active, *args)
-        opened = self._opened or self._open()
+        self._refuse_reactor_thread()
+        opened = self._opened
+        if opened is None or not opened.ready:
+            opened = self._open()
+            opened.wait_until_ready()
         if opened.readers is None:
             return self.write_blocking(work, *args)
-        self._refuse_reactor_thread()
-        return opened.read(work, *args)
+        return opened.readers.read(work, *args)
 
     def write_blocking(self, work: Callable[..., T], *args: Any) -> T:
         active = self._current()
@@ -191,13 +194,17 @@ class _Opened:
         name = os.path.basename(database.path)
         self.writer = Writer(database.open_writer, f"fluxon-database-writer-{name}")
         self.readers = None if database.path == ":memory:" else Readers(database.open_reading)
-        self._ready = False
+        self.ready = False
+
+    def wait_until_ready(self) -> None:
+        """The writer opens the file first: it makes what is missing. Blocks."""
+        self.write_blocking(_nothing)
+        self.ready = True
 
     def read(self, work: Callable[..., T], *args: Any) -> T:
-        """Runs in the thread that reads. The writer opens the file first: it makes what is missing."""
-        if not self._ready:
-            self.write_blocking(_nothing)
-            self._ready = True
+        """Runs in a thread of the reading pool."""
+        if not self.ready:
+            self.wait_until_ready()
         assert self.readers is not None
         return self.readers.read(work, *args)
 
