@@ -17,12 +17,15 @@
 #define LATENCY_STEPS 4000000
 #define SECOND 1000000000ull
 #define PATIENCE (5 * SECOND)
+/* At the end, a request older than this means a connection that went silent while others were served. */
+#define FORGOTTEN SECOND
 
 static struct options options;
 static struct connection *connections;
 static uint32_t *latencies;
 static uint64_t answers, payloads, last_answer;
 static bool measuring;
+static char refusal[200] = "nothing came"; /* what the last frame that was no answer said */
 
 static uint64_t now(void) {
     struct timespec time;
@@ -91,6 +94,16 @@ static void flush(struct connection *connection, int poll) {
     }
 }
 
+static const char *readable_text(const struct frame *frame) {
+    size_t size = frame->size < sizeof refusal ? frame->size : sizeof refusal - 1;
+    for (size_t i = 0; i < size; i++) {
+        uint8_t byte = frame->body[i];
+        refusal[i] = byte >= 32 && byte < 127 ? (char)byte : '.';
+    }
+    refusal[size] = 0;
+    return refusal;
+}
+
 /* The expected bytes are nearly always where they were in the answer before: one memcmp instead of a search. */
 static void check(struct connection *connection, const struct frame *frame) {
     const struct bytes *expect = &options.expect;
@@ -98,7 +111,7 @@ static void check(struct connection *connection, const struct frame *frame) {
     payloads++;
     if (frame->size >= place + expect->size && !memcmp(frame->body + place, expect->data, expect->size)) return;
     const uint8_t *found = memmem(frame->body, frame->size, expect->data, expect->size);
-    if (!found) fail("an answer without the payload: %.*s", frame->size < 200 ? (int)frame->size : 200, (char *)frame->body);
+    if (!found) fail("an answer without the payload: %s", readable_text(frame));
     connection->expect_place = (size_t)(found - frame->body);
 }
 
@@ -112,6 +125,7 @@ static int take_frames(struct connection *connection, bool checked) {
         if (!used) break;
         if (frame.payload && checked) check(connection, &frame);
         taken += frame.answer;
+        if (options.match.size && !frame.answer) readable_text(&frame);
         if (connection->output_end + frame.reply_size > OUTPUT_SIZE) fail("the server reads too slowly");
         memcpy(connection->output + connection->output_end, frame.reply, frame.reply_size);
         connection->output_end += frame.reply_size;
@@ -131,7 +145,7 @@ static size_t receive(struct connection *connection) {
     return moved;
 }
 
-static void readable(struct connection *connection, int poll) {
+static void input(struct connection *connection, int poll) {
     int taken = 0;
     size_t moved;
     do { /* TLS hands out a record at a time and keeps the rest to itself */
@@ -199,8 +213,8 @@ static void run_until(uint64_t end, uint64_t start, int poll) {
         if (options.rate) send_due(start, time, poll);
         int count = epoll_pwait2(poll, events, 256, &slice, NULL);
         if (count < 0 && errno != EINTR) fail("epoll: %s", strerror(errno));
-        for (int i = 0; i < count; i++) readable(events[i].data.ptr, poll);
-        if (time > last_answer + PATIENCE) fail("no answer for 5 s");
+        for (int i = 0; i < count; i++) input(events[i].data.ptr, poll);
+        if (time > last_answer + PATIENCE) fail("no answer for 5 s: %s", refusal);
     }
 }
 
@@ -243,7 +257,12 @@ int main(int count, char **words) {
     own = own_cpu() - own;
     uint64_t done = answers - before;
     if (payloads < answers) fail("%ju answers but only %ju payloads", (uintmax_t)answers, (uintmax_t)payloads);
-    if (!done) fail("no answer at all");
+    if (!done) fail("no answer at all: %s", refusal);
+    for (int i = 0; i < options.connections; i++) {
+        const struct connection *connection = &connections[i];
+        if (connection->waiting && now() > connection->sent_at[connection->oldest] + FORGOTTEN)
+            fail("a connection got no more answers: %s", refusal);
+    }
     printf("{\"requests\": %ju, \"seconds\": %.4f, \"rate\": %.1f, \"server_cpu\": %.3f, \"client_cpu\": %.3f, ",
            (uintmax_t)done, seconds, (double)done / seconds, server / seconds, own / seconds);
     printf("\"p50_us\": %.2f, \"p99_us\": %.2f}\n", percentile(0.5, done), percentile(0.99, done));
