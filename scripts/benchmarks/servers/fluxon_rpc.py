@@ -15,13 +15,22 @@ def serve(listening: Listening) -> None:
     from twisted.internet import reactor
 
     from fluxon.commands import Call, Hello
+    from fluxon.limits import Limits
     from fluxon.rpc import Peer, Responders, ServerFactory, send_directly
+
+    limits = Limits()
+    told = {
+        "frame": limits.frame_anonymous,
+        "frame_authenticated": limits.frame_authenticated,
+        "frame_to_client": limits.frame_to_client,
+        "in_flight": limits.in_flight,
+    }
 
     def hello(peer: Peer, arguments: dict[str, Any]) -> dict[str, Any]:
         peer.greeted = True
-        frames = {"frame": 1, "frame_authenticated": 1, "frame_to_client": 1, "in_flight": 1}
+        peer.conversation.receive_limit = limits.frame_anonymous
         session = {"session": "", "token": "", "fresh": False, "recovered": True}
-        return {"version": 1, **session, "heartbeat": 25.0, "limits": frames, "features": []}
+        return {"version": 1, **session, "heartbeat": limits.heartbeat, "limits": told, "features": []}
 
     async def echo(payload: Any) -> Any:
         return payload
