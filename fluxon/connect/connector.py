@@ -1,0 +1,215 @@
+"""Keeps one connection up: connects, says hello, serves, and comes back when it is lost, until closed.
+
+Rules of this module:
+
+- One daemon thread per client does all of it, and is the receiving thread of the link.
+- A client that was never connected fails its requests with the reason at once: the address is probably wrong. One that
+  was connected lets them wait, within their own deadlines: the server is probably coming back.
+- No thread waits longer than its deadline, whatever the network does.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from time import monotonic
+
+from twisted.logger import Logger
+
+from fluxon.connect import reasons
+from fluxon.connect.backoff import Backoff
+from fluxon.connect.dial import dial, shake_hands
+from fluxon.connect.greeting import Greeting, is_loopback
+from fluxon.connect.link import Link, Overdue, Owner
+from fluxon.connect.session import SessionHolder
+from fluxon.connect.stream import Stream, StreamLost
+from fluxon.connect.waiter import SLICE
+from fluxon.errors import Conflict, FluxonError, ProtocolError, Unavailable, UntrustedServer
+from fluxon.security.tls import ClientTLS, client_tls
+
+_log = Logger(namespace="fluxon.connect")
+
+#: From the first packet to an answered hello. The server itself gives a handshake 10 s.
+ATTEMPT = 10.0
+
+#: Trouble that waiting does not mend.
+_LASTING = (UntrustedServer, ProtocolError, Conflict)
+
+#: ``close`` waits so long for the thread, which needs a millisecond if it is not connecting.
+_LEAVE = 1.0
+
+
+class Connector:
+    """The connection of one client to ``host``:``port``."""
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        *,
+        secure: bool,
+        trust: str | os.PathLike[str] | None,
+        session: SessionHolder,
+        backoff: Backoff,
+        heartbeat: float | None,
+        owner: Owner,
+        greeted: Callable[[str | None, Greeting], None],
+    ) -> None:
+        self.host = host
+        self.port = port
+        self.secure = secure
+        self._trust = trust
+        self._session = session
+        self._backoff = backoff
+        self._heartbeat = heartbeat
+        self._owner = owner
+        self._greeted = greeted
+        self._tls: ClientTLS | None = None
+        self._changed = threading.Condition()
+        #: The connection, while there is one that was greeted.
+        self.link: Link | None = None
+        self.closed = False
+        self._was_connected = False
+        self._wanted = False
+        self._failures = 0
+        self._trouble: FluxonError | None = None
+        self._thread = threading.Thread(target=self._run, name=f"fluxon-{reasons.place(host, port)}", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    # --- from any thread ----------------------------------------------------------------------------------------------
+
+    def wait_for_link(self, deadline: float) -> Link:
+        """The connection, as soon as there is one. Raises why there is none."""
+        with self._changed:
+            failures = self._failures
+            while (link := self.link) is None:
+                if self.closed:
+                    raise Unavailable("this connection was closed by the program; make a new ConnectionInterface")
+                trouble = self._trouble
+                if (
+                    trouble is not None
+                    and self._failures != failures
+                    and (not self._was_connected or isinstance(trouble, _LASTING))
+                ):
+                    raise type(trouble)(trouble.text, details=trouble.details) from trouble
+                left = deadline - monotonic()
+                if left <= 0:
+                    raise self._still_waiting(trouble)
+                self._wanted = True
+                self._changed.notify_all()
+                self._changed.wait(min(left, SLICE))
+            return link
+
+    def _still_waiting(self, trouble: FluxonError | None) -> Unavailable:
+        where = reasons.place(self.host, self.port)
+        why = f": {trouble.text}" if trouble is not None else ""
+        return Unavailable(f"there was no connection to {where} in time, and nothing was sent{why}")
+
+    def close(self) -> None:
+        """End the connection and the thread. Returns soon, though connecting itself cannot be interrupted."""
+        with self._changed:
+            self.closed = True
+            link = self.link
+            self._changed.notify_all()
+        if link is not None:
+            link.stop("this program closed it")
+            if threading.current_thread() is not self._thread:
+                self._thread.join(_LEAVE)
+
+    # --- the thread ---------------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while not self.closed:
+            try:
+                link, heartbeat = self._connect()
+            except FluxonError as error:
+                self._failed(error)
+            except Exception:
+                _log.failure("connecting failed in a way that it should not")
+                self._failed(Unavailable("connecting failed; the log says why"))
+            else:
+                self._serve(link, heartbeat)
+            self._pause()
+
+    def _connect(self) -> tuple[Link, float]:
+        deadline = monotonic() + ATTEMPT
+        if self.secure and self._tls is None:
+            self._tls = client_tls(self.host, self._trust)
+        connected = dial(self.host, self.port, deadline)
+        try:
+            compress = not is_loopback(connected.getpeername()[0])
+            channel = shake_hands(connected, self._tls, self.port, deadline) if self._tls is not None else None
+            link = Link(Stream(connected, channel), self._owner, compress=compress)
+        except OSError as error:
+            connected.close()
+            raise reasons.not_connected(self.host, self.port, error) from error
+        except BaseException:
+            connected.close()
+            raise
+        try:
+            presented = self._session.token
+            greeting = link.greet(presented, deadline)
+        except (FluxonError, Overdue, StreamLost) as error:
+            link.close("it was never greeted")
+            raise self._explain(link, error) from error
+        self._greeted(presented, greeting)
+        link.apply(greeting, self._session)
+        return link, greeting.heartbeat if self._heartbeat is None else self._heartbeat
+
+    def _explain(self, link: Link, error: Exception) -> FluxonError:
+        if isinstance(error, ProtocolError):
+            return reasons.not_fluxon(self.host, self.port, link.beginning, error.text, secure=self.secure)
+        if isinstance(error, FluxonError):
+            return error
+        if isinstance(error, Overdue):
+            return reasons.silent(self.host, self.port)
+        if link.beginning:
+            return reasons.not_fluxon(self.host, self.port, link.beginning, str(error), secure=self.secure)
+        return reasons.closed_before_hello(self.host, self.port, secure=self.secure)
+
+    def _serve(self, link: Link, heartbeat: float) -> None:
+        since = monotonic()
+        with self._changed:
+            self.link = link
+            self._was_connected = True
+            self._trouble = None
+            stopped = self.closed
+            self._changed.notify_all()
+        where = reasons.place(self.host, self.port)
+        _log.info("connected to {where}", where=where)
+        reason = "this program closed it"
+        try:
+            if not stopped:
+                link.run(heartbeat)
+        except StreamLost as error:
+            reason = str(error)
+        except ProtocolError as error:
+            reason = f"the server broke the protocol: {error.text}"
+        except Exception:
+            _log.failure("receiving from {where} failed in a way that it should not", where=where)
+            reason = "this client failed; its log says why"
+        with self._changed:
+            self.link = None
+            self._trouble = Unavailable(f"the connection to {where} was lost: {reason}")
+        link.close(reason)
+        self._backoff.connected_for(monotonic() - since)
+        _log.info("the connection to {where} was lost: {reason}", where=where, reason=reason)
+
+    def _failed(self, error: FluxonError) -> None:
+        with self._changed:
+            self._failures += 1
+            self._trouble = error
+            self._wanted = False
+            self._changed.notify_all()
+
+    def _pause(self) -> None:
+        end = monotonic() + self._backoff.next()
+        with self._changed:
+            while not self.closed and (left := end - monotonic()) > 0:
+                if self._wanted and not self._was_connected:
+                    self._wanted = False
+                    return
+                self._changed.wait(left)

@@ -1,0 +1,227 @@
+"""One connection of the blocking client, from connected to lost: who asked what, over a ``Stream``.
+
+Rules of this module:
+
+- One thread receives (``greet``, then ``run``); any number ask and answer.
+- ``_lock`` guards the conversation and is never held during a system call.
+- Whatever ends the connection, every ask gets its outcome, once.
+"""
+
+from __future__ import annotations
+
+import threading
+from math import inf
+from time import monotonic
+from typing import Any, Protocol
+
+from fluxon.commands import Hello
+from fluxon.connect.greeting import Greeting, hello_arguments, new_conversation
+from fluxon.connect.session import SessionHolder
+from fluxon.connect.stream import Stream, StreamLost
+from fluxon.connect.waiter import Lost, Waiter
+from fluxon.errors import FluxonError, OutcomeUnknown, ProtocolError, from_wire
+from fluxon.wire import Answer, Ask, Cancel, Failed, Message
+
+#: How much of what came first is kept, to tell what kind of server speaks.
+_BEGINNING = 8
+
+
+class NeverSent(Exception):
+    """The connection was lost before any of the request was sent: it may be made again on the next one."""
+
+
+class Overdue(Exception):
+    """There was no answer by the deadline."""
+
+    def __init__(self, sent: bool) -> None:
+        super().__init__()
+        self.sent = sent
+
+
+class Owner(Protocol):
+    """What a link tells its owner, on the receiving thread."""
+
+    def asked(self, link: Link, ask: Ask) -> None:
+        """The server asks; to be answered with ``link.answer`` or ``link.fail``, now or later."""
+
+    def cancelled(self, link: Link, tag: int) -> None:
+        """The server no longer wants the answer to its ask ``tag``."""
+
+
+class Link:
+    """A conversation over ``stream``, which belongs to this object from here on."""
+
+    def __init__(self, stream: Stream, owner: Owner, *, compress: bool) -> None:
+        self._stream = stream
+        self._owner = owner
+        self._lock = threading.Lock()
+        self._over = False
+        self._heard = monotonic()
+        self.conversation = new_conversation()
+        #: Whether compressed frames are offered.
+        self.compress = compress
+        #: The first bytes that came.
+        self.beginning = b""
+        #: The token that the server knows this connection by.
+        self.token: str | None = None
+        #: What the server last answered to a hello.
+        self.greeting: Greeting | None = None
+        #: Held by the thread that says hello again.
+        self.greeting_lock = threading.Lock()
+
+    # --- asking, from any thread --------------------------------------------------------------------------------------
+
+    def ask(self, command: str, arguments: dict[str, Any], deadline: float, *, urgent: bool = False) -> Any:
+        """The answer to an ask.
+
+        Raises the error that the server answered; ``Overdue``; ``NeverSent`` or ``OutcomeUnknown`` when the
+        connection was lost; ``Unserialisable`` or ``ResourceExhausted`` before anything is sent.
+        """
+        waiter = Waiter()
+        tag = self._begin(waiter, command, arguments, deadline, urgent)
+        try:
+            settled = waiter.wait(deadline)
+        except BaseException:  # Ctrl+C: the server need not bother
+            self._abandon(tag)
+            raise
+        if not settled:
+            sent = self._abandon(tag)
+            if not waiter.wait(0):
+                raise Overdue(sent)
+        return _result(waiter.outcome)
+
+    def _begin(self, waiter: Waiter, command: str, arguments: dict[str, Any], deadline: float, urgent: bool) -> int:
+        timeout = deadline - monotonic()
+        if timeout <= 0:
+            raise Overdue(False)
+        with self._lock:
+            if self._over:
+                raise NeverSent
+            tag = self.conversation.ask(command, arguments, waiter=waiter, timeout=timeout, urgent=urgent)
+        self._stream.flush(self.conversation.output)
+        return tag
+
+    def _abandon(self, tag: int) -> bool:
+        with self._lock:
+            sent = self.conversation.abandon(tag)
+        self._stream.flush(self.conversation.output)
+        return sent
+
+    def stop(self, reason: str) -> None:
+        """Have the receiving thread end the connection for ``reason``."""
+        self._stream.stop(reason)
+
+    # --- answering, from any thread -----------------------------------------------------------------------------------
+
+    def expects(self, ask: Ask) -> bool:
+        """Whether the server still waits for the answer to ``ask``."""
+        return self.conversation.answering.get(ask.tag) is ask
+
+    def answer(self, ask: Ask, value: Any) -> None:
+        """Answer ``ask``. Raises for a value that cannot cross; the server has then got an error."""
+        try:
+            with self._lock:
+                if self.expects(ask):
+                    self.conversation.answer(ask.tag, value)
+        finally:
+            self._stream.flush(self.conversation.output)
+
+    def fail(self, ask: Ask, error: FluxonError) -> None:
+        """Answer ``ask`` with an error."""
+        with self._lock:
+            if self.expects(ask):
+                self.conversation.fail(ask.tag, error)
+        self._stream.flush(self.conversation.output)
+
+    def apply(self, greeting: Greeting, session: SessionHolder) -> None:
+        """The server answered a hello with ``greeting``: from now on speak as it takes it."""
+        self.greeting = greeting
+        self.token = greeting.token
+        greeting.apply(self.conversation, session)
+
+    def session_changed(self, token: str, session: SessionHolder) -> None:
+        """The server said that the session goes on under ``token``; a login allows larger frames."""
+        self.token = token
+        if self.greeting is not None:
+            self.greeting.apply(self.conversation, session)
+
+    # --- on the receiving thread --------------------------------------------------------------------------------------
+
+    def greet(self, token: str | None, deadline: float) -> Greeting:
+        """Say the first hello. Raises what the server answered, ``Overdue``, ``StreamLost`` or ``ProtocolError``."""
+        waiter = Waiter()
+        self._begin(waiter, Hello.name, hello_arguments(token, compress=self.compress), deadline, urgent=True)
+        while not waiter.wait(0):
+            left = deadline - monotonic()
+            if left <= 0:
+                raise Overdue(True)
+            self._receive(left)
+        return Greeting.read(_result(waiter.outcome), compress=self.compress)
+
+    def run(self, heartbeat: float) -> None:
+        """Serve until ``StreamLost`` or ``ProtocolError``, which it raises.
+
+        After ``heartbeat`` seconds of silence the server is pinged, after twice that it is given up; 0 for never.
+        """
+        heartbeat = heartbeat or inf
+        pinged = False
+        while True:
+            silence = monotonic() - self._heard
+            if silence < heartbeat:
+                pinged = False
+            elif silence >= 2 * heartbeat:
+                raise StreamLost(f"nothing was heard of the server for {silence:.0f} s")
+            elif not pinged:
+                pinged = True
+                with self._lock:
+                    self.conversation.ping()
+                self._stream.flush(self.conversation.output)
+            wait = (2 if pinged else 1) * heartbeat - silence
+            self._receive(None if wait == inf else wait)
+
+    def _receive(self, timeout: float | None) -> None:
+        data = self._stream.receive(timeout)
+        if data:
+            self._heard = monotonic()
+            if len(self.beginning) < _BEGINNING:
+                self.beginning += data[:_BEGINNING]
+            others: list[Message] = []
+            with self._lock:
+                # Settled under the lock, so that whoever gives up finds either its ask or its outcome.
+                for message in self.conversation.receive(data):
+                    if isinstance(message, (Answer, Failed)):
+                        message.waiter.settle(message)
+                    else:
+                        others.append(message)
+            for message in others:
+                self._act(message)
+        self._stream.flush(self.conversation.output)
+
+    def _act(self, message: Message) -> None:
+        if isinstance(message, Ask):
+            self._owner.asked(self, message)
+        elif isinstance(message, Cancel):
+            self._owner.cancelled(self, message.tag)
+        else:
+            raise ProtocolError("a message of a stream that was never opened")
+
+    def close(self, reason: str) -> None:
+        """Free the socket and settle every ask: the connection is over, for ``reason``. Called once."""
+        with self._lock:
+            self._over = True
+            for waiter, sent in self.conversation.close():
+                waiter.settle(Lost(reason, sent))
+        self._stream.close()
+
+
+def _result(outcome: Any) -> Any:
+    if type(outcome) is Answer:
+        return outcome.value
+    if type(outcome) is Failed:
+        raise from_wire(outcome.code, outcome.text, outcome.details)
+    if not outcome.sent:
+        raise NeverSent
+    raise OutcomeUnknown(
+        f"the connection was lost before the answer ({outcome.reason}); "
+        "the request may or may not have been carried out"
+    )

@@ -1,0 +1,171 @@
+"""A connected socket, and TLS over it, for one thread that receives and any number that send.
+
+Rules of this module:
+
+- Who sends hands the bytes to the socket at once, if it takes them; what it does not take is sent by the receiving
+  thread. So nobody ever blocks in a send, and two full ends cannot deadlock.
+- ``_sending`` keeps bytes in order; whoever finds it taken leaves its bytes to the one who holds it. ``_tls`` is held
+  around calls of OpenSSL alone.
+- Only the receiving thread waits, and only it closes: a descriptor that another thread still uses must not be reused.
+- An exception in the middle of sending (Ctrl+C) ends the stream: half a frame cannot be taken back.
+"""
+
+from __future__ import annotations
+
+import selectors
+import socket
+import threading
+from selectors import EVENT_READ, EVENT_WRITE
+
+from OpenSSL import SSL
+
+from fluxon.connect.channel import TLSChannel
+
+#: Bytes read at once. Larger buffers come from mmap and cost more than the system calls that they save.
+_READ = 64 * 1024
+
+
+class StreamLost(Exception):
+    """The stream is over; the text says why, as a part of a sentence."""
+
+
+class Stream:
+    """Bytes both ways over ``connected``, which belongs to this object from here on."""
+
+    def __init__(self, connected: socket.socket, channel: TLSChannel | None) -> None:
+        connected.setblocking(False)
+        self._socket = connected
+        self._channel = channel
+        self._sending = threading.Lock()
+        self._tls = threading.Lock()
+        self._unsent = bytearray()
+        self._stopped: str | None = None
+        self._waker, self._woken = socket.socketpair()
+        self._waker.setblocking(False)
+        self._woken.setblocking(False)
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(connected, EVENT_READ)
+        self._selector.register(self._woken, EVENT_READ)
+
+    # --- from any thread ----------------------------------------------------------------------------------------------
+
+    def flush(self, output: list[bytes]) -> None:
+        """Send, in order, and remove what is in ``output``; others may append to it at the same time."""
+        # Whoever appended before finding the lock taken is seen by its holder, who looks again after releasing it.
+        while output and self._sending.acquire(False):
+            try:
+                count = len(output)
+                data = output[0] if count == 1 else b"".join(output[:count])
+                del output[:count]
+                self._write(data)
+            except BaseException:
+                self.stop("a thread was interrupted while it sent")
+                raise
+            finally:
+                self._sending.release()
+
+    def stop(self, reason: str) -> None:
+        """Have the receiving thread end the stream for ``reason``."""
+        if self._stopped is None:
+            self._stopped = reason
+        self._wake()
+
+    def _write(self, data: bytes) -> None:
+        """Under ``_sending``."""
+        if self._channel is not None:
+            with self._tls:
+                data = self._channel.encrypt(data)
+        if self._unsent:
+            self._unsent += data
+            return
+        try:
+            sent = self._socket.send(data)
+        except BlockingIOError:
+            sent = 0
+        except OSError as error:
+            self.stop(_describe(error))
+            return
+        if sent < len(data):
+            self._unsent += memoryview(data)[sent:]
+            self._wake()
+
+    def _wake(self) -> None:
+        try:
+            self._waker.send(b"\0")
+        except OSError:  # full: it will wake anyhow; closed: it is past waking
+            pass
+
+    # --- from the receiving thread ------------------------------------------------------------------------------------
+
+    def receive(self, timeout: float | None) -> bytes:
+        """What came within ``timeout`` seconds, ``b""`` if nothing did. Raises ``StreamLost``."""
+        data = b""
+        for key, ready in self._selector.select(timeout):
+            if key.fileobj is self._woken:
+                self._notice()
+                continue
+            if ready & EVENT_WRITE:
+                self._write_on()
+            if ready & EVENT_READ:
+                data = self._read()
+        if self._stopped is not None:
+            raise StreamLost(self._stopped)
+        return data
+
+    def _read(self) -> bytes:
+        try:
+            data = self._socket.recv(_READ)
+        except BlockingIOError:
+            return b""
+        except OSError as error:
+            raise StreamLost(_describe(error)) from error
+        if not data:
+            raise StreamLost("the server closed it")
+        if self._channel is None:
+            return data
+        try:
+            with self._tls:
+                data = self._channel.decrypt(data)
+        except SSL.Error as error:
+            raise StreamLost("what came is no valid TLS") from error
+        if not data and self._channel.ended:
+            raise StreamLost("the server closed it")
+        return data
+
+    def _notice(self) -> None:
+        try:
+            self._woken.recv(1024)
+        except BlockingIOError:
+            pass
+        if self._unsent:
+            self._selector.modify(self._socket, EVENT_READ | EVENT_WRITE)
+
+    def _write_on(self) -> None:
+        with self._sending:
+            try:
+                sent = self._socket.send(self._unsent)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                raise StreamLost(_describe(error)) from error
+            del self._unsent[:sent]
+            if not self._unsent:
+                self._selector.modify(self._socket, EVENT_READ)
+
+    def close(self) -> None:
+        """Take leave, as far as that needs no waiting, and free everything. Called once."""
+        with self._sending:
+            if self._channel is not None and not self._unsent:
+                with self._tls:
+                    goodbye = self._channel.goodbye()
+                try:
+                    self._socket.send(goodbye)
+                except OSError:
+                    pass
+            self._selector.close()
+            for each in (self._socket, self._waker, self._woken):
+                each.close()
+
+
+def _describe(error: OSError) -> str:
+    return error.strerror.lower() if error.strerror else type(error).__name__
