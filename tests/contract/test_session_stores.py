@@ -1,6 +1,8 @@
 """One contract for every session store: what ``fluxon.sessions.store`` promises, on memory and on a real database."""
 
 import os
+import shutil
+import tempfile
 from typing import Any
 
 from twisted.internet import reactor
@@ -145,8 +147,9 @@ class SQLiteStoreTests(StoreContract, TestCase):
     """The contract, in an SQLite file, through the engine's threads."""
 
     async def setUp(self) -> None:
-        self.path = os.path.join(self.mktemp(), "project.db")
-        os.makedirs(os.path.dirname(self.path))
+        folder = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, folder)
+        self.path = os.path.join(folder, "project.db")
         self.database = await self.opened()
         self.store = SQLStore(self.database)
 

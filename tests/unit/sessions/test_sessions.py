@@ -206,6 +206,19 @@ class LoginTests(SessionsCase):
         self.assertEqual(session.user_id, 1)
         self.assertEqual(self.successResultOf(self.house.sessions.list_user(2)), [])
 
+    def test_concurrent_logins_while_the_store_works(self) -> None:
+        """The same when the second comes while the first is being written: no row is left that nobody holds."""
+        before = self.resume().session
+        self.house.store.slow = True
+        first, second = (self.house.sessions.login(before, 1) for _ in range(2))
+        self.house.store.answer()
+        self.house.store.answer()
+        session, _ = self.successResultOf(first)
+        self.failureResultOf(second, Conflict)
+        self.house.store.slow = False
+        listed = self.successResultOf(self.house.sessions.list_user(1))
+        self.assertEqual([each.key for each in listed], [session.key])
+
     def test_login_after_one_that_failed(self) -> None:
         """A login that waited behind one that failed is carried out."""
         before = self.resume().session

@@ -1,7 +1,9 @@
 """How long a session is relied on, what ends it, and what a failing store may and may not do."""
 
 import os
+import shutil
 import sqlite3
+import tempfile
 from contextlib import closing
 from typing import Any
 
@@ -241,6 +243,13 @@ class ExpiryTests(VerificationCase):
         self.house.clock.advance(30 * DAY - 1)
         self.assertTrue(self.resumes(token))
 
+    def test_connected_for_longer_than_idle(self) -> None:
+        """The first request of a client that listened for forty days is answered as its user's."""
+        session, _ = self.logged_in()
+        session.attach("connection")
+        self.house.clock.advance(40 * DAY)
+        self.assertTrue(self.verify(session))
+
     def test_anonymous(self) -> None:
         """A stranger's session is kept for an hour after the connection went, and not longer."""
         session = self.successResultOf(self.house.sessions.resume(None))
@@ -304,7 +313,8 @@ class FailingDatabaseTests(TestCase):
     house: Any
 
     async def setUp(self) -> None:
-        os.makedirs(folder := self.mktemp())
+        folder = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, folder)
         self.path = os.path.join(folder, "project.db")
         self.database = SQLiteDatabase(self.path)
         self.sessions = self.house.process(persistent=SQLStore(self.database))
