@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import sqlalchemy
@@ -21,6 +22,7 @@ from twisted.python.failure import Failure
 
 from fluxon.database.database import Database
 from fluxon.database.engine_tables import create_engine_tables
+from fluxon.database.schema.record import TABLE as SCHEMA_RECORD
 from fluxon.database.sqlite.connection import SQLiteConnection, open_connection
 from fluxon.database.sqlite.readers import Readers
 from fluxon.database.sqlite.writer import Piece, Writer
@@ -160,7 +162,7 @@ class SQLiteDatabase(Database):
                 self._opened.writer.submit(Piece(self._make_tables, _unheard, _always))
 
     def _make_tables(self, connection: SQLiteConnection) -> None:
-        create_engine_tables(connection, self.engine_tables)
+        create_engine_tables(connection, [SCHEMA_RECORD, *self.engine_tables])
 
     def open_writing(self) -> SQLiteConnection:
         """A new writing connection, for schema updates. Blocks."""
@@ -177,6 +179,16 @@ class SQLiteDatabase(Database):
             connection.close()
             raise
         return connection
+
+    @contextmanager
+    def administration(self) -> Iterator[SQLiteConnection]:
+        """A writing connection for a schema change, outside the writer thread. Blocks."""
+        self._refuse_reactor_thread()
+        connection = self.open_writer()
+        try:
+            yield connection
+        finally:
+            connection.close()
 
     def open_reading(self) -> SQLiteConnection:
         """A new connection that cannot write. Blocks."""
