@@ -74,7 +74,7 @@ class UTCDateTime(TypeDecorator[datetime]):
         if dialect.name in ("mysql", "mariadb"):
             from sqlalchemy.dialects.mysql import DATETIME
 
-            return dialect.type_descriptor(DATETIME(fsp=6))  # type: ignore[no-untyped-call]
+            return dialect.type_descriptor(DATETIME(fsp=6))
         return dialect.type_descriptor(sqlalchemy.DateTime(timezone=dialect.name == "postgresql"))
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:

@@ -233,7 +233,8 @@ def _chosen(database: Any, folder: Path, number: int | None) -> files.SchemaFile
     dialect = database.statements.dialect.name
     if file.content.dialect != dialect:
         raise ConfigurationError(
-            f"{file.name} is written for {file.content.dialect}, and the database is {dialect}; type: {_COMMAND} saveschema"
+            f"{file.name} is written for {file.content.dialect}, and the database is {dialect}; "
+            f"type: {_COMMAND} saveschema"
         )
     return file
 

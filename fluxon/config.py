@@ -1,0 +1,61 @@
+"""Loading a program's ``router.py``.
+
+Rules kept here:
+
+- The file is imported as what it is: a module of its own folder, which comes first on ``sys.path``, so that it can
+  import the ``views`` and ``models`` beside it.
+- Whatever goes wrong is a ``ConfigurationError`` that says where, in words for the one who wrote the file.
+- Importing a router opens nothing; so does this.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import traceback
+from pathlib import Path
+from types import ModuleType
+
+from fluxon.errors import ConfigurationError
+
+
+def load_config(path: str | os.PathLike[str]) -> ModuleType:
+    """The module at ``path``. Loading it again answers the same module.
+
+    Raises ``ConfigurationError`` when there is no such file, when it cannot be imported, and when another module of
+    its name was imported before (as happens to a file called like a package).
+    """
+    file = Path(os.path.abspath(path))
+    if not file.is_file():
+        raise ConfigurationError(f"there is no file {os.fspath(path)}; give the path of your router.py")
+    if file.suffix != ".py" or not file.stem.isidentifier():
+        raise ConfigurationError(f"{file.name} cannot be imported: its name must be letters and digits, and end in .py")
+    folder = str(file.parent)
+    if sys.path[:1] != [folder]:
+        sys.path.insert(0, folder)
+    importlib.invalidate_caches()
+    try:
+        module = importlib.import_module(file.stem)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{_place(error, file)}: {error.text}") from error
+    except SyntaxError as error:
+        name = os.path.basename(error.filename or file.name)
+        raise ConfigurationError(f"{name}, line {error.lineno}: {error.msg}") from error
+    except Exception as error:
+        raise ConfigurationError(f"{_place(error, file)}: {type(error).__name__}: {error}") from error
+    found = getattr(module, "__file__", None)
+    if found is None or not os.path.samefile(found, file):
+        raise ConfigurationError(
+            f"{file.name} was not loaded: another module called {file.stem!r} is imported already; rename yours"
+        )
+    return module
+
+
+def _place(error: BaseException, file: Path) -> str:
+    """File and line, in the program's own folder, where ``error`` came up."""
+    lines = traceback.extract_tb(error.__traceback__)
+    own = [each for each in lines if Path(each.filename).parent == file.parent]
+    if not own:
+        return file.name
+    return f"{os.path.basename(own[-1].filename)}, line {own[-1].lineno}"
