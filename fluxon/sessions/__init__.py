@@ -1,6 +1,6 @@
 """Who a connection belongs to: sessions from hello and login to their end, and where they are kept."""
 
-from fluxon.sessions.accounts import Accounts
+from fluxon.sessions.accounts import Accounts, DatabaseAccounts
 from fluxon.sessions.memory import MemoryStore
 from fluxon.sessions.record import SessionRecord
 from fluxon.sessions.session import Ending, Session
@@ -10,6 +10,7 @@ from fluxon.sessions.store import SessionStore
 
 __all__ = [
     "Accounts",
+    "DatabaseAccounts",
     "Ending",
     "MemoryStore",
     "Resumed",

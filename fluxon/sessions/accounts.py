@@ -1,4 +1,7 @@
-"""What sessions ask about users. They know no model and no column: the wiring says what a user and a password are."""
+"""What sessions ask about users.
+
+Only ``DatabaseAccounts`` knows what a model and a column are; the rest of this room asks through ``Accounts``.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,9 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
+
+from fluxon.database.database import Database
+from fluxon.database.models import PasswordField
 
 #: ``digest(purpose, data)``: keyed, so that what a store keeps says nothing about a password (``Secrets.digest``).
 Digest = Callable[[str, bytes], bytes]
@@ -24,3 +30,22 @@ class Accounts(Protocol):
 def password_digest(accounts: Accounts, digest: Digest, user: Any) -> bytes:
     """What a session keeps of its user's password field."""
     return digest("session-password", accounts.credential(user))
+
+
+class DatabaseAccounts:
+    """The users of ``database``: rows of its ``AuthenticatedUser``.
+
+    The credential is every ``PasswordField`` of that model, and a field called ``password`` of any kind. A model
+    with neither has sessions that outlive nothing but their user.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def load_user(self, user_id: int) -> Deferred[Any | None]:
+        return self._database.load_user(user_id)
+
+    def credential(self, row: Any) -> bytes:
+        fields = self._database.user_model.declaration.fields
+        names = [name for name, field in fields.items() if isinstance(field, PasswordField) or name == "password"]
+        return repr([getattr(row, name) for name in names]).encode()
