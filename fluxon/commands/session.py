@@ -34,6 +34,8 @@ class Hello(Command):
         # Names the session in logs; useless without the token.
         "session": Text(max_bytes=64),
         "token": _TOKEN,
+        # Whether a user is logged in on this session.
+        "authenticated": Boolean(),
         # True when a token was offered and not honoured: whoever was logged in no longer is.
         "fresh": Boolean(),
         # False when asks that were kept for this session were lost.

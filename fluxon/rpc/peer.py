@@ -16,7 +16,7 @@ from contextvars import copy_context
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -70,6 +70,7 @@ class Peer:
         "_respond_to",
         "_tasks",
         "conversation",
+        "current",
         "greeted",
         "limits",
         "lost",
@@ -86,6 +87,9 @@ class Peer:
         self.limits = limits
         self.session: Any = None
         self.greeted = False
+        #: The ask that a responder is being called for, until it returns or waits. It may set ``settle``: a function
+        #: from the result (a value or a Failure) to a Deferred of what is answered instead.
+        self.current: Ask | None = None
         self.lost = False
         #: No new asks are taken; those under way end.
         self.stopping = False
@@ -180,6 +184,7 @@ class Peer:
             return
         try:
             command.check_arguments(ask.arguments)
+            self.current = ask
             result = responder(self, ask.arguments)
             if type(result) is CoroutineType:
                 context = copy_context()
@@ -189,12 +194,22 @@ class Peer:
         except StopIteration as stop:
             result = stop.value
         except BaseException:
-            self._refuse(ask, command, Failure())
-            return
-        if isinstance(result, Deferred):
+            result = Failure()
+        if ask.settle is not None or isinstance(result, (Deferred, Failure, CoroutineType)):
+            self._conclude(ask, command, result)
+        else:
+            self._answer(ask, result)
+
+    def _conclude(self, ask: Ask, command: type[Command], result: Any) -> None:
+        """Anything but a value that is there at once."""
+        if isinstance(result, CoroutineType):  # a view that returned another's coroutine without awaiting it
+            result = Deferred.fromCoroutine(result)
+        if ask.settle is None and isinstance(result, Failure):
+            self._refuse(ask, command, result)
+        elif isinstance(result, Deferred):
             self._wait_for_deferred(ask, command, result)
-            return
-        self._answer(ask, result)
+        else:
+            self._wait_for_deferred(ask, command, succeed(result) if not isinstance(result, Failure) else fail(result))
 
     def _answer(self, ask: Ask, value: Any) -> None:
         try:
@@ -242,12 +257,17 @@ class Peer:
             self.protocol.wake_at(ask.deadline)
 
     def _finish(self, ask: Ask, command: type[Command], result: Any) -> None:
+        """The end of something that had to wait."""
         self._load.count -= 1
         if self._lingering and ask in self._lingering:
             self._lingering.discard(ask)
             self.conversation.release()
             return
         self._running.pop(ask.tag, None)
+        if ask.settle is not None or isinstance(result, (Deferred, CoroutineType)):
+            settle, ask.settle = ask.settle, None
+            self._conclude(ask, command, result if settle is None else settle(result))
+            return
         if isinstance(result, Failure):
             self._refuse(ask, command, result)
         else:

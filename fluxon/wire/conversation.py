@@ -20,7 +20,7 @@ from fluxon.limits import MAX_TAG
 from fluxon.wire import messages
 from fluxon.wire.codec import decode_all, encode
 from fluxon.wire.frames import COMPRESSED, HEADER, RAW, Splitter, compress, decompress, frame
-from fluxon.wire.messages import Answer, Ask, Cancel, Failed, Message, Ping, WrongEnvelope
+from fluxon.wire.messages import Answer, Ask, Cancel, Failed, Message, Ping, Pong, WrongEnvelope
 
 
 class Asked:
@@ -112,9 +112,9 @@ class Conversation:
     def receive(self, data: bytes) -> list[Message]:
         """The messages that ``data`` completes and that a driver acts on.
 
-        Pings, duplicates, malformed and surplus asks are answered in ``output`` and not returned. A ``ProtocolError``
-        ends the connection: what came before the offence in the same read is not acted on, and ``close`` gives the
-        waiters of its answers.
+        Pings, pongs, malformed and surplus asks are dealt with here and not returned. A ``ProtocolError`` ends the
+        connection: what came before the offence in the same read is not acted on, and ``close`` gives the waiters of
+        its answers.
         """
         frames = self._splitter.feed(data)
         received: list[Message] = []
@@ -201,6 +201,8 @@ class Conversation:
         if isinstance(message, Ping):
             self._put(messages.write_pong(message.number))
             return None
+        if isinstance(message, Pong):
+            return None  # its bytes were all that it had to say
         return message
 
     def _receive_unasked(self, tag: int) -> None:

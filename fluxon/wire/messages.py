@@ -35,7 +35,7 @@ _UINT32 = 0x1A
 class Ask:
     """A request: ``command`` with ``arguments``, to be answered under ``tag`` within ``timeout`` seconds."""
 
-    __slots__ = ("arguments", "command", "deadline", "options", "size", "tag", "timeout")
+    __slots__ = ("arguments", "command", "deadline", "options", "settle", "size", "tag", "timeout")
 
     def __init__(
         self, tag: int, command: str, arguments: dict[str, Any], timeout: float | None, options: dict[str, Any]
@@ -49,6 +49,8 @@ class Ask:
         self.deadline: float | None = None
         #: Bytes of its body; what holding it costs.
         self.size = 0
+        #: What a driver has to do with the result before it is the answer; None for nothing.
+        self.settle: Any = None
 
 
 class Answer:

@@ -1,0 +1,69 @@
+"""Where a server listens: from what its options say to a listening port.
+
+Rules of this module:
+
+- Any Twisted endpoint will do, as an object or as its description (``tcp:8080:interface=127.0.0.1``, ``unix:...``).
+- A bare port without TLS listens on this machine only: passwords would cross the network readable. With TLS, or when
+  ``host`` says so, it listens where it is told.
+- TLS is laid around whatever the endpoint accepts, so that every kind of endpoint can have it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.endpoints import serverFromString
+from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IStreamServerEndpoint
+from twisted.protocols.tls import TLSMemoryBIOFactory
+
+from fluxon.errors import ConfigurationError
+from fluxon.rpc import send_directly
+from fluxon.security.tls import ServerTLS
+
+
+def choose_endpoint(
+    reactor: Any, port: int | str, host: str | None, secure: bool, endpoint: Any
+) -> IStreamServerEndpoint:
+    """The endpoint that a server's options describe. Raises ``ConfigurationError``."""
+    if endpoint is not None and not isinstance(endpoint, str):
+        if not IStreamServerEndpoint.providedBy(endpoint):
+            raise ConfigurationError(f"an endpoint is a description or an IStreamServerEndpoint, not {endpoint!r}")
+        return endpoint
+    description = endpoint if endpoint is not None else describe(port, host, secure)
+    try:
+        return serverFromString(reactor, description)  # type: ignore[no-any-return]
+    except Exception as error:
+        raise ConfigurationError(
+            f"{description!r} is no endpoint ({error}); write a port, or for example tcp:8080:interface=127.0.0.1"
+        ) from error
+
+
+def describe(port: int | str, host: str | None, secure: bool) -> str:
+    """The description of a plain port's endpoint; what is one already stays as it is."""
+    if isinstance(port, str) and not port.isdigit():
+        return port
+    number = int(port)
+    if not 0 <= number <= 65_535:
+        raise ConfigurationError(f"a port is a number from 0 to 65535, not {number}")
+    interface = host if host is not None else ("" if secure else "127.0.0.1")
+    if ":" in interface:
+        interface = interface.replace(":", r"\:")
+        return f"tcp6:{number}:interface={interface}"
+    return f"tcp:{number}" + (f":interface={interface}" if interface else "")
+
+
+async def listen(endpoint: IStreamServerEndpoint, factory: IProtocolFactory, tls: ServerTLS | None) -> IListeningPort:
+    """Start listening, with TLS around each connection if ``tls`` is given."""
+    wrapped = factory if tls is None else TLSMemoryBIOFactory(tls, False, factory)
+    port: IListeningPort = await endpoint.listen(wrapped)
+    send_directly(port)
+    return port
+
+
+def address_of(port: IListeningPort) -> str:
+    """Where a port listens, for people: ``tcp 127.0.0.1:8080``."""
+    address: Any = port.getHost()
+    host, number = getattr(address, "host", None), getattr(address, "port", None)
+    if host is None:
+        return str(address)
+    return f"{address.type.lower()} {f'[{host}]' if ':' in host else host}:{number}"

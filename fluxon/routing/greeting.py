@@ -1,0 +1,136 @@
+"""Hello, login and logout: how a connection gets its session, and changes it.
+
+Rules of this module:
+
+- A connection has a session from its first hello on, always: an anonymous one if it offered none that holds.
+- Login and logout move the calling connection alone. Every other connection of the old session becomes anonymous at
+  once; its client presents the new token in another hello if it shares it.
+- The new token leaves before the answer of the request that made it.
+- What a connection may send follows who is logged in on it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from fluxon import __version__
+from fluxon.commands import PROTOCOL_VERSION, SessionChanged
+from fluxon.errors import Conflict, InvalidPayload
+from fluxon.limits import Limits
+from fluxon.routing.request import peername
+from fluxon.rpc import Peer
+
+if TYPE_CHECKING:
+    from fluxon.sessions import Session, Sessions
+
+_log = Logger(namespace="fluxon.sessions")
+
+#: A client acknowledges its new token at once; one that does not is none of ours.
+_ACKNOWLEDGE_WITHIN = 10.0
+
+_LZ4 = "lz4"
+
+
+class Greeting:
+    """The responder of hello, and the sessions of connections."""
+
+    def __init__(self, sessions: Sessions, limits: Limits) -> None:
+        self._sessions = sessions
+        self._limits = limits
+
+    async def hello(self, peer: Peer, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Give a connection the session of its token, or a new one."""
+        if arguments["version"] != PROTOCOL_VERSION:
+            raise InvalidPayload(
+                f"this server speaks version {PROTOCOL_VERSION} of the protocol (fluxon {__version__}), "
+                f"the client version {arguments['version']}: update the older of them"
+            )
+        resumed = await self._sessions.resume(arguments.get("token"))
+        self._adopt(peer, resumed.session)
+        features = [_LZ4] if _LZ4 in arguments["features"] else []
+        if not peer.greeted:
+            peer.greeted = True
+            peer.protocol.greeted()
+            if features and not _is_loopback(peer):
+                peer.conversation.compress_from = self._limits.compress_from
+        return {
+            "version": PROTOCOL_VERSION,
+            "session": resumed.session.public_id,
+            "token": resumed.token,
+            "authenticated": resumed.session.user_id is not None,
+            "fresh": resumed.fresh,
+            "recovered": not resumed.fresh,
+            "heartbeat": self._limits.heartbeat,
+            "limits": {
+                "frame": self._limits.frame_anonymous,
+                "frame_authenticated": self._limits.frame_authenticated,
+                "frame_to_client": self._limits.frame_to_client,
+                "in_flight": self._limits.in_flight,
+            },
+            "features": features,
+        }
+
+    def login(self, peer: Peer, user_id: int) -> Deferred[None]:
+        """Log a user in on this connection."""
+        return self._sessions.login(peer.session, user_id).addCallback(self._follow, peer)
+
+    def logout(self, peer: Peer) -> Deferred[None]:
+        """Log whoever it is out on this connection."""
+        return self._sessions.logout(peer.session).addCallback(self._follow, peer)
+
+    def _follow(self, outcome: tuple[Session, str], peer: Peer) -> None:
+        session, token = outcome
+        if peer.lost:
+            # Nobody will ever present a token that was never sent.
+            self._sessions.revoke(session).addErrback(_ignore)
+            return
+        self._adopt(peer, session)
+        peer.ask(
+            SessionChanged,
+            {"session": session.public_id, "token": token, "authenticated": session.user_id is not None},
+            _ACKNOWLEDGE_WITHIN,
+            urgent=True,
+        ).addErrback(_ignore)
+
+    def ended(self, session: Session) -> None:
+        """A session is over: its connections go on as strangers."""
+        for peer in tuple(session.connections):
+            if isinstance(peer, Peer) and peer.session is session:
+                self.become_anonymous(peer)
+
+    def become_anonymous(self, peer: Peer) -> None:
+        """Take a connection's session away."""
+        if peer.lost:
+            return
+        self._sessions.resume(None).addCallback(lambda resumed: self._adopt(peer, resumed.session))
+
+    def leave(self, peer: Peer) -> None:
+        """The connection is lost."""
+        if peer.session is not None:
+            peer.session.detach(peer)
+
+    def _adopt(self, peer: Peer, session: Session) -> None:
+        if peer.lost:
+            raise Conflict("the connection was lost meanwhile")
+        former = peer.session
+        if former is session:
+            return
+        session.attach(peer)
+        if former is not None:
+            former.detach(peer)
+        peer.session = session
+        limits = self._limits
+        known = session.user_id is not None
+        peer.conversation.receive_limit = limits.frame_authenticated if known else limits.frame_anonymous
+
+
+def _ignore(_: Any) -> None:
+    """The client did not take its new token; it will find out at its next hello."""
+
+
+def _is_loopback(peer: Peer) -> bool:
+    address = peername(peer)
+    return address is None or address[0].startswith("127.") or address[0] == "::1"

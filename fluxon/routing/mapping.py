@@ -1,0 +1,112 @@
+"""Which names clients may ask for, and how the function behind each is run.
+
+Rules of this module:
+
+- A name is public because the mapping says so. ``dynamic_views_loading`` takes the functions that a module DEFINES:
+  what it imports, and what begins with an underscore, is never a view.
+- ``async def``, ``inlineCallbacks`` and ``-> Deferred`` run on the reactor; any other function in a thread.
+- What cannot be a view is an error when the setup is made, not when a client asks.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from types import FunctionType, ModuleType
+from typing import Any
+
+import attrs
+
+from fluxon.errors import ConfigurationError, UnknownView
+from fluxon.limits import MAX_NAME
+
+ViewFunction = Callable[[Any], Any]
+
+
+@attrs.frozen
+class View:
+    """One view: its public name, its function, and where that runs."""
+
+    name: str
+    function: ViewFunction
+    in_thread: bool
+
+
+def dynamic_views_loading(module: ModuleType) -> dict[str, ViewFunction]:
+    """The mapping of every public function defined in ``module``, each under its own name."""
+    if not isinstance(module, ModuleType):
+        raise ConfigurationError("dynamic_views_loading takes a module: import views; dynamic_views_loading(views)")
+    return {
+        name: value
+        for name, value in vars(module).items()
+        if not name.startswith("_")
+        and isinstance(inspect.unwrap(value) if callable(value) else None, FunctionType)
+        and value.__module__ == module.__name__
+    }
+
+
+def make_views(mapping: Mapping[str, ViewFunction]) -> dict[str, View]:
+    """The table of views that a mapping declares. Raises ``ConfigurationError`` naming the entry that is wrong."""
+    if not isinstance(mapping, Mapping):
+        raise ConfigurationError('mapping is a dict of names and functions: mapping={"login": views.login}')
+    return {name: _make_view(name, function) for name, function in mapping.items()}
+
+
+def _make_view(name: Any, function: Any) -> View:
+    if not isinstance(name, str) or not 0 < len(name.encode()) <= MAX_NAME:
+        raise ConfigurationError(f"the name of a view is a text of 1 to {MAX_NAME} bytes, not {name!r}")
+    if not callable(function):
+        raise ConfigurationError(f"the view {name!r} must be a function, not {type(function).__name__}")
+    _check_takes_request(name, function)
+    plain = _undecorated(function)
+    if inspect.isasyncgenfunction(plain) or (inspect.isgeneratorfunction(plain) and plain is _innermost(function)):
+        raise ConfigurationError(f"the view {name!r} yields; decorate it with inlineCallbacks, or return its result")
+    return View(name, function, in_thread=not _runs_on_reactor(function))
+
+
+def _check_takes_request(name: str, function: Any) -> None:
+    try:
+        inspect.signature(function).bind(object())
+    except TypeError:
+        raise ConfigurationError(f"the view {name!r} must take one argument, the request") from None
+    except ValueError:  # a builtin without a signature
+        pass
+
+
+def _innermost(function: Any) -> Any:
+    """What is left when partials and bound methods are taken off, decorators not."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    if not inspect.isroutine(function) and not isinstance(function, type):
+        function = type(function).__call__
+    return getattr(function, "__func__", function)
+
+
+def _undecorated(function: Any) -> Any:
+    return inspect.unwrap(_innermost(function))
+
+
+def _runs_on_reactor(function: Any) -> bool:
+    innermost = _innermost(function)
+    if inspect.iscoroutinefunction(innermost):
+        return True
+    plain = inspect.unwrap(innermost)
+    if plain is not innermost and (inspect.isgeneratorfunction(plain) or inspect.iscoroutinefunction(plain)):
+        return True  # inlineCallbacks, or a decorator that hands on the coroutine
+    return _names_deferred(getattr(plain, "__annotations__", {}).get("return"))
+
+
+def _names_deferred(annotation: Any) -> bool:
+    if isinstance(annotation, str):
+        return annotation.split("[")[0].rsplit(".")[-1] in ("Deferred", "Pending")
+    annotation = getattr(annotation, "__origin__", annotation)
+    return isinstance(annotation, type) and any(base.__name__ == "Deferred" for base in annotation.__mro__)
+
+
+def unknown_view(name: str, views: Mapping[str, View]) -> UnknownView:
+    """The error for a name that no view has; it names those that look alike, which the client may ask anyway."""
+    near = difflib.get_close_matches(name[:64], views, n=3)
+    hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else "; see the mapping in router.py"
+    return UnknownView(f"there is no view {name[:64]!r}{hint}", details={"near": near})

@@ -1,0 +1,195 @@
+"""``Request``: what a view is given, and what it can do to its session and its connection."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from fluxon.blocking import Pending, either, pending, wait_for
+from fluxon.commands import Call
+from fluxon.routing.user import AuthenticatedUser
+from fluxon.rpc import Peer
+
+if TYPE_CHECKING:
+    from fluxon.routing.router import Router
+
+
+class Connection:
+    """The connection a request came by; two requests of one connection have equal ones."""
+
+    __slots__ = ("_peer", "_router")
+
+    def __init__(self, peer: Peer, router: Router) -> None:
+        self._peer = peer
+        self._router = router
+
+    @property
+    def peername(self) -> tuple[str, int] | None:
+        """The client's address and port; None where there is none, as on a Unix socket."""
+        return peername(self._peer)
+
+    @property
+    def closed(self) -> bool:
+        """Whether the connection has ended."""
+        return self._peer.lost
+
+    def send(self, name: str, payload: Any = None, timeout: float | None = None) -> Any:
+        """Call the client's function ``name`` on this very connection; what it returned.
+
+        Raises what ``AsyncServer.call_client`` raises.
+        """
+        timeout = self._router.limits.reverse_timeout if timeout is None else timeout
+
+        def start() -> Deferred[Any]:
+            return self._peer.ask(Call, {"view": name, "payload": payload}, timeout)
+
+        return either(start, lambda: wait_for(self._router.reactor, start))
+
+    def close(self) -> None:
+        """End the connection, after the answers that are ready."""
+        self._router.reactor.callFromThread(self._peer.protocol.close)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Connection) and other._peer is self._peer
+
+    def __hash__(self) -> int:
+        return hash(self._peer)
+
+
+class Login(Pending[None]):
+    """A login or logout under way. Remembers whether the view took care of its outcome."""
+
+    taken = False
+
+    def __await__(self) -> Any:
+        self.taken = True
+        return super().__await__()
+
+    def addCallbacks(self, *args: Any, **kwargs: Any) -> Any:
+        self.taken = True
+        return super().addCallbacks(*args, **kwargs)
+
+    def addCallback(self, *args: Any, **kwargs: Any) -> Any:
+        self.taken = True
+        return super().addCallback(*args, **kwargs)
+
+    def addErrback(self, *args: Any, **kwargs: Any) -> Any:
+        self.taken = True
+        return super().addErrback(*args, **kwargs)
+
+    def addBoth(self, *args: Any, **kwargs: Any) -> Any:
+        self.taken = True
+        return super().addBoth(*args, **kwargs)
+
+
+class Request:
+    """One request of a client.
+
+    ``payload`` is whatever the client sent with it; check all of it.
+    """
+
+    __slots__ = ("_ask", "_logins", "_peer", "_router", "_timestamp", "payload")
+
+    def __init__(self, payload: Any, peer: Peer, router: Router) -> None:
+        self.payload = payload
+        self._peer = peer
+        self._router = router
+        self._ask = peer.current
+        self._logins: list[Login] | None = None
+        self._timestamp = router.reactor.seconds()
+
+    def __repr__(self) -> str:
+        return f"<Request of {self.peername}, session {self.sessionid}>"
+
+    @property
+    def user(self) -> AuthenticatedUser | None:
+        """Who is logged in, or None. Never older than a few seconds."""
+        row = self._peer.session.user
+        return None if row is None else AuthenticatedUser(row)
+
+    @property
+    def sessionid(self) -> str:
+        """The session's public name: the same for all connections of a session, and no secret."""
+        return str(self._peer.session.public_id)
+
+    @property
+    def peername(self) -> tuple[str, int] | None:
+        """The client's address and port."""
+        return peername(self._peer)
+
+    @property
+    def connection(self) -> Connection:
+        """The connection, for what goes to this client alone."""
+        return Connection(self._peer, self._router)
+
+    @property
+    def server(self) -> Any:
+        """The server: ``request.server.reverse_request(user_id, name, payload)``."""
+        return self._router.server
+
+    @property
+    def timestamp(self) -> datetime:
+        """When the request arrived, in UTC."""
+        return datetime.fromtimestamp(self._timestamp, UTC)
+
+    def login(self, user_id: int) -> Pending[None] | None:
+        """Bind the session to a user, who has just proved who they are. The session's id changes.
+
+        May be called without ``await``: the answer waits for it, and fails if it does. ``InvalidPayload`` for what
+        is no id, ``NotFound`` when there is no such user; the session is then as it was.
+        """
+        return self._change(lambda: self._router.greeting.login(self._peer, user_id))
+
+    def logout(self) -> Pending[None] | None:
+        """End the session; the connection goes on with a new, anonymous one."""
+        return self._change(lambda: self._router.greeting.logout(self._peer))
+
+    def _change(self, start: Any) -> Pending[None] | None:
+        return either(lambda: self._remember(start()), lambda: wait_for(self._router.reactor, start))
+
+    def _remember(self, changing: Deferred[None]) -> Login:
+        outcome = Login(lambda _: None)
+        if self._logins is None:
+            self._logins = []
+            if self._ask is not None:
+                self._ask.settle = self._settle
+        self._logins.append(outcome)
+        changing.addBoth(outcome.callback)
+        return outcome
+
+    def _settle(self, result: Any) -> Deferred[Any]:
+        """The answer, when the logins that the view began are over."""
+        return pending(Deferred.fromCoroutine(self._settled(result)))
+
+    async def _settled(self, result: Any) -> Any:
+        for login in self._logins or ():
+            if login.taken:
+                if not login.called:
+                    await _over(login)
+            else:
+                await login
+        if isinstance(result, Failure):
+            result.raiseException()
+        return result
+
+
+def _over(login: Login) -> Deferred[None]:
+    """Fires when ``login`` has, whatever came of it; its outcome is the view's, who awaits it."""
+    done: Deferred[None] = Deferred()
+
+    def note(outcome: Any) -> Any:
+        done.callback(None)
+        return outcome
+
+    login.addBoth(note)
+    return done
+
+
+def peername(peer: Peer) -> tuple[str, int] | None:
+    transport = peer.protocol.transport
+    address = transport.getPeer() if transport is not None else None
+    host, port = getattr(address, "host", None), getattr(address, "port", None)
+    return None if host is None or port is None else (host, port)

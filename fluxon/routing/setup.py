@@ -1,0 +1,68 @@
+"""``Setup``: what a ``router.py`` declares. Making one opens nothing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import attrs
+
+from fluxon.errors import ConfigurationError
+from fluxon.limits import Limits
+from fluxon.routing.mapping import View, ViewFunction, make_views
+from fluxon.security import Secrets
+
+
+def _path(value: Any) -> Path | None:
+    return None if value is None else Path(value)
+
+
+def _secrets(value: Any) -> Any:
+    return Secrets(value) if isinstance(value, (str, os.PathLike)) else value
+
+
+@attrs.frozen(kw_only=True)
+class Setup:
+    """A server's parts: views, models, and where it keeps its things.
+
+    Only ``mapping`` and ``secrets`` are needed. Without ``database_api`` there are no models and nobody can log in.
+    Whatever is wrong is a ``ConfigurationError`` that names the keyword.
+    """
+
+    #: Names and functions; ``dynamic_views_loading(views)`` makes it from a module.
+    mapping: Mapping[str, ViewFunction]
+    #: The folder of keys and the certificate.
+    secrets: Secrets = attrs.field(converter=_secrets)
+    #: The module that declares the models, or a list of them.
+    models: ModuleType | list[Any] | None = None
+    #: Where the numbered schema files are.
+    database_schema_dir: Path | None = attrs.field(default=None, converter=_path)
+    #: Where the server writes its logs; None for nowhere but the terminal (or twistd's log).
+    logs_dir: Path | None = attrs.field(default=None, converter=_path)
+    #: A file, or an SQLAlchemy URL.
+    database_path: Any = None
+    #: The adapter's class: ``fluxon.database.apis.SQLiteDatabase``.
+    database_api: Callable[..., Any] | None = None
+    #: Where the files of the cloud are, and who may do what with them.
+    cloud_folder: Path | None = attrs.field(default=None, converter=_path)
+    cloud_auth_model: Any = None
+    #: Every bound of the server.
+    limits: Limits = attrs.field(factory=Limits)
+    #: The views by name, made from ``mapping``.
+    views: dict[str, View] = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        if not isinstance(self.secrets, Secrets):
+            raise ConfigurationError("secrets is the secrets folder: secrets=Secrets(BASE_DIR / 'secrets')")
+        if not isinstance(self.limits, Limits):
+            raise ConfigurationError("limits is a Limits: limits=Limits(view_timeout=60)")
+        if self.models is not None and self.database_api is None:
+            raise ConfigurationError("models need a database: database_api=SQLiteDatabase")
+        if self.database_api is not None and self.database_path is None:
+            raise ConfigurationError("database_api needs to know where: database_path=BASE_DIR / 'database.sqlite3'")
+        if self.database_api is not None and not callable(self.database_api):
+            raise ConfigurationError("database_api is an adapter's class: database_api=SQLiteDatabase, without ()")
+        object.__setattr__(self, "views", make_views(self.mapping))
