@@ -139,8 +139,7 @@ class Sessions:
         session = target if isinstance(target, Session) else self._live.get(target.key)
         if session is not None:
             return self._in_turn(session, lambda: self._revoke(session))
-        self._revocations += 1
-        return self._persistent.delete(target.key)
+        return unstoppable(Deferred.fromCoroutine(self._revoke_stored(target.key)))
 
     def revoke_user(self, user_id: int, keep: Session | None = None) -> Deferred[int]:
         """End every session of a user but ``keep``: how many. Other processes notice within the freshness limit."""
@@ -215,6 +214,13 @@ class Sessions:
             return False
         await self._store_of(session).delete(session.key)
         return self._end(session, Ending.REVOKED)
+
+    async def _revoke_stored(self, key: bytes) -> bool:
+        deleted = await self._persistent.delete(key)
+        self._revocations += 1
+        if (session := self._live.get(key)) is not None:  # it came while the row was being deleted
+            self._end(session, Ending.REVOKED)
+        return deleted
 
     async def _revoke_user(self, user_id: int, keep: Session | None) -> int:
         count = await self._persistent.delete_user(user_id, None if keep is None else keep.key)

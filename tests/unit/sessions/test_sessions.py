@@ -342,6 +342,23 @@ class RevocationTests(SessionsCase):
         self.assert_stranger(self.resume(stored_token))
         self.assertFalse(kept.ended)
 
+    def test_revoked_by_record_while_it_comes(self) -> None:
+        """A session whose client says hello while its row is being deleted is ended with it."""
+        _, token = self.logged_in(1)
+        process = self.house.process()
+        [record] = self.successResultOf(process.list_user(1))
+        hello: list[Resumed] = []
+        self.house.users.slow = True
+        process.resume(token).addCallback(hello.append)
+        self.house.store.slow = True
+        revoked = process.revoke(record)
+        self.house.users.answer()
+        self.house.store.slow = False
+        self.assertFalse(hello[0].session.ended)
+        self.house.store.answer()
+        self.assertIs(self.successResultOf(revoked), True)
+        self.assertIs(hello[0].session.ending, Ending.REVOKED)
+
     def test_revoked_anonymous(self) -> None:
         """A stranger's session can be ended too."""
         before = self.resume()
