@@ -14,10 +14,11 @@ from __future__ import annotations
 import copy
 from typing import Any, NoReturn
 
+from fluxon.database.authentication import authenticate
 from fluxon.database.declaration import ENGINE_PREFIXES, Declaration, check_identifier
 from fluxon.database.expressions import Attribute
 from fluxon.database.fields import AutoField, Field, ManyToManyField
-from fluxon.database.operations import Operations
+from fluxon.database.operations import Operations, bound
 from fluxon.errors import ConfigurationError
 
 _META_OPTIONS = {"abstract"}
@@ -81,12 +82,16 @@ def _declare(model: ModelType, declared: dict[str, Any]) -> Declaration:
     if model.__name__.lower().startswith(ENGINE_PREFIXES):
         raise ConfigurationError(f"{model.__name__}: names that begin with {' or '.join(ENGINE_PREFIXES)} are taken")
     declaration = Declaration(model, model.__name__, fields, relations, fields[keys[0]])
+    if any(base.__name__ == "AuthenticatedUser" for base in model.__mro__[1:]) and not isinstance(
+        fields.get("id"), AutoField
+    ):
+        raise ConfigurationError(f"{model.__name__}: the key of an AuthenticatedUser is its id, which it has unasked")
     # Known before the fields are, since a field may refer to its own model.
     model.declaration = declaration
     attributes: dict[str, Field | ManyToManyField] = {**fields, **relations}
     for name, field in attributes.items():
         check_identifier(name, f"the name of {model.__name__}.{name}")
-        if hasattr(Operations, name) or name in ("declaration", "abstract_fields"):
+        if hasattr(model, name) or name in ("declaration", "abstract_fields"):
             raise ConfigurationError(f"{model.__name__}.{name}: this name is taken by a method; choose another")
         field.declared(model, name)
         setattr(model, name, Attribute(field) if isinstance(field, Field) else field)
@@ -99,3 +104,12 @@ class Model(Operations, metaclass=ModelType, abstract=True):
 
 class AuthenticatedUser(Model, abstract=True):
     """The model whose rows log in: ``request.user`` is one of them. There is exactly one in a program."""
+
+    @classmethod
+    def Authenticate(cls, name: Any, password: Any, /) -> Any:
+        """The user (a row) with this ``username``, or ``email`` where there is none, and this password; or None.
+
+        Takes as long for a user that does not exist. Follows the rule of ``fluxon.blocking``.
+        """
+        declaration, _ = bound(cls)
+        return authenticate(declaration, name, password)

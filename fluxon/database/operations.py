@@ -39,7 +39,7 @@ class Operations:
         one transaction and answers a list of keys, or False and adds none. Raises ``InvalidPayload`` for unknown
         columns and for values of a wrong type, length or range, naming all of them.
         """
-        declaration, _ = _bound(cls)
+        declaration, _ = bound(cls)
         if isinstance(values, list | tuple):
             if columns:
                 raise TypeError("Insert takes a list of rows, or one row; not both")
@@ -60,7 +60,7 @@ class Operations:
         ``fetch`` is how many at most, ``offset`` how many to leave out before; ``columns`` which columns, by
         attribute or name; ``order_by`` a column or several, as ``User.name``, ``User.name.desc()``, ``"-name"``.
         """
-        declaration, database = _bound(cls)
+        declaration, database = bound(cls)
         shape = (
             "select",
             declaration,
@@ -86,7 +86,7 @@ class Operations:
 
         Raises ``Conflict`` when several rows meet the condition.
         """
-        declaration, database = _bound(cls)
+        declaration, database = bound(cls)
         if not isinstance(key_or_where, Expression):
             if key_or_where is None:
                 raise TypeError("Get takes a key or where[...], not None")
@@ -101,7 +101,7 @@ class Operations:
     @classmethod
     def Count(cls, where: Expression = EVERY) -> Any:
         """How many rows meet a condition; how many there are without one."""
-        declaration, database = _bound(cls)
+        declaration, database = bound(cls)
         shape = ("count", declaration, _condition(where))
         return either(
             lambda: database.read(_select_count, database.statements.shape(shape), where.values),
@@ -114,7 +114,7 @@ class Operations:
 
         Raises ``AlreadyExists``, ``Conflict`` or ``InvalidPayload`` when a constraint forbids it.
         """
-        declaration, _ = _bound(cls)
+        declaration, _ = bound(cls)
         condition = _condition(where)
         return update(declaration, columns_to_update(declaration, values), condition, where.values)
 
@@ -124,7 +124,7 @@ class Operations:
 
         Raises ``Conflict`` when a row is still referred to (``on_delete=PROTECT``).
         """
-        declaration, database = _bound(cls)
+        declaration, database = bound(cls)
         shape = ("delete", declaration, _condition(where))
         return either(
             lambda: database.write(_change, database.statements.shape(shape), where.values),
@@ -132,7 +132,8 @@ class Operations:
         )
 
 
-def _bound(model: Any) -> tuple[Declaration, Any]:
+def bound(model: Any) -> tuple[Declaration, Any]:
+    """A model's declaration and database; raises when it has none."""
     declaration = model.declaration
     if declaration is None:
         raise TypeError(f"{model.__name__} is abstract: it has no table")
