@@ -146,13 +146,17 @@ class BlockingTLS:
                         return self._connection.recv(size)
                 except SSL.WantReadError:
                     self._flush()
-                    self._feed(self._receive(deadline))
                 except SSL.ZeroReturnError:
                     break
                 except SSL.Error as error:
                     self._flush()
                     if not self._closed:
                         raise _lost(error) from error
+                try:
+                    self._feed(self._receive(deadline))
+                except OSError:
+                    if not self._closed:  # or it is only how the peer took our goodbye
+                        raise
         return b""
 
     def close(self) -> None:
@@ -184,6 +188,11 @@ class BlockingTLS:
             return refusal
         if isinstance(error, TimeoutError):
             return Unavailable(f"{self._host} did not finish the TLS handshake in {timeout:g} s; check the port")
+        if isinstance(error, SSL.Error) and not isinstance(error, SSL.SysCallError):
+            return Unavailable(
+                f"the TLS handshake with {self._host} failed, though not over its certificate: either side's bytes "
+                f"were damaged, or the server's TLS settings do not fit; try again, then look at the server's log"
+            )
         return Unavailable(
             f"{self._host} ended the connection during the TLS handshake; is the server on this port started with "
             f"secure=True?"

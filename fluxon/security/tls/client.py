@@ -15,6 +15,7 @@ Rules of this module:
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from ipaddress import ip_address
 from pathlib import Path
@@ -33,6 +34,10 @@ from zope.interface import implementer
 
 from fluxon.errors import ConfigurationError, UntrustedServer
 from fluxon.security.tls.refusal import refuse_chain, refuse_name
+
+# RFC 1035, section 2.3.4, with the underscore that names within networks often have.
+_HOST = re.compile(r"[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*")
+_MAX_HOST = 253
 
 
 class Refusable(Protocol):
@@ -130,9 +135,12 @@ def _identity(host: str) -> ServiceID:
     else:
         return IPAddress_ID(name)
     try:
-        return DNS_ID(name if name.isascii() else idna.encode(name, uts46=True).decode("ascii"))
-    except (ValueError, idna.IDNAError) as error:
-        raise ConfigurationError(f"{host!r} is neither a host name nor an IP address") from error
+        ascii_name = name if name.isascii() else idna.encode(name, uts46=True).decode("ascii")
+        if len(ascii_name) <= _MAX_HOST and _HOST.fullmatch(ascii_name):
+            return DNS_ID(ascii_name)
+    except ValueError:  # IDNAError is one
+        pass
+    raise ConfigurationError(f"{host!r} is neither a host name nor an IP address")
 
 
 def _certificates(trust: str | os.PathLike[str]) -> list[x509.Certificate]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import stat
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -13,6 +14,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
+import fluxon
 from fluxon.errors import ConfigurationError, InsecureSecrets
 from fluxon.security import Secrets, certificate
 
@@ -317,11 +319,12 @@ class RaceTests(SecretsCase):
             folder = self.folder.with_name(f"race-{attempt}")
             children = [
                 subprocess.Popen(
-                    [sys.executable, "-c", OPEN_AND_TELL, str(folder)],
+                    [sys.executable, "-c", OPEN_AND_TELL, str(folder.absolute())],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.PIPE,
                     text=True,
+                    cwd=Path(fluxon.__file__).parents[1],  # where it is found without having been installed
                 )
                 for _ in range(4)
             ]
@@ -336,6 +339,23 @@ class RaceTests(SecretsCase):
             self.assertEqual([child.returncode for child in children], [0] * 4, told)
             self.assertEqual(len({output for output, _ in told}), 1)
             self.assertEqual(sorted(os.listdir(folder)), FILES)
+
+    def test_nothing_has_its_name_before_it_is_whole(self) -> None:
+        """While a file is written and synced, its own name does not exist: no other process can read half of it."""
+        seen: list[list[str]] = []
+        real = os.fsync
+
+        def recorded(descriptor: int) -> None:
+            if stat.S_ISREG(os.fstat(descriptor).st_mode):
+                size = os.fstat(descriptor).st_size
+                seen.append([each.name for each in self.folder.iterdir() if each.stat().st_size == size])
+            real(descriptor)
+
+        self.patch(os, "fsync", recorded)
+        self.opened()
+        self.assertEqual(len(seen), len(FILES))
+        for names, made in zip(seen, ("session_00001", "password", "private_key", "certificate"), strict=True):
+            self.assertFalse([name for name in names if name.startswith(made)], names)
 
     def test_a_key_is_never_half_there(self) -> None:
         """A process that dies while it writes leaves a temporary file, which the next start does not take for a key."""
