@@ -18,8 +18,9 @@ from twisted.internet import reactor
 from twisted.internet.defer import inlineCallbacks
 from twisted.internet.endpoints import SSL4ServerEndpoint
 from twisted.internet.interfaces import IHandshakeListener
-from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.threads import deferToThread
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SkipTest, SynchronousTestCase, TestCase
 from zope.interface import implementer
 
@@ -203,6 +204,30 @@ class TrafficTests(BlockingCase):
             self.assertEqual(tls.recv(), b"")
 
         return self.against(Deaf, client)
+
+    def test_answers_behind_a_writer(self) -> Any:
+        """What reading has to send while a writer is busy goes out behind it, though the reader waits again by then."""
+        ended = threading.Event()
+
+        class Ends(Protocol):
+            def connectionLost(self, reason: Failure = connectionDone) -> None:
+                ended.set()
+
+        class Busy(Watched):
+            def _send(self, deadline: float | None) -> None:
+                super()._send(deadline)
+                # In the last moment before the writer lets go, as the reader would (a goodbye stands for any answer).
+                self._connection.shutdown()
+                reader = threading.Thread(target=self._flush)
+                reader.start()
+                reader.join()
+
+        def client(tls: Watched) -> None:
+            tls.__class__ = Busy
+            tls.sendall(b"x")
+            self.assertTrue(ended.wait(10), "the goodbye never reached the server")
+
+        return self.against(Ends, client)
 
     def test_receive_timeout(self) -> Any:
         """recv gives up in time and can be called again: nothing is lost."""
