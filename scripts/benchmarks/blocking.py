@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from benchmarks.clients import client
+from benchmarks.disturbance import Disturbance
 from benchmarks.listening import Listening
 from benchmarks.processes import ServerFailed, cores, environment, free_port, running
 from benchmarks.results import Measures, Results, rotated
@@ -33,8 +34,10 @@ def measure(names: Sequence[str], *, rounds: int, seconds: float) -> Results:
             with tempfile.TemporaryDirectory(prefix=f"fluxon-bench-{name}-") as folder:
                 listening = Listening(port=free_port(), folder=Path(folder))
                 try:
-                    with running(client(name).SERVER, listening):
-                        results.add(CASE, name, _call(name, listening, seconds))
+                    with running(client(name).SERVER, listening) as pid:
+                        disturbance = Disturbance(pid)
+                        measures = _call(name, listening, seconds)
+                        results.add(CASE, name, {**measures, "others": disturbance.share()})
                 except (ServerFailed, ClientFailed) as problem:
                     results.fail(name, problem)
         print(f"bench: round {number + 1} of {rounds}", file=sys.stderr)

@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 from benchmarks.conversation import Conversation
+from benchmarks.disturbance import Disturbance
 from benchmarks.listening import Listening
 from benchmarks.processes import cores
 from benchmarks.results import Measures
@@ -51,7 +52,7 @@ class LoadGenerator:
 
         Rates are a second, latencies microseconds, ``server_cpu`` and ``client_cpu`` shares of a core,
         ``server_cpu_per_100k`` the server's CPU seconds for 100,000 requests, ``per_server_cpu_second`` the reverse:
-        what a busy machine disturbs least.
+        what a busy machine disturbs least. ``others`` is the share of a core that something else took meanwhile.
         """
         command = [str(self._program), "--port", str(listening.port), "--pid", str(pid), "--cpu", str(cores()[1])]
         command += ["--connections", str(connections), "--in-flight", str(in_flight), "--seconds", str(seconds)]
@@ -59,12 +60,14 @@ class LoadGenerator:
         if listening.tls:
             command.append("--tls")
         command += self._words(conversation)
+        disturbance = Disturbance(pid)
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=seconds + 60)
         if done.returncode:
             raise LoadFailed(done.stderr.strip())
         measures: dict[str, float] = json.loads(done.stdout)
         measures["server_cpu_per_100k"] = measures["server_cpu"] / measures["rate"] * 100_000
         measures["per_server_cpu_second"] = measures["rate"] / max(measures["server_cpu"], 0.01)
+        measures["others"] = disturbance.share()
         return measures
 
     def _words(self, conversation: Conversation) -> list[str]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.disturbance import TOLERATED
 from benchmarks.results import STOCK, Results
 from benchmarks.targets import verdicts
 
@@ -27,11 +28,13 @@ RPC_COLUMNS: Sequence[Column] = (
     Column("CPU s/100k", "server_cpu_per_100k", ".2f"),
     Column("server core", "server_cpu", ".0%"),
     Column("client core", "client_cpu", ".0%"),
+    Column("others", "others", ".0%"),
 )
 BLOCKING_COLUMNS: Sequence[Column] = (
     Column("p50 µs", "p50_us", ",.1f"),
     Column("p99 µs", "p99_us", ",.1f"),
     Column("client CPU µs", "client_cpu_us", ",.1f"),
+    Column("others", "others", ".0%"),
 )
 
 
@@ -45,16 +48,28 @@ def _lines(rows: Sequence[Sequence[str]]) -> str:
 
 
 def _table(results: Results, case: str, columns: Sequence[Column]) -> str:
-    references = [("/ stock", STOCK if results.has(case, STOCK) else None), ("/ best peer", results.fastest_peer(case))]
-    shown = [(title, name) for title, name in references if name is not None]
-    rows = [[case, "per second", "min..max", *(title for title, _ in shown), *(column.title for column in columns)]]
+    stock = STOCK if results.has(case, STOCK) else None
+    references = [
+        ("/ stock", stock, "rate"),
+        ("/ best peer", results.fastest_peer(case), "rate"),
+        ("CPU / stock", stock, "per_server_cpu_second"),
+    ]
+    shown = [(title, name, measure) for title, name, measure in references if name is not None]
+    rows = [[case, "per second", "min..max", *(title for title, *_ in shown), *(column.title for column in columns)]]
     for name in results.names(case):
         rounds, median = results.rounds(case, name), results.median(case, name)
         row = [name, f"{median:,.0f}", f"{min(rounds):,.0f}..{max(rounds):,.0f}"]
-        row += [f"{median / results.median(case, other):.2f}" for _, other in shown]
+        row += [f"{results.ratio(case, name, other, measure):.2f}" for _, other, measure in shown]
         row += [format(results.median(case, name, column.measure), column.form) for column in columns]
         rows.append(row)
     return _lines(rows)
+
+
+def _disturbed(results: Results) -> float:
+    """The worst median of what others took."""
+    return max(
+        (results.median(case, name, "others") for case in results.cases() for name in results.names(case)), default=0
+    )
 
 
 def show(results: Results, columns: Sequence[Column], machine: Mapping[str, str], versions: Mapping[str, str]) -> None:
@@ -64,9 +79,14 @@ def show(results: Results, columns: Sequence[Column], machine: Mapping[str, str]
     print("versions:", ", ".join(f"{name} {version}" for name, version in versions.items()))
     for case in results.cases():
         print(f"\n{_table(results, case, columns)}")
+    others = _disturbed(results)
+    if others > TOLERATED:
+        print(
+            f"\nDISTURBED  something else took {others:.0%} of a core: compare by CPU, or run again on a quiet machine"
+        )
     judged = list(verdicts(results))
     if judged:
-        print("\ntargets")
+        print("\ntargets, as far as a disturbed run can tell" if others > TOLERATED else "\ntargets")
     for met, line in judged:
         print(f"{'met   ' if met else 'MISSED'}  {line}")
     for line in results.failures:
@@ -88,6 +108,7 @@ def save(results: Results, path: Path, machine: Mapping[str, str], versions: Map
         "details": details,
         "targets": targets,
         "failures": results.failures,
+        "others": _disturbed(results),
         "machine": dict(machine),
         "versions": dict(versions),
     }

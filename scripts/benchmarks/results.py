@@ -45,6 +45,9 @@ class Results:
     def median(self, case: str, name: str, measure: str = "rate") -> float:
         return statistics.median(self.rounds(case, name, measure))
 
+    def ratio(self, case: str, name: str, other: str, measure: str = "rate") -> float:
+        return self.median(case, name, measure) / self.median(case, other, measure)
+
     def measures(self, case: str, name: str) -> Iterable[str]:
         return self._samples[case][name][0].keys()
 

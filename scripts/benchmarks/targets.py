@@ -26,7 +26,7 @@ class Target:
         other = results.fastest_peer(self.case) if self.against == FASTEST_PEER else self.against
         if other is None or not results.has(self.case, other) or not results.has(self.case, FLUXON):
             return None
-        ratio = results.median(self.case, FLUXON, self.measure) / results.median(self.case, other, self.measure)
+        ratio = results.ratio(self.case, FLUXON, other, self.measure)
         met = ratio >= self.at_least if self.at_least is not None else ratio <= (self.at_most or 0)
         wanted = f"at least {self.at_least:g}" if self.at_least is not None else f"at most {self.at_most:g}"
         against = f"{self.against} ({other})" if other != self.against else other

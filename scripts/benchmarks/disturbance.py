@@ -1,0 +1,51 @@
+"""How much of the two cores something else took while a measurement ran: above a little, its figures mean nothing."""
+
+from __future__ import annotations
+
+import os
+import resource
+import time
+from pathlib import Path
+
+from benchmarks.processes import cores
+
+#: Shares of a core: timers and the kernel's own work stay under this on a machine left alone.
+TOLERATED = 0.05
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def _busy() -> float:
+    """Seconds that both cores worked for anybody, or were taken away by the hypervisor."""
+    wanted = {f"cpu{core}" for core in cores()}
+    ticks = 0
+    for line in Path("/proc/stat").read_text().splitlines():
+        name, *figures = line.split()
+        if name in wanted:
+            user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, figures[:8])
+            ticks += user + nice + system + irq + softirq + steal
+    return ticks / _TICKS
+
+
+def process_seconds(pid: int) -> float:
+    """CPU time of a process, all threads: fields 14 and 15 of its stat, counted from behind its name's bracket."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+class Disturbance:
+    """Made before a measurement of the server ``pid`` by a child process that ends before ``share`` is asked."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._start, self._before = time.monotonic(), self._others()
+
+    def _others(self) -> float:
+        children = resource.getrusage(resource.RUSAGE_CHILDREN)
+        own = resource.getrusage(resource.RUSAGE_SELF)
+        ours = children.ru_utime + children.ru_stime + own.ru_utime + own.ru_stime
+        return _busy() - ours - process_seconds(self._pid)
+
+    def share(self) -> float:
+        """The part of one core that others took; both cores together can make 2."""
+        return max(0.0, (self._others() - self._before) / (time.monotonic() - self._start))
