@@ -69,7 +69,8 @@ def _constraint(error: sqlite3.Error) -> FluxonError:
     match error.sqlite_errorcode:
         case sqlite3.SQLITE_CONSTRAINT_UNIQUE | sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY | sqlite3.SQLITE_CONSTRAINT_ROWID:
             return AlreadyExists("a row with this value exists already, and it must be unique")
-        case sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY:
+        # ON DELETE RESTRICT is told as a trigger's refusal.
+        case sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY | sqlite3.SQLITE_CONSTRAINT_TRIGGER:
             return Conflict("a row refers to another that does not exist, or another still refers to it")
         case sqlite3.SQLITE_CONSTRAINT_NOTNULL:
             return InvalidPayload("a column that must have a value got none")
