@@ -6,7 +6,7 @@ answers it is bound elsewhere, in an explicit table (``rpc.Responders``).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from fluxon.commands.arguments import Field, Structure
@@ -43,6 +43,11 @@ class Command:
     def check_arguments(cls, arguments: Any) -> None:
         """Raise ``InvalidPayload`` unless ``arguments`` are what this command takes."""
         cls._arguments.check(arguments, cls.name)
+
+    @classmethod
+    def argument_check(cls) -> Callable[[Any, str], None]:
+        """``check_arguments`` as ``check(arguments, name)``, for whoever does it often."""
+        return cls._arguments.check
 
     @classmethod
     def check_response(cls, value: Any) -> None:

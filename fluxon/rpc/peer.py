@@ -44,15 +44,30 @@ if TYPE_CHECKING:
 
 _log = Logger(namespace="fluxon.rpc")
 
+# Results that are nothing but values; what is not among them may still be one, after a closer look.
+_VALUES = frozenset({dict, list, tuple, str, int, float, bool, bytes, type(None)})
+
 
 class Load:
     """Requests being worked on over all connections of a server."""
 
-    __slots__ = ("count", "limit")
+    __slots__ = ("_count", "_limit", "full")
 
     def __init__(self, limit: int) -> None:
-        self.count = 0
-        self.limit = limit
+        self._limit = limit
+        self._count = 0
+        #: Whether no more may begin.
+        self.full = False
+
+    def begin(self) -> None:
+        """One more has to wait for its result."""
+        self._count += 1
+        self.full = self._count >= self._limit
+
+    def end(self) -> None:
+        """One has its result."""
+        self._count -= 1
+        self.full = False
 
 
 class Peer:
@@ -63,20 +78,22 @@ class Peer:
     """
 
     __slots__ = (
+        "_greeted",
         "_held",
         "_held_size",
         "_lingering",
         "_load",
+        "_open",
         "_respond_to",
+        "_stopping",
         "_tasks",
         "conversation",
         "current",
-        "greeted",
+        "holding",
         "limits",
         "lost",
         "protocol",
         "session",
-        "stopping",
     )
 
     def __init__(
@@ -86,13 +103,16 @@ class Peer:
         self.conversation = conversation
         self.limits = limits
         self.session: Any = None
-        self.greeted = False
+        self._greeted = False
+        self._stopping = False
+        # Greeted and not stopping: what every ask has to know, in one look.
+        self._open = False
         #: The ask that a responder is being called for, until it returns or waits. It may set ``settle``: a function
         #: from the result (a value or a Failure) to a Deferred of what is answered instead.
         self.current: Ask | None = None
         self.lost = False
-        #: No new asks are taken; those under way end.
-        self.stopping = False
+        #: The other side does not read: asks wait until it does.
+        self.holding = False
         self._respond_to = responders.find
         self._load = load
         # Made when first needed: an idle connection holds none of them.
@@ -100,6 +120,26 @@ class Peer:
         self._lingering: set[Ask] | None = None
         self._held: deque[Ask] | None = None
         self._held_size = 0
+
+    @property
+    def greeted(self) -> bool:
+        """Whether hello was answered."""
+        return self._greeted
+
+    @greeted.setter
+    def greeted(self, greeted: bool) -> None:
+        self._greeted = greeted
+        self._open = greeted and not self._stopping
+
+    @property
+    def stopping(self) -> bool:
+        """Whether no new asks are taken, while those under way end."""
+        return self._stopping
+
+    @stopping.setter
+    def stopping(self, stopping: bool) -> None:
+        self._stopping = stopping
+        self._open = self._greeted and not stopping
 
     # --- asking -----------------------------------------------------------------------------------------------------
 
@@ -153,7 +193,7 @@ class Peer:
     def receive(self, message: Message) -> None:
         """Act on one message."""
         if isinstance(message, Ask):
-            if self.protocol.backlog > self.limits.output_high:
+            if self.holding:
                 self._hold(message)
             else:
                 self._respond(message)
@@ -172,18 +212,14 @@ class Peer:
         if found is None:
             self.conversation.fail(ask.tag, NotFound(f"there is no command {ask.command[:64]!r} here"))
             return
-        command, responder = found
-        if not self.greeted and not command.before_hello:
-            self.conversation.fail(ask.tag, Unauthenticated("say hello first"))
-            return
-        if self.stopping:
-            self.conversation.fail(ask.tag, Unavailable("the server is stopping; connect again in a moment"))
-            return
-        if self._load.count >= self._load.limit:
-            self.conversation.fail(ask.tag, ResourceExhausted("the server has too much to do; try again in a moment"))
-            return
+        command, responder, check = found
+        if not self._open or self._load.full:
+            refusal = self._refusal(command)
+            if refusal is not None:
+                self.conversation.fail(ask.tag, refusal)
+                return
         try:
-            command.check_arguments(ask.arguments)
+            check(ask.arguments, ask.command)
             self.current = ask
             result = responder(self, ask.arguments)
             if type(result) is CoroutineType:
@@ -195,21 +231,32 @@ class Peer:
             result = stop.value
         except BaseException:
             result = Failure()
-        if ask.settle is not None or isinstance(result, (Deferred, Failure, CoroutineType)):
-            self._conclude(ask, command, result)
-        else:
+        if ask.settle is None and type(result) in _VALUES:
             self._answer(ask, result)
+        else:
+            self._conclude(ask, command, result)
+
+    def _refusal(self, command: type[Command]) -> FluxonError | None:
+        if not self.greeted and not command.before_hello:
+            return Unauthenticated("say hello first")
+        if self.stopping:
+            return Unavailable("the server is stopping; connect again in a moment")
+        if self._load.full:
+            return ResourceExhausted("the server has too much to do; try again in a moment")
+        return None
 
     def _conclude(self, ask: Ask, command: type[Command], result: Any) -> None:
         """Anything but a value that is there at once."""
         if isinstance(result, CoroutineType):  # a view that returned another's coroutine without awaiting it
             result = Deferred.fromCoroutine(result)
-        if ask.settle is None and isinstance(result, Failure):
-            self._refuse(ask, command, result)
-        elif isinstance(result, Deferred):
+        if isinstance(result, Deferred):
             self._wait_for_deferred(ask, command, result)
+        elif ask.settle is not None:
+            self._wait_for_deferred(ask, command, fail(result) if isinstance(result, Failure) else succeed(result))
+        elif isinstance(result, Failure):
+            self._refuse(ask, command, result)
         else:
-            self._wait_for_deferred(ask, command, succeed(result) if not isinstance(result, Failure) else fail(result))
+            self._answer(ask, result)
 
     def _answer(self, ask: Ask, value: Any) -> None:
         try:
@@ -247,7 +294,7 @@ class Peer:
         return self._tasks
 
     def _begin(self, ask: Ask) -> None:
-        self._load.count += 1
+        self._load.begin()
         self._set_deadline(ask)
 
     def _set_deadline(self, ask: Ask) -> None:
@@ -258,7 +305,7 @@ class Peer:
 
     def _finish(self, ask: Ask, command: type[Command], result: Any) -> None:
         """The end of something that had to wait."""
-        self._load.count -= 1
+        self._load.end()
         if self._lingering and ask in self._lingering:
             self._lingering.discard(ask)
             self.conversation.release()
@@ -334,7 +381,10 @@ class Peer:
 
     def drained(self) -> None:
         """The output is being read again: work on what was held."""
-        while self._held and self.protocol.backlog <= self.limits.output_high // 4:
+        if self.protocol.backlog > self.limits.output_high // 4:
+            return
+        self.holding = False
+        while self._held and not self.holding:
             ask = self._held.popleft()
             self._held_size -= ask.size
             ask.deadline = None

@@ -161,6 +161,8 @@ class PeerProtocol(Protocol):
         self._backlog.append(data)
         self.backlog += len(data)
         self._write_backlog()
+        if self.backlog > self.factory.limits.output_high:
+            self.peer.holding = True
 
     def _write_backlog(self) -> None:
         backlog = self._backlog

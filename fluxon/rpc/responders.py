@@ -27,13 +27,13 @@ class Responders:
     __slots__ = ("_by_name", "find")
 
     def __init__(self, table: Mapping[type[Command], Responder]) -> None:
-        self._by_name: dict[str, tuple[type[Command], Responder]] = {}
+        self._by_name: dict[str, tuple[type[Command], Responder, Callable[[Any, str], None]]] = {}
         for command, responder in table.items():
             if not 0 < len(command.name.encode()) <= MAX_NAME:
                 raise ValueError(f"the name of {command.__name__} must have 1 to {MAX_NAME} bytes")
             if command.name in self._by_name:
                 raise ValueError(f"two responders for the command {command.name!r}")
-            self._by_name[command.name] = (command, responder)
+            self._by_name[command.name] = (command, responder, command.argument_check())
         self.find = self._by_name.get
 
     def __iter__(self) -> Iterator[str]:

@@ -225,8 +225,17 @@ _SCALARS = frozenset({NoneType, bool, float, str, bytes})
 
 def encode(value: Any) -> bytes:
     """``value`` as CBOR. Raises ``Unserialisable``, whose text names the type or the bound."""
+    kind = type(value)
     try:
-        if type(value) in _SCALARS or _is_flat(value):
+        # Text and numbers, and a flat dict of them (the usual payload), need neither the walk nor the encoders.
+        if kind is dict:
+            for key, each in value.items():
+                kind = type(each)
+                if type(key) is not str or not (kind in _SCALARS or (kind is int and MIN_INT <= each <= MAX_INT)):
+                    break
+            else:
+                return dumps(value)
+        elif kind in _SCALARS:
             return dumps(value)
         _check(value)
         return dumps(value, encoders=_ENCODERS, default=_write_subclass)
@@ -236,17 +245,6 @@ def encode(value: Any) -> bytes:
         raise Unserialisable("a text with a lone surrogate cannot be sent; decode it properly first") from error
     except Exception as error:  # a subclass, or a time zone of the application's own, may raise anything
         raise Unserialisable(f"the value cannot be sent: {type(error).__name__}") from error
-
-
-def _is_flat(value: Any) -> bool:
-    """Whether it is a dict of text and numbers, the usual payload: that needs neither the walk nor the encoders."""
-    if type(value) is not dict:
-        return False
-    for key, each in value.items():
-        kind = type(each)
-        if type(key) is not str or not (kind in _SCALARS or (kind is int and MIN_INT <= each <= MAX_INT)):
-            return False
-    return True
 
 
 def _check(value: Any) -> None:

@@ -152,18 +152,17 @@ class Conversation:
             if type(fields) is not list or not fields or type(fields[0]) is not int:
                 raise ProtocolError("a frame that is no message")
             if fields[0] == messages.ASK:
-                ask = self._receive_ask(fields)
+                ask = self._receive_ask(fields, len(body))
                 if ask is not None:
-                    ask.size = len(body)
                     received.append(ask)
             else:
                 message = self._receive_other(messages.parse_other(fields))
                 if message is not None:
                     received.append(message)
 
-    def _receive_ask(self, fields: list[Any]) -> Ask | None:
+    def _receive_ask(self, fields: list[Any], size: int) -> Ask | None:
         try:
-            ask = messages.parse_ask(fields)
+            ask = messages.parse_ask(fields, size)
         except WrongEnvelope as error:
             self._refuse_new(error.tag)
             self._write_failure(error.tag, InvalidPayload(error.text))

@@ -38,7 +38,13 @@ class Ask:
     __slots__ = ("arguments", "command", "deadline", "options", "settle", "size", "tag", "timeout")
 
     def __init__(
-        self, tag: int, command: str, arguments: dict[str, Any], timeout: float | None, options: dict[str, Any]
+        self,
+        tag: int,
+        command: str,
+        arguments: dict[str, Any],
+        timeout: float | None,
+        options: dict[str, Any],
+        size: int = 0,
     ) -> None:
         self.tag = tag
         self.command = command
@@ -48,7 +54,7 @@ class Ask:
         #: When the driver's clock will have used up ``timeout``; set by a driver that waits.
         self.deadline: float | None = None
         #: Bytes of its body; what holding it costs.
-        self.size = 0
+        self.size = size
         #: What a driver has to do with the result before it is the answer; None for nothing.
         self.settle: Any = None
 
@@ -146,7 +152,7 @@ class WrongEnvelope(InvalidPayload):
         self.tag = tag
 
 
-def parse_ask(fields: list[Any]) -> Ask:
+def parse_ask(fields: list[Any], size: int = 0) -> Ask:
     """The Ask that a decoded body is. Raises ``WrongEnvelope``, or ``ProtocolError`` when not even the tag is right."""
     try:
         _, tag, command, arguments, timeout, options = fields
@@ -162,11 +168,13 @@ def parse_ask(fields: list[Any]) -> Ask:
         or (timeout is not None and not _is_timeout(timeout))
     ):
         raise _wrong(fields)
-    if arguments:
-        check_value(arguments)
     if options:
         check_value(options)
-    return Ask(tag, command, arguments, timeout, options)
+    # check_value(arguments), without its first step: the names of arguments are compared with declared ones later.
+    for each in arguments.values():
+        if type(each) in SUSPECT:
+            check_value(each)
+    return Ask(tag, command, arguments, timeout, options, size)
 
 
 def _wrong(fields: list[Any]) -> ProtocolError | WrongEnvelope:
