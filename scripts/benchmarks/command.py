@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from pathlib import Path
 
@@ -47,6 +48,8 @@ def main() -> int:
     from benchmarks.clients import CLIENTS
     from benchmarks.servers import PARTS, SERVERS
 
+    # Ended from outside, it still ends the server that it started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     described = machine.describe()
     if told.kind == "rpc":
         chosen = _chosen(told.only, list(SERVERS), list(PARTS))

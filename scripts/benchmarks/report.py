@@ -52,7 +52,7 @@ def _table(results: Results, case: str, columns: Sequence[Column]) -> str:
     references = [
         ("/ stock", stock, "rate"),
         ("/ best peer", results.fastest_peer(case), "rate"),
-        ("CPU / stock", stock, "per_server_cpu_second"),
+        ("per CPU / stock", stock, "per_server_cpu_second"),
     ]
     shown = [(title, name, measure) for title, name, measure in references if name is not None]
     rows = [[case, "per second", "min..max", *(title for title, *_ in shown), *(column.title for column in columns)]]
