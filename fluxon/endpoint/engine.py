@@ -18,7 +18,7 @@ from twisted.logger import Logger
 
 from fluxon.database import schema
 from fluxon.database.database import Database
-from fluxon.endpoint.accounts import DatabaseAccounts, NoAccounts
+from fluxon.endpoint.accounts import NoAccounts
 from fluxon.endpoint.listening import address_of, listen
 from fluxon.endpoint.logs import LogFiles
 from fluxon.routing import Router, Setup
@@ -26,7 +26,7 @@ from fluxon.routing.greeting import Greeting
 from fluxon.routing.reverse import Reverse
 from fluxon.rpc import Peer, ServerFactory
 from fluxon.security.tls import ServerTLS
-from fluxon.sessions import Sessions, SQLStore
+from fluxon.sessions import DatabaseAccounts, Sessions, SQLStore
 from fluxon.workers import WorkerPool
 
 _log = Logger(namespace="fluxon.server")

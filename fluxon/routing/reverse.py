@@ -9,11 +9,9 @@ Rules of this module:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
-from twisted.internet.defer import Deferred, DeferredList, fail, succeed
-from twisted.internet.interfaces import IReactorFromThreads
+from twisted.internet.defer import Deferred, DeferredList
 from twisted.python.failure import Failure
 
 from fluxon.blocking import Pending, either, wait_for
@@ -29,7 +27,7 @@ from fluxon.wire import encode
 class Reverse:
     """The connections of users, as something to be called."""
 
-    def __init__(self, sessions: Sessions, reactor: IReactorFromThreads, limits: Limits) -> None:
+    def __init__(self, sessions: Sessions, reactor: Any, limits: Limits) -> None:
         self._sessions = sessions
         self._reactor = reactor
         self._limits = limits
@@ -38,17 +36,14 @@ class Reverse:
         """See ``AsyncServer.reverse_request``."""
 
         def start() -> Deferred[bool]:
-            try:
-                peers = self._peers(user_id)
-                encode(payload)
-            except Exception:
-                return fail()
-            if not peers:
-                return succeed(False)
-            asked = DeferredList(self._ask(peers, name, payload, timeout), fireOnOneCallback=True, consumeErrors=True)
-            return asked.addCallback(_acknowledged)
+            return Deferred.fromCoroutine(self._reverse(user_id, name, payload, timeout))
 
         return either(start, lambda: wait_for(self._reactor, start))
+
+    async def _reverse(self, user_id: Any, name: str, payload: Any, timeout: float | None) -> bool:
+        encode(payload)
+        outcome = await self._call(user_id, name, payload, timeout)
+        return isinstance(outcome, tuple)
 
     def call_client(self, target: Any, name: str, payload: Any, timeout: float | None) -> Any:
         """See ``AsyncServer.call_client``."""
@@ -56,40 +51,37 @@ class Reverse:
             return target.send(name, payload, timeout)
 
         def start() -> Deferred[Any]:
-            try:
-                peers = self._peers(target)
-            except Exception:
-                return fail()
-            if not peers:
-                return fail(Unavailable("the user has no client connected now"))
-            asked = DeferredList(self._ask(peers, name, payload, timeout), fireOnOneCallback=True, consumeErrors=True)
-            return asked.addCallback(_first_value)
+            return Deferred.fromCoroutine(self._first_value(target, name, payload, timeout))
 
         return either(start, lambda: wait_for(self._reactor, start))
 
-    def _peers(self, user: Any) -> list[Peer]:
+    async def _first_value(self, target: Any, name: str, payload: Any, timeout: float | None) -> Any:
+        outcome = await self._call(target, name, payload, timeout)
+        if isinstance(outcome, tuple):
+            return outcome[0]
+        if not outcome:
+            raise Unavailable("the user has no client connected now")
+        failure = outcome[0][1]
+        assert isinstance(failure, Failure)
+        raise failure.value
+
+    async def _call(self, user: Any, name: str, payload: Any, timeout: float | None) -> Any:
+        """``(value, index)`` of the first client to answer, else a list of ``(False, Failure)``, one a client."""
+        peers = await self._peers(user)
+        limit = self._limits.reverse_timeout
+        seconds = limit if timeout is None else timeout
+        asked = [peer.ask(Call, {"view": name, "payload": payload}, seconds) for peer in peers]
+        if not asked:
+            return []
+        return await DeferredList(asked, fireOnOneCallback=True, consumeErrors=True)
+
+    async def _peers(self, user: Any) -> list[Peer]:
         user_id = getattr(user, "id", user)
         if type(user_id) is not int:
             raise InvalidPayload("a reverse request names a user by id, or by request.user")
-        sessions = self._sessions.of_user(user_id)
-        return [peer for session in sessions for peer in session.connections if isinstance(peer, Peer)]
-
-    def _ask(self, peers: Sequence[Peer], name: str, payload: Any, timeout: float | None) -> list[Deferred[Any]]:
-        limit = self._limits.reverse_timeout
-        seconds = limit if timeout is None else timeout
-        return [peer.ask(Call, {"view": name, "payload": payload}, seconds) for peer in peers]
-
-
-# A DeferredList that fires on one callback gives (value, index) for a success, and a list of (False, Failure) else.
-
-
-def _acknowledged(outcome: Any) -> bool:
-    return isinstance(outcome, tuple)
-
-
-def _first_value(outcome: Any) -> Any:
-    if isinstance(outcome, tuple):
-        return outcome[0]
-    failure = outcome[0][1]
-    assert isinstance(failure, Failure)
-    return failure
+        peers: list[Peer] = []
+        for session in self._sessions.of_user(user_id):
+            # Whoever was logged out elsewhere must not go on hearing what is meant for the user.
+            if session.fresh(self._reactor.seconds()) or await self._sessions.verify(session):
+                peers.extend(peer for peer in session.connections if isinstance(peer, Peer))
+        return peers

@@ -31,6 +31,8 @@ _prefix = _PREFIX.pack
 _BODY_OVERHEAD = 8  # of _PREFIX, what follows the length
 _UINT32 = 0x1A
 
+_join = "".join
+
 
 class Ask:
     """A request: ``command`` with ``arguments``, to be answered under ``tag`` within ``timeout`` seconds."""
@@ -170,7 +172,11 @@ def parse_ask(fields: list[Any], size: int = 0) -> Ask:
         raise _wrong(fields)
     if options:
         check_value(options)
-    # check_value(arguments), without its first step: the names of arguments are compared with declared ones later.
+    # What check_value(arguments) does, without the call.
+    try:
+        _join(arguments)
+    except TypeError as error:
+        raise ProtocolError("a key that is no text") from error
     for each in arguments.values():
         if type(each) in SUSPECT:
             check_value(each)
