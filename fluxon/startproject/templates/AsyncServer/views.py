@@ -14,9 +14,7 @@ from models import User
 
 async def create_user(request):
     """Sign up. Whoever did is logged in at once."""
-    username = request.payload.get("username")
-    email = request.payload.get("email")
-    password = request.payload.get("password")
+    username, email, password = _sent(request, "username", "email", "password")
     if not validate_username(username):
         return {"response": "invalid username"}
     if not validate_email(email):
@@ -32,7 +30,8 @@ async def create_user(request):
 
 async def login(request):
     """Log in. The answer does not tell a wrong name from a wrong password."""
-    user = await User.Authenticate(request.payload.get("username"), request.payload.get("password"))
+    username, password = _sent(request, "username", "password")
+    user = await User.Authenticate(username, password)
     if user is None:
         return {"response": "wrong username or password"}
     await request.login(user.id)
@@ -49,9 +48,8 @@ async def send_message(request):
     """Hand a message to another user, if one of their clients is online to take it."""
     if request.user is None:
         return {"response": "login needed"}
-    receiver = request.payload.get("receiver")
-    message = request.payload.get("message")
-    if not isinstance(receiver, str) or not isinstance(message, str):
+    receiver, message = _sent(request, "receiver", "message")
+    if not receiver or not message:
         return {"response": "a message needs a receiver and a text"}
     found = await User.Check(where[User.username == receiver], fetch=1, columns=[User.id])
     if not found:
@@ -62,3 +60,9 @@ async def send_message(request):
         found[0].id, "receive_message", {"sender": request.user.username, "message": message}
     )
     return {"response": "sent" if taken else f"{receiver} is offline"}
+
+
+def _sent(request, *names):
+    """What the client sent under these names, as texts; an empty one for whatever is missing or no text."""
+    payload = request.payload if isinstance(request.payload, dict) else {}
+    return [payload[name] if isinstance(payload.get(name), str) else "" for name in names]
