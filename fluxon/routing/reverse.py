@@ -63,7 +63,7 @@ class Reverse:
             raise Unavailable("the user has no client connected now")
         failure = outcome[0][1]
         assert isinstance(failure, Failure)
-        raise failure.value
+        failure.raiseException()
 
     async def _call(self, user: Any, name: str, payload: Any, timeout: float | None) -> Any:
         """``(value, index)`` of the first client to answer, else a list of ``(False, Failure)``, one a client."""
