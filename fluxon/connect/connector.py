@@ -25,7 +25,7 @@ from fluxon.connect.link import Link, Overdue, Owner
 from fluxon.connect.session import SessionHolder
 from fluxon.connect.stream import Stream, StreamLost
 from fluxon.connect.waiter import SLICE
-from fluxon.errors import Conflict, FluxonError, ProtocolError, Unavailable, UntrustedServer
+from fluxon.errors import Conflict, FluxonError, InvalidPayload, ProtocolError, Unavailable, UntrustedServer
 from fluxon.security.tls import ClientTLS, client_tls
 
 _log = Logger(namespace="fluxon.connect")
@@ -34,7 +34,7 @@ _log = Logger(namespace="fluxon.connect")
 ATTEMPT = 10.0
 
 #: Trouble that waiting does not mend.
-_LASTING = (UntrustedServer, ProtocolError, Conflict)
+_LASTING = (UntrustedServer, ProtocolError, InvalidPayload, Conflict)
 
 #: ``close`` waits so long for the thread, which needs a millisecond if it is not connecting.
 _LEAVE = 1.0
