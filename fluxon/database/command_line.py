@@ -32,6 +32,8 @@ def main(arguments: Sequence[str], out: TextIO, err: TextIO) -> int:
             return int(_COMMANDS[options.command](database, directory, options, out))
         finally:
             database.close()
+            if database is not getattr(setup, "database", None):
+                database.unbind()
     except FluxonError as error:
         print(error.text, file=err)
         return 1
