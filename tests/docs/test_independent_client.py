@@ -1,0 +1,286 @@
+"""The specification suffices: a client that knows nothing else speaks with a real server."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import json
+import math
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
+from twisted.internet.threads import deferToThread
+from twisted.python.threadable import registerAsIOThread
+from twisted.trial.unittest import SynchronousTestCase, TestCase
+
+from fluxon.endpoint import AsyncServer
+from fluxon.errors import NotFound
+from fluxon.limits import Limits
+from fluxon.routing import Setup
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCE = ROOT / "tests" / "docs" / "independent_client.py"
+
+
+def load() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("independent_client", SOURCE)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+independent = load()
+
+
+class IndependenceTests(SynchronousTestCase):
+    """It is what it says."""
+
+    def test_imports_nothing_of_ours(self) -> None:
+        """Only the standard library, and of that no CBOR, no lz4, no Twisted."""
+        imported = set()
+        for node in ast.walk(ast.parse(SOURCE.read_text("utf-8"))):
+            if isinstance(node, ast.Import):
+                imported |= {each.name for each in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                imported.add(str(node.module))
+        self.assertEqual(imported, {"__future__", "collections.abc", "json", "socket", "struct", "sys", "typing"})
+
+    def test_reads_and_writes_the_vectors(self) -> None:
+        """Its few lines of CBOR read every value of the vectors, and write those that have one form."""
+        for each in json.loads((ROOT / "tests" / "vectors" / "values.json").read_text("utf-8")):
+            with self.subTest(each["name"]):
+                body = bytes.fromhex(each["hex"])
+                value, end = independent.read_value(body)
+                self.assertEqual(end, len(body))
+                if each["sent"] and not (isinstance(value, float) and not math.isfinite(value)):
+                    self.assertEqual(independent.write_value(value), body)
+
+    def test_reads_the_messages(self) -> None:
+        """And every message that is not compressed or raw, to the items that the text names."""
+        for each in json.loads((ROOT / "tests" / "vectors" / "messages.json").read_text("utf-8")):
+            frame = bytes.fromhex(each["hex"])
+            if frame[4] == 0:
+                message, end = independent.read_value(frame, 5)
+                self.assertEqual(end, len(frame))
+                self.assertEqual(message[1:], list(each["message"].values())[1:])
+
+
+class Views:
+    """What the server of these tests offers."""
+
+    def __init__(self) -> None:
+        self.server: AsyncServer | None = None
+
+    async def echo(self, request: Any) -> Any:
+        return request.payload
+
+    def add(self, request: Any) -> Any:
+        return request.payload["a"] + request.payload["b"]
+
+    async def missing(self, request: Any) -> Any:
+        raise NotFound("no such room", details={"room": 7})
+
+    async def broken(self, request: Any) -> Any:
+        return 1 / 0
+
+    async def slow(self, request: Any) -> Any:
+        await deferLater(reactor, 5, lambda: None)
+
+    async def ask_back(self, request: Any) -> Any:
+        assert self.server is not None
+        return await self.server.call_client(request.connection, "double", request.payload)
+
+    async def who(self, request: Any) -> Any:
+        return request.sessionid
+
+    def mapping(self) -> dict[str, Callable[[Any], Any]]:
+        return {name: getattr(self, name) for name in ("echo", "add", "missing", "broken", "slow", "ask_back", "who")}
+
+
+class IndependentClientTests(TestCase):
+    """Against ``AsyncServer``, over TCP, the client in a thread."""
+
+    async def setUp(self) -> None:
+        registerAsIOThread()
+        folder = Path(tempfile.mkdtemp(prefix="fluxon-spec-"))
+        self.addCleanup(shutil.rmtree, folder)
+        views = Views()
+        setup = Setup(
+            mapping=views.mapping(), secrets=folder / "secrets", limits=Limits(heartbeat=0.2, frame_anonymous=20_000)
+        )
+        self.server = views.server = AsyncServer(setup=setup, endpoint="tcp:0:interface=127.0.0.1")
+        self.server.startService()
+        self.addCleanup(self.server.stopService)
+        await self.server.when_ready()
+        self.port = self.server.listening_port.getHost().port
+
+    def in_thread(self, work: Callable[[Any], Any], **options: Any) -> Deferred[Any]:
+        """``work(client)`` with a client of its own, off the reactor's thread."""
+
+        def run() -> Any:
+            client = independent.Client("127.0.0.1", self.port, **options)
+            try:
+                return work(client)
+            finally:
+                client.close()
+
+        return deferToThread(run)
+
+    async def test_calls(self) -> None:
+        """Hello, then calls: an async view, a plain one, every type that crosses."""
+        values = [None, True, -5, 2**62, 1.5, "Grüße", b"\x00\xff", [1, [2]], {"a": {"b": []}}]
+        values += [
+            independent.Tagged(0, "2024-05-06T12:30:00Z"),
+            independent.Tagged(1004, "2024-02-29"),
+            independent.Tagged(61888, "23:59:59.000001"),
+            independent.Tagged(4, [-2, 1999]),
+            independent.Tagged(37, b"\x01" * 16),
+        ]
+        self.assertEqual(await self.in_thread(lambda client: client.call("add", {"a": 1, "b": 2})), 3)
+        self.assertEqual(await self.in_thread(lambda client: [client.call("echo", each) for each in values]), values)
+
+    async def test_errors(self) -> None:
+        """A view's own error, an incident, an unknown view, an unknown command, wrong arguments: then it goes on."""
+
+        def work(client: Any) -> list[Any]:
+            seen = []
+            for ask in (
+                lambda: client.call("missing"),
+                lambda: client.call("broken"),
+                lambda: client.call("nothing"),
+                lambda: client.ask("dance", {}),
+                lambda: client.ask("call", {"view": "echo"}),
+                lambda: client.call("slow", timeout=0.05),
+                lambda: client.call("echo", "still here"),
+            ):
+                try:
+                    seen.append(ask())
+                except independent.Failure as failure:
+                    seen.append((failure.code, failure.details))
+            return seen
+
+        seen = await self.in_thread(work)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.assertEqual([each if isinstance(each, str) else each[0] for each in seen], [
+            "NotFound", "Internal", "UnknownView", "NotFound", "InvalidPayload", "DeadlineExceeded", "still here",
+        ])  # fmt: skip
+        self.assertEqual(seen[0][1], {"room": 7})
+        self.assertIsInstance(seen[1][1]["incident"], str)
+
+    async def test_many_at_once(self) -> None:
+        """Asks sent before the first answer is read are all answered, each under its tag."""
+
+        def work(client: Any) -> list[Any]:
+            tags = [client.begin("call", {"view": "echo", "payload": number}) for number in range(100)]
+            return [client.finish(tag) for tag in reversed(tags)]
+
+        self.assertEqual(await self.in_thread(work), list(reversed(range(100))))
+
+    async def test_reverse(self) -> None:
+        """While it waits for an answer the server calls it; a function that it lacks is an error there."""
+        double = {"double": lambda payload: payload * 2}
+        self.assertEqual(await self.in_thread(lambda client: client.call("ask_back", 21), functions=double), 42)
+
+        def work(client: Any) -> str:
+            try:
+                client.call("ask_back", 21)
+            except independent.Failure as failure:
+                return str(failure.code)
+            return "none"
+
+        self.assertEqual(await self.in_thread(work), "UnknownView")
+
+    async def test_resume(self) -> None:
+        """The token of one connection's hello gives the next the same session; a forged one gives a fresh session."""
+        session, token = await self.in_thread(lambda client: (client.call("who"), client.token))
+        again = await self.in_thread(lambda client: (client.call("who"), client.fresh), token=token)
+        self.assertEqual(again, (session, False))
+        forged = await self.in_thread(lambda client: (client.call("who"), client.fresh), token=token[:-1] + "!")
+        self.assertNotEqual(forged[0], session)
+        self.assertTrue(forged[1])
+
+    async def test_pings(self) -> None:
+        """A client that reads answers the server's Pings, and outlives many times the heartbeat."""
+
+        def work(client: Any) -> Any:
+            client.socket.settimeout(1.5)
+            try:
+                while True:
+                    client.receive_one()
+            except TimeoutError:
+                raise AssertionError("no Ping came") from None
+            except StopPinging:
+                return client.call("echo", "alive")
+
+        pings = 0
+        act = independent.Client.act
+
+        def counted(client: Any, message: list[Any]) -> None:
+            nonlocal pings
+            act(client, message)
+            if message[0] == independent.PING:
+                pings += 1
+                if pings == 4:
+                    raise StopPinging
+
+        self.patch(independent.Client, "act", counted)
+        self.assertEqual(await self.in_thread(work), "alive")
+
+    async def test_limits(self) -> None:
+        """What hello's answer promises is so: a frame of exactly the limit is taken, one byte more ends it."""
+
+        def work(client: Any, excess: int) -> Any:
+            self.assertEqual(client.limit_out, 20_000)
+            payload = b"x" * 19_000
+            size = len(independent.write_value([0, 1, "call", {"view": "echo", "payload": payload}, None, {}])) + 1
+            payload += b"x" * (20_000 - size + excess)
+            client.limit_out += excess
+            return len(client.call("echo", payload))
+
+        self.assertGreater(await self.in_thread(lambda client: work(client, 0)), 19_000)
+        with self.assertRaises((ConnectionError, OSError)):
+            await self.in_thread(lambda client: work(client, 1))
+
+    async def test_nothing_before_hello(self) -> None:
+        """An ask before hello is ``Unauthenticated``, and the connection lives: hello still works."""
+
+        def work() -> list[Any]:
+            import socket
+
+            with socket.create_connection(("127.0.0.1", self.port), timeout=10) as bare:
+                client = independent.Client.__new__(independent.Client)
+                client.functions, client.answers, client.next_tag, client.received = {}, {}, 0, b""
+                client.limit_out, client.limit_in, client.socket = 16_384, 2**24, bare
+                try:
+                    client.call("echo", 1)
+                except independent.Failure as failure:
+                    code = failure.code
+                return [code, client.ask("hello", {"version": 1, "token": None, "seen": 0, "features": []})["version"]]
+
+        self.assertEqual(await deferToThread(work), ["Unauthenticated", 1])
+
+    async def test_the_wrong_version(self) -> None:
+        """Is refused with an error that names both."""
+
+        def work(client: Any) -> str:
+            try:
+                client.ask("hello", {"version": 2, "token": None, "seen": 0, "features": []})
+            except independent.Failure as failure:
+                return f"{failure.code} {failure}"
+            return "none"
+
+        outcome = await self.in_thread(work)
+        self.assertIn("InvalidPayload", outcome)
+        self.assertIn("version 1", outcome)
+
+
+class StopPinging(Exception):
+    """Enough pings were answered."""
