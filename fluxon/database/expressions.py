@@ -21,6 +21,9 @@ from fluxon.errors import InvalidPayload
 #: Comparisons in one condition. SQLite refuses trees deeper than 1,000.
 MAX_COMPARISONS = 500
 
+#: How deep ``&``, ``|`` and ``~`` may be nested in one another: writing the text recurses.
+MAX_NESTING = 50
+
 #: Values of one ``in_``: below SQLite's 32,766 parameters with room for the rest.
 MAX_IN_VALUES = 16_384
 
@@ -36,12 +39,13 @@ Shape = tuple[Any, ...]
 class Expression:
     """A condition on the rows of a model. Combine with ``&``, ``|`` and ``~``, and give it to ``where[...]``."""
 
-    __slots__ = ("shape", "size", "values")
+    __slots__ = ("depth", "shape", "size", "values")
 
-    def __init__(self, shape: Shape, values: tuple[Any, ...], size: int = 1) -> None:
+    def __init__(self, shape: Shape, values: tuple[Any, ...], size: int = 1, depth: int = 1) -> None:
         self.shape = shape
         self.values = values
         self.size = size
+        self.depth = depth
 
     def __and__(self, other: Expression) -> Expression:
         return _join("&", self, other)  # type: ignore[no-any-return]
@@ -50,7 +54,9 @@ class Expression:
         return _join("|", self, other)  # type: ignore[no-any-return]
 
     def __invert__(self) -> Expression:
-        return Expression(("~", self.shape), self.values, self.size)
+        if self.shape[0] == "~":
+            return Expression(self.shape[1], self.values, self.size, self.depth)
+        return Expression(("~", self.shape), self.values, self.size, self.depth + 1)
 
     def __bool__(self) -> NoReturn:
         raise TypeError(
@@ -71,7 +77,10 @@ def _join(operator: str, left: Expression, right: Any) -> Any:
     first, second = left.shape, right.shape
     # a & b & c is one list, not a tower: it keeps the tree flat, and means the same.
     terms = (first[1:] if first[0] == operator else (first,)) + (second[1:] if second[0] == operator else (second,))
-    return Expression((operator, *terms), left.values + right.values, size)
+    depth = max(left.depth + (first[0] != operator), right.depth + (second[0] != operator))
+    if depth > MAX_NESTING:
+        raise InvalidPayload(f"a condition is nested more than {MAX_NESTING} deep")
+    return Expression((operator, *terms), left.values + right.values, size, depth)
 
 
 class Order:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -21,7 +22,7 @@ from sqlalchemy.sql.elements import ClauseElement
 
 from fluxon.database.prepared import Prepared
 from fluxon.database.rows import Row
-from fluxon.database.sqlite.errors import is_constraint, translate
+from fluxon.database.sqlite.errors import is_busy, is_constraint, translate
 from fluxon.database.statements import Statements
 
 #: Seconds to wait for another program's lock before ``Locked``.
@@ -138,7 +139,7 @@ def open_connection(path: str, statements: Statements, *, read_only: bool = Fals
 
 def _configure(raw: sqlite3.Connection, read_only: bool) -> None:
     if not read_only:
-        raw.execute("PRAGMA journal_mode = WAL").fetchall()
+        _use_wal(raw)
         # In WAL mode FULL syncs at every commit: what was answered survives a power cut.
         raw.execute("PRAGMA synchronous = FULL")
     raw.execute("PRAGMA foreign_keys = ON")
@@ -146,6 +147,20 @@ def _configure(raw: sqlite3.Connection, read_only: bool) -> None:
     raw.execute("PRAGMA case_sensitive_like = ON")
     if read_only:
         raw.execute("PRAGMA query_only = ON")
+
+
+def _use_wal(raw: sqlite3.Connection) -> None:
+    """Switch a new file to WAL. SQLite does not wait for another program that does the same just now; this does."""
+    until = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            raw.execute("PRAGMA journal_mode = WAL").fetchall()
+        except sqlite3.OperationalError as error:
+            if not is_busy(error) or time.monotonic() >= until:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def _create_private(path: str) -> None:

@@ -39,6 +39,9 @@ MAX_WAITING_HASHES = 100
 #: Threads that read for the reactor. SQLite reads are short; more threads only contend for the interpreter.
 READER_THREADS = 4
 
+#: A stop waits so long for what is being written; beyond it a piece hangs in code of the program.
+STOP_SECONDS = 10.0
+
 #: Reads that may wait for a thread.
 MAX_WAITING_READS = 10_000
 
@@ -258,7 +261,7 @@ class _Opened:
             if pool is not None:
                 pool.stop()
         if thread is not None:
-            thread.join()
+            thread.join(STOP_SECONDS)
         if self.readers is not None:
             self.readers.close_all()
 

@@ -81,3 +81,8 @@ def _constraint(error: sqlite3.Error) -> FluxonError:
 def is_full(error: sqlite3.Error) -> bool:
     """Whether ``error`` says that the disk (or the file's allowance) is full."""
     return _primary_code(error) == sqlite3.SQLITE_FULL
+
+
+def is_busy(error: sqlite3.Error) -> bool:
+    """Whether ``error`` says that another connection holds a lock."""
+    return _primary_code(error) == sqlite3.SQLITE_BUSY

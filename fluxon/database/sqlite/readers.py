@@ -8,6 +8,8 @@ Rules kept here:
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 import threading
 import weakref
 from collections.abc import Callable
@@ -28,13 +30,16 @@ class _Reader:
         self.closed = False
 
     def close(self) -> None:
+        """Close the connection; a query that runs is ended rather than waited for. Again does nothing."""
+        with contextlib.suppress(sqlite3.ProgrammingError):  # its own thread ended and closed it just now
+            self.connection.raw.interrupt()
         with self.lock:
-            self.closed = True
-            self.connection.close()
+            if not self.closed:
+                self.closed = True
+                self.connection.close()
 
     def __del__(self) -> None:
-        if not self.closed:
-            self.connection.close()
+        self.close()
 
 
 class Readers:
@@ -59,7 +64,7 @@ class Readers:
             return work(reader.connection, *args)
 
     def close_all(self) -> None:
-        """Close every connection; one that is reading is waited for. Blocks."""
+        """Close every connection; one that is reading is interrupted. Blocks."""
         with self._lock:
             self._closed = True
             readers = list(self._all)

@@ -132,3 +132,13 @@ class Conditions(SynchronousTestCase):
         with self.assertRaises(InvalidPayload):
             for number in range(600):
                 condition |= Item.size == number
+
+    def test_nesting_is_bounded_and_what_is_allowed_is_written(self) -> None:
+        """The deepest condition that is taken can be written; a deeper one is refused, not a RecursionError."""
+        condition = Item.size == 0
+        with self.assertRaises(InvalidPayload):
+            for number in range(200):
+                written = condition
+                condition = (condition & (Item.size == number)) | (Item.name == "x")
+        self.assertIn("size = ?", self.text(written))
+        self.assertEqual((~~written).shape, written.shape)
