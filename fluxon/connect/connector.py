@@ -18,6 +18,7 @@ from time import monotonic
 from twisted.logger import Logger
 
 from fluxon.connect import reasons
+from fluxon.connect.arguments import Address
 from fluxon.connect.backoff import Backoff
 from fluxon.connect.dial import dial, shake_hands
 from fluxon.connect.greeting import Greeting, is_loopback
@@ -25,7 +26,7 @@ from fluxon.connect.link import Link, Overdue, Owner
 from fluxon.connect.session import SessionHolder
 from fluxon.connect.stream import Stream, StreamLost
 from fluxon.connect.waiter import SLICE
-from fluxon.errors import Conflict, FluxonError, InvalidPayload, ProtocolError, Unavailable, UntrustedServer
+from fluxon.errors import FluxonError, ProtocolError, Unavailable
 from fluxon.security.tls import ClientTLS, client_tls
 
 _log = Logger(namespace="fluxon.connect")
@@ -33,20 +34,16 @@ _log = Logger(namespace="fluxon.connect")
 #: From the first packet to an answered hello. The server itself gives a handshake 10 s.
 ATTEMPT = 10.0
 
-#: Trouble that waiting does not mend.
-_LASTING = (UntrustedServer, ProtocolError, InvalidPayload, Conflict)
-
 #: ``close`` waits so long for the thread, which needs a millisecond if it is not connecting.
 _LEAVE = 1.0
 
 
 class Connector:
-    """The connection of one client to ``host``:``port``."""
+    """The connection of one client to ``where``."""
 
     def __init__(
         self,
-        host: str,
-        port: int,
+        where: Address,
         *,
         secure: bool,
         trust: str | os.PathLike[str] | None,
@@ -56,8 +53,7 @@ class Connector:
         owner: Owner,
         greeted: Callable[[str | None, Greeting], None],
     ) -> None:
-        self.host = host
-        self.port = port
+        self.where = where
         self.secure = secure
         self._trust = trust
         self._session = session
@@ -74,7 +70,7 @@ class Connector:
         self._wanted = False
         self._failures = 0
         self._trouble: FluxonError | None = None
-        self._thread = threading.Thread(target=self._run, name=f"fluxon-{reasons.place(host, port)}", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=f"fluxon-{where}", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
@@ -87,26 +83,21 @@ class Connector:
             failures = self._failures
             while (link := self.link) is None:
                 if self.closed:
-                    raise Unavailable("this connection was closed by the program; make a new ConnectionInterface")
+                    raise reasons.closed()
                 trouble = self._trouble
                 if (
                     trouble is not None
                     and self._failures != failures
-                    and (not self._was_connected or isinstance(trouble, _LASTING))
+                    and reasons.gives_up(trouble, was_connected=self._was_connected)
                 ):
                     raise type(trouble)(trouble.text, details=trouble.details) from trouble
                 left = deadline - monotonic()
                 if left <= 0:
-                    raise self._still_waiting(trouble)
+                    raise reasons.still_waiting(self.where, trouble)
                 self._wanted = True
                 self._changed.notify_all()
                 self._changed.wait(min(left, SLICE))
             return link
-
-    def _still_waiting(self, trouble: FluxonError | None) -> Unavailable:
-        where = reasons.place(self.host, self.port)
-        why = f": {trouble.text}" if trouble is not None else ""
-        return Unavailable(f"there was no connection to {where} in time, and nothing was sent{why}")
 
     def close(self) -> None:
         """End the connection and the thread. Returns soon, though connecting itself cannot be interrupted."""
@@ -137,15 +128,15 @@ class Connector:
     def _connect(self) -> tuple[Link, float]:
         deadline = monotonic() + ATTEMPT
         if self.secure and self._tls is None:
-            self._tls = client_tls(self.host, self._trust)
-        connected = dial(self.host, self.port, deadline)
+            self._tls = client_tls(self.where.host, self._trust)
+        connected = dial(self.where, deadline)
         try:
             compress = not is_loopback(connected.getpeername()[0])
-            channel = shake_hands(connected, self._tls, self.port, deadline) if self._tls is not None else None
+            channel = shake_hands(connected, self._tls, self.where, deadline) if self._tls is not None else None
             link = Link(Stream(connected, channel), self._owner, compress=compress)
         except OSError as error:
             connected.close()
-            raise reasons.not_connected(self.host, self.port, error) from error
+            raise reasons.not_connected(self.where, error) from error
         except BaseException:
             connected.close()
             raise
@@ -161,14 +152,14 @@ class Connector:
 
     def _explain(self, link: Link, error: Exception) -> FluxonError:
         if isinstance(error, ProtocolError):
-            return reasons.not_fluxon(self.host, self.port, link.beginning, error.text, secure=self.secure)
+            return reasons.not_fluxon(self.where, link.beginning, error.text, secure=self.secure)
         if isinstance(error, FluxonError):
             return error
         if isinstance(error, Overdue):
-            return reasons.silent(self.host, self.port)
+            return reasons.silent(self.where)
         if link.beginning:
-            return reasons.not_fluxon(self.host, self.port, link.beginning, str(error), secure=self.secure)
-        return reasons.closed_before_hello(self.host, self.port, secure=self.secure)
+            return reasons.not_fluxon(self.where, link.beginning, str(error), secure=self.secure)
+        return reasons.closed_before_hello(self.where, secure=self.secure)
 
     def _serve(self, link: Link, heartbeat: float) -> None:
         since = monotonic()
@@ -178,7 +169,7 @@ class Connector:
             self._trouble = None
             stopped = self.closed
             self._changed.notify_all()
-        where = reasons.place(self.host, self.port)
+        where = self.where
         _log.info("connected to {where}", where=where)
         reason = "this program closed it"
         try:
@@ -193,7 +184,7 @@ class Connector:
             reason = "this client failed; its log says why"
         with self._changed:
             self.link = None
-            self._trouble = Unavailable(f"the connection to {where} was lost: {reason}")
+            self._trouble = reasons.lost(where, reason)
         link.close(reason)
         self._backoff.connected_for(monotonic() - since)
         _log.info("the connection to {where} was lost: {reason}", where=where, reason=reason)

@@ -13,6 +13,7 @@ from time import monotonic
 from OpenSSL import SSL
 
 from fluxon.connect import reasons
+from fluxon.connect.arguments import Address
 from fluxon.connect.channel import TLSChannel
 from fluxon.errors import FluxonError
 from fluxon.security.tls import ClientTLS, explain_tls_failure
@@ -21,18 +22,18 @@ from fluxon.security.tls import ClientTLS, explain_tls_failure
 _READ = 16 * 1024
 
 
-def dial(host: str, port: int, deadline: float) -> socket.socket:
-    """A socket connected to ``host``, any of its addresses. ``Unavailable`` if there is none."""
+def dial(where: Address, deadline: float) -> socket.socket:
+    """A socket connected to ``where``, any of its addresses. ``Unavailable`` if there is none."""
     try:
-        connected = socket.create_connection((host, port), timeout=max(deadline - monotonic(), 0.001))
+        connected = socket.create_connection((where.host, where.port), timeout=max(deadline - monotonic(), 0.001))
     except (OSError, UnicodeError) as error:
-        raise reasons.not_connected(host, port, error) from error
+        raise reasons.not_connected(where, error) from error
     # Requests are small and each is waited for: Nagle's algorithm would hold back every second one.
     connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return connected
 
 
-def shake_hands(connected: socket.socket, tls: ClientTLS, port: int, deadline: float) -> TLSChannel:
+def shake_hands(connected: socket.socket, tls: ClientTLS, where: Address, deadline: float) -> TLSChannel:
     """TLS over ``connected``; the server is then the one that was asked for.
 
     Raises ``UntrustedServer``, ``ProtocolError`` when it speaks no TLS, ``Unavailable`` when it does not answer.
@@ -44,22 +45,22 @@ def shake_hands(connected: socket.socket, tls: ClientTLS, port: int, deadline: f
             _send(connected, channel.pending(), deadline)
             received = _receive(connected, deadline)
             if not received:
-                raise reasons.not_tls(tls.host, port)
+                raise reasons.not_tls(where)
         _send(connected, channel.pending(), deadline)
     except SSL.Error as error:
         _say_why(connected, channel)
-        raise _refusal(channel, error, tls.host, port) from error
+        raise _refusal(channel, error, where) from error
     except TimeoutError as error:
-        raise reasons.silent(tls.host, port) from error
+        raise reasons.silent(where) from error
     except OSError as error:
-        raise reasons.not_tls(tls.host, port) from error
+        raise reasons.not_tls(where) from error
     return channel
 
 
-def _refusal(channel: TLSChannel, error: SSL.Error, host: str, port: int) -> FluxonError:
+def _refusal(channel: TLSChannel, error: SSL.Error, where: Address) -> FluxonError:
     if isinstance(channel.refusal, FluxonError):
         return channel.refusal
-    return explain_tls_failure(error, host) or reasons.not_tls(host, port)
+    return explain_tls_failure(error, where.host) or reasons.not_tls(where)
 
 
 def _say_why(connected: socket.socket, channel: TLSChannel) -> None:

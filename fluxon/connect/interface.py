@@ -22,7 +22,7 @@ from twisted.logger import Logger
 
 from fluxon.blocking import on_reactor_thread
 from fluxon.commands import Call, Hello, SessionChanged
-from fluxon.connect import reasons
+from fluxon.connect.arguments import DEFAULT_PORT, check_trust, checked_address, checked_timeout
 from fluxon.connect.backoff import Backoff
 from fluxon.connect.connector import Connector
 from fluxon.connect.functions import Function, Functions
@@ -32,16 +32,13 @@ from fluxon.connect.session import SessionHolder
 from fluxon.connect.turns import Turns, current
 from fluxon.errors import (
     Cancelled,
-    ConfigurationError,
     DeadlineExceeded,
     FluxonError,
     Internal,
-    InvalidPayload,
     NotFound,
     OutcomeUnknown,
 )
 from fluxon.wire import Ask
-from fluxon.wire.messages import MAX_TIMEOUT
 
 _log = Logger(namespace="fluxon.connect")
 
@@ -63,7 +60,7 @@ class ConnectionInterface:
     def __init__(
         self,
         host: str = "localhost",
-        port: int = 8080,
+        port: int = DEFAULT_PORT,
         secure: bool = False,
         trust: str | os.PathLike[str] | None = None,
         session: ConnectionInterface | None = None,
@@ -73,20 +70,20 @@ class ConnectionInterface:
         on_session_lost: Callable[[], object] | None = None,
         random: Callable[[], float] = _random.random,
     ) -> None:
-        _check_place(host, port, secure, trust)
-        self._timeout = _checked_timeout(timeout)
+        where = checked_address(host, port)
+        check_trust(trust, secure)
+        self._timeout = checked_timeout(timeout)
         self._pid = os.getpid()
         if session is None:
-            self._session = SessionHolder(host, secure)
+            self._session = SessionHolder(where.host, secure)
         else:
-            self._session = session._session
-            self._session.check_shared_with(host, secure)
+            self._session = session.session
+            self._session.check_shared_with(where.host, secure)
         self._functions = Functions(waiting_allowed=False)
-        self._turns = Turns(f"fluxon-functions-{reasons.place(host, port)}")
+        self._turns = Turns(f"fluxon-functions-{where}")
         self._on_session_lost = on_session_lost
         self._connector = Connector(
-            host,
-            port,
+            where,
             secure=secure,
             trust=trust,
             session=self._session,
@@ -112,7 +109,7 @@ class ConnectionInterface:
         self._check_thread()
         arguments = {"view": view_name, "payload": payload}
         Call.check_arguments(arguments)
-        seconds = self._timeout if timeout is None else _checked_timeout(timeout)
+        seconds = self._timeout if timeout is None else checked_timeout(timeout)
         holder = current.turns
         if holder is None:
             return self._ask(Call.name, arguments, seconds, view_name)
@@ -128,6 +125,11 @@ class ConnectionInterface:
         an error there.
         """
         self._functions.update(mapping)
+
+    @property
+    def session(self) -> SessionHolder:
+        """What this client knows of its session; for ``session=`` of another client, and for cloud connectors."""
+        return self._session
 
     def close(self) -> None:
         """End the connection. Requests under way fail; later ones raise ``Unavailable``. Closing twice is no error."""
@@ -148,8 +150,7 @@ class ConnectionInterface:
         connector = self._connector
         state = "closed" if connector.closed else "connected" if connector.link is not None else "connecting"
         scheme = "TLS" if connector.secure else "TCP"
-        where = reasons.place(connector.host, connector.port)
-        return f"<ConnectionInterface {where} {scheme}, {state}, {self._session!r}>"
+        return f"<ConnectionInterface {connector.where} {scheme}, {state}, {self._session!r}>"
 
     # --- asking -------------------------------------------------------------------------------------------------------
 
@@ -265,18 +266,3 @@ def _overdue(what: str, seconds: float, sent: bool) -> FluxonError:
         f"{what[:64]!r} was not sent within {seconds:g} s, and nothing was done: other requests of this connection "
         "wait for their answers"
     )
-
-
-def _checked_timeout(timeout: float) -> float:
-    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not 0 < timeout <= MAX_TIMEOUT:
-        raise InvalidPayload(f"timeout= is a number of seconds, more than 0 and at most {MAX_TIMEOUT:,.0f}")
-    return float(timeout)
-
-
-def _check_place(host: str, port: int, secure: bool, trust: str | os.PathLike[str] | None) -> None:
-    if not isinstance(host, str) or not host.strip():
-        raise ConfigurationError("host= is a name or an address, as text")
-    if isinstance(port, bool) or not isinstance(port, int) or not 0 < port < 65_536:
-        raise ConfigurationError("port= is a number from 1 to 65535")
-    if trust is not None and not secure:
-        raise ConfigurationError("trust= is for TLS: pass secure=True with it")

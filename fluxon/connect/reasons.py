@@ -5,7 +5,11 @@ from __future__ import annotations
 import errno
 import socket
 
-from fluxon.errors import FluxonError, ProtocolError, Unavailable
+from fluxon.connect.arguments import Address
+from fluxon.errors import Conflict, FluxonError, InvalidPayload, ProtocolError, Unavailable, UntrustedServer
+
+#: Trouble that waiting does not mend.
+_LASTING = (UntrustedServer, ProtocolError, InvalidPayload, Conflict)
 
 #: What other servers say first, or answer to a frame that they do not understand.
 _OTHER_PROTOCOLS = (
@@ -20,16 +24,10 @@ _OTHER_PROTOCOLS = (
 _TLS_RECORDS = (b"\x15\x03", b"\x16\x03")
 
 
-def place(host: str, port: int) -> str:
-    """``host:port`` as a person writes it."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def not_connected(host: str, port: int, error: OSError | UnicodeError) -> Unavailable:
+def not_connected(where: Address, error: OSError | UnicodeError) -> Unavailable:
     """No connection could be made."""
-    where = place(host, port)
     if isinstance(error, (socket.gaierror, UnicodeError)):
-        return Unavailable(f"the name {host!r} is not known: check its spelling, and this machine's network")
+        return Unavailable(f"the name {where.host!r} is not known: check its spelling, and this machine's network")
     if isinstance(error, ConnectionRefusedError):
         return Unavailable(f"nobody listens at {where}: check host and port, and that the server is running")
     if isinstance(error, TimeoutError):
@@ -39,16 +37,15 @@ def not_connected(host: str, port: int, error: OSError | UnicodeError) -> Unavai
     return Unavailable(f"no connection to {where}: {error.strerror or type(error).__name__}")
 
 
-def silent(host: str, port: int) -> Unavailable:
+def silent(where: Address) -> Unavailable:
     """Connected, and no hello came back in time."""
     return Unavailable(
-        f"{place(host, port)} took the connection and does not answer: it is busy, or no Fluxon server; check the port"
+        f"{where} took the connection and does not answer: it is busy, or no Fluxon server; check the port"
     )
 
 
-def not_fluxon(host: str, port: int, received: bytes, problem: str, *, secure: bool) -> FluxonError:
+def not_fluxon(where: Address, received: bytes, problem: str, *, secure: bool) -> FluxonError:
     """What came before any hello was answered breaks the wire's rules. ``received`` is how it began."""
-    where = place(host, port)
     if not secure and received.startswith(_TLS_RECORDS):
         return ProtocolError(f"the server at {where} speaks TLS: pass secure=True")
     for beginning, kind in _OTHER_PROTOCOLS:
@@ -59,20 +56,39 @@ def not_fluxon(host: str, port: int, received: bytes, problem: str, *, secure: b
     )
 
 
-def closed_before_hello(host: str, port: int, *, secure: bool) -> Unavailable:
+def closed_before_hello(where: Address, *, secure: bool) -> Unavailable:
     """The other side closed without a word."""
     advice = "it may be starting, full, or no Fluxon server" if secure else "if it uses TLS, pass secure=True"
-    return Unavailable(f"the server at {place(host, port)} closed the connection before it answered hello: {advice}")
+    return Unavailable(f"the server at {where} closed the connection before it answered hello: {advice}")
 
 
-def not_tls(host: str, port: int) -> ProtocolError:
+def not_tls(where: Address) -> ProtocolError:
     """The TLS handshake was answered by something else, or cut off."""
     return ProtocolError(
-        f"the server at {place(host, port)} does not speak TLS: check the port, or pass secure=False if it is meant to "
+        f"the server at {where} does not speak TLS: check the port, or pass secure=False if it is meant to "
         "be a plain one"
     )
 
 
-def broken(host: str, port: int, error: ProtocolError) -> ProtocolError:
-    """A connection that had been greeted broke the wire's rules."""
-    return ProtocolError(f"the server at {place(host, port)} broke the protocol: {error.text}")
+def lost(where: Address, reason: str) -> Unavailable:
+    """A connection that had been greeted is over; ``reason`` is a part of a sentence."""
+    return Unavailable(f"the connection to {where} was lost: {reason}")
+
+
+def still_waiting(where: Address, trouble: FluxonError | None) -> Unavailable:
+    """A request waited for the connection until its timeout; ``trouble`` is what the last attempt met."""
+    why = f": {trouble.text}" if trouble is not None else ""
+    return Unavailable(f"there was no connection to {where} in time, and nothing was sent{why}")
+
+
+def closed() -> Unavailable:
+    """The program itself closed the client."""
+    return Unavailable("this connection was closed by the program; make a new one")
+
+
+def gives_up(trouble: FluxonError, *, was_connected: bool) -> bool:
+    """Whether a request should fail with ``trouble`` instead of waiting for the next attempt.
+
+    A client that never was connected has probably the wrong address; one that was has a server that comes back.
+    """
+    return not was_connected or isinstance(trouble, _LASTING)

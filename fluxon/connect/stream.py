@@ -6,8 +6,9 @@ Rules of this module:
   thread. So nobody ever blocks in a send, and two full ends cannot deadlock.
 - ``_sending`` keeps bytes in order; whoever finds it taken leaves its bytes to the one who holds it. ``_tls`` is held
   around calls of OpenSSL alone.
-- Only the receiving thread waits, and only it closes: a descriptor that another thread still uses must not be reused.
-- An exception in the middle of sending (Ctrl+C) ends the stream: half a frame cannot be taken back.
+- Only one thread at a time receives (``Link`` sees to that), and only a receiving thread closes: a descriptor that
+  another thread still uses must not be reused.
+- An exception in the middle of sending or reading (Ctrl+C) ends the stream: half a frame cannot be taken back.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ class Stream:
         self._selector = selectors.DefaultSelector()
         self._selector.register(connected, EVENT_READ)
         self._selector.register(self._woken, EVENT_READ)
+        self._ready: list[tuple[selectors.SelectorKey, int]] = []
 
     # --- from any thread ----------------------------------------------------------------------------------------------
 
@@ -95,12 +97,16 @@ class Stream:
         except OSError:  # full: it will wake anyhow; closed: it is past waking
             pass
 
-    # --- from the receiving thread ------------------------------------------------------------------------------------
+    # --- from a receiving thread --------------------------------------------------------------------------------------
 
-    def receive(self, timeout: float | None) -> bytes:
-        """What came within ``timeout`` seconds, ``b""`` if nothing did. Raises ``StreamLost``."""
+    def wait(self, timeout: float | None) -> None:
+        """Wait until there is something to do for ``receive``, for ``timeout`` seconds at most."""
+        self._ready = self._selector.select(timeout)
+
+    def receive(self) -> bytes:
+        """What has come, ``b""`` if nothing did. Raises ``StreamLost``."""
         data = b""
-        for key, ready in self._selector.select(timeout):
+        for key, ready in self._ready:
             if key.fileobj is self._woken:
                 self._notice()
                 continue

@@ -8,6 +8,7 @@ import socket
 from twisted.trial.unittest import SynchronousTestCase
 
 from fluxon.connect import reasons
+from fluxon.connect.arguments import Address
 from fluxon.errors import ProtocolError, Unavailable
 
 
@@ -22,7 +23,7 @@ class ReasonsTests(SynchronousTestCase):
             (OSError(errno.EHOSTUNREACH, "unreachable"), "no way to example.org:8080"),
             (OSError(errno.EMFILE, "Too many open files"), "Too many open files"),
         ):
-            found = reasons.not_connected("example.org", 8080, error)
+            found = reasons.not_connected(Address("example.org", 8080), error)
             self.assertIsInstance(found, Unavailable)
             self.assertIn(words, found.text)
 
@@ -34,11 +35,14 @@ class ReasonsTests(SynchronousTestCase):
             (b"SSH-2.0-", "SSH"),
             (b"\xff\xff\xff\xff", "does not speak Fluxon's protocol"),
         ):
-            found = reasons.not_fluxon("localhost", 8080, received, "why", secure=False)
+            found = reasons.not_fluxon(Address("localhost", 8080), received, "why", secure=False)
             self.assertIsInstance(found, ProtocolError)
             self.assertIn(words, found.text)
             self.assertIn("localhost:8080", found.text)
 
-    def test_ipv6_addresses_are_written_as_such(self) -> None:
-        """A port after a bare IPv6 address could not be told from the address."""
-        self.assertEqual(reasons.place("::1", 8080), "[::1]:8080")
+    def test_waiting_or_giving_up(self) -> None:
+        """Waiting helps when the server was there before and the trouble is one that passes."""
+        passing, lasting = Unavailable("away"), ProtocolError("not Fluxon")
+        self.assertTrue(reasons.gives_up(passing, was_connected=False))
+        self.assertFalse(reasons.gives_up(passing, was_connected=True))
+        self.assertTrue(reasons.gives_up(lasting, was_connected=True))

@@ -1,0 +1,60 @@
+"""What both clients are given, checked. Pure; a wrong argument is told when it is given, not when it is used."""
+
+from __future__ import annotations
+
+import os
+import re
+
+import attrs
+
+from fluxon.errors import ConfigurationError, InvalidPayload
+from fluxon.wire.messages import MAX_TIMEOUT
+
+DEFAULT_PORT = 8080
+
+#: "name:port", "1.2.3.4:port", "[::1]:port", or any of them without the port.
+_PLACE = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.%\w]+)\]|(?P<host>[^:\[\]\s/]+))(?::(?P<port>\d{1,5}))?")
+
+
+@attrs.frozen
+class Address:
+    """Where a server listens. ``str`` is how a person writes it."""
+
+    host: str
+    #: None where ``host`` is the description of an endpoint.
+    port: int | None
+
+    def __str__(self) -> str:
+        if self.port is None:
+            return self.host
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def checked_address(host: object, port: object) -> Address:
+    """Raises ``ConfigurationError`` for what can be no host and port."""
+    if not isinstance(host, str) or not host.strip():
+        raise ConfigurationError("host= is a name or an address, as text")
+    if isinstance(port, bool) or not isinstance(port, int) or not 0 < port < 65_536:
+        raise ConfigurationError("port= is a number from 1 to 65535")
+    return Address(host.strip(), port)
+
+
+def parsed_address(text: str) -> Address | None:
+    """``host``, ``host:port`` or ``[address]:port``; None for anything else."""
+    found = _PLACE.fullmatch(text.strip())
+    if found is None:
+        return None
+    return checked_address(found["six"] or found["host"], int(found["port"] or DEFAULT_PORT))
+
+
+def check_trust(trust: str | os.PathLike[str] | None, secure: bool) -> None:
+    """A ``trust`` that would not be looked at is a mistake that leaves a connection unprotected."""
+    if trust is not None and not secure:
+        raise ConfigurationError("trust= is for TLS: pass secure=True with it")
+
+
+def checked_timeout(timeout: float) -> float:
+    """Raises ``InvalidPayload`` unless ``timeout`` is a number of seconds that the wire takes."""
+    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not 0 < timeout <= MAX_TIMEOUT:
+        raise InvalidPayload(f"timeout= is a number of seconds, more than 0 and at most {MAX_TIMEOUT:,.0f}")
+    return float(timeout)
