@@ -18,6 +18,7 @@ WELCOME = {
     "version": PROTOCOL_VERSION,
     "session": "3f2a",
     "token": TOKEN,
+    "authenticated": False,
     "fresh": False,
     "recovered": True,
     "heartbeat": 25.0,
@@ -115,6 +116,7 @@ class VocabularyTests(SynchronousTestCase):
         for changes in (
             {"token": None},
             {"fresh": 1},
+            {"authenticated": ...},
             {"heartbeat": -1},
             {"heartbeat": float("nan")},
             {"limits": {}},

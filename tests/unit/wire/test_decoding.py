@@ -261,7 +261,7 @@ class DecodingTests(SynchronousTestCase):
             spent = clock.process_time() - started
             peak = tracemalloc.get_traced_memory()[1]
             tracemalloc.stop()
-            self.assertLess(spent, 0.25, bomb[:8])
+            self.assertLess(spent, 1.0, bomb[:8])  # unbounded, each takes 1.5 to 40 s
             self.assertLess(peak, 20 << 20, bomb[:8])
 
     def test_a_pickle_is_only_noise(self) -> None:
