@@ -12,7 +12,7 @@ Rules kept here:
 from __future__ import annotations
 
 import copy
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from fluxon.database.authentication import authenticate
 from fluxon.database.declaration import ENGINE_PREFIXES, Declaration, check_identifier
@@ -100,6 +100,10 @@ def _declare(model: ModelType, declared: dict[str, Any]) -> Declaration:
 
 class Model(Operations, metaclass=ModelType, abstract=True):
     """A table. Declare its columns as class attributes; see ``fluxon.database.models``."""
+
+    if TYPE_CHECKING:
+        #: The key that a model has unless it declares another.
+        id: Any
 
 
 class AuthenticatedUser(Model, abstract=True):

@@ -46,6 +46,26 @@ assert "twisted.internet.reactor" not in sys.modules
 """
 
 
+FORK = """
+import os, sys
+from fluxon.database import models, schema
+from fluxon.database.apis import SQLiteDatabase
+
+class Note(models.Model):
+    text = models.TextField()
+
+database = SQLiteDatabase(sys.argv[1], models=[Note])
+schema.create_tables(database)
+print(Note.Insert(text="parent"), Note.Count(), flush=True)
+child = os.fork()
+if child == 0:
+    print(Note.Insert(text="child"), Note.Count(), flush=True)
+    os._exit(0)
+os.waitpid(child, 0)
+print(Note.Insert(text="parent"), Note.Count(), flush=True)
+"""
+
+
 def declare() -> tuple[Any, Any]:
     """Models made anew for each test."""
 
@@ -62,18 +82,27 @@ def declare() -> tuple[Any, Any]:
 class Script(SynchronousTestCase):
     """A program of ten lines."""
 
-    def test_a_script_needs_no_reactor(self) -> None:
-        """It constructs, inserts from threads, closes, opens again, and ends by itself."""
+    def output(self, script: str) -> str:
+        """What a script prints; nothing may go to stderr."""
         folder = tempfile.mkdtemp()
         self.addCleanup(shutil.rmtree, folder)
         done = subprocess.run(
-            [sys.executable, "-W", "error", "-c", SCRIPT, folder + "/x.sqlite3"],
+            [sys.executable, "-W", "error", "-c", script, folder + "/x.sqlite3"],
             capture_output=True,
             text=True,
             timeout=60,
             cwd=Path(__file__).parents[2],
         )
-        self.assertEqual((done.stdout, done.stderr), ("1 False\n9 1\n9\n", ""))
+        self.assertEqual(done.stderr, "")
+        return done.stdout
+
+    def test_a_script_needs_no_reactor(self) -> None:
+        """It constructs, inserts from threads, closes, opens again, and ends by itself."""
+        self.assertEqual(self.output(SCRIPT), "1 False\n9 1\n9\n")
+
+    def test_a_fork_opens_for_itself(self) -> None:
+        """The child of a fork neither hangs on its parent's thread nor uses its connections."""
+        self.assertEqual(self.output(FORK), "1 1\n2 2\n3 3\n")
 
 
 class UnderAReactor(TestCase):
@@ -150,6 +179,11 @@ class UnderAReactor(TestCase):
         with self.assertRaises(Unavailable):
             await self.database.read(lambda connection: connection.run(statement, {"text": "x"}))
         self.assertEqual(await self.note.Count(), 0)
+
+    async def test_a_reader_may_ask_its_models(self) -> None:
+        """A function given to ``read`` can call models: they answer in its own thread, without waiting for it."""
+        await self.note.Insert(text="x")
+        self.assertEqual(await self.database.read(lambda connection: self.note.Count()), 1)
 
     async def test_a_cancelled_call(self) -> None:
         """Its Deferred fails at once; the database goes on."""

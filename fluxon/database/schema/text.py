@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy.schema import CreateIndex, CreateTable
+from sqlalchemy.schema import CreateIndex, CreateTable, sort_tables_and_constraints
 
 from fluxon.database.schema.files import Renamed, SchemaText
 
@@ -19,7 +19,9 @@ def schema_of(database: Any) -> SchemaText:
     """What the models bound to ``database`` declare."""
     dialect = database.statements.dialect
     statements = []
-    for table in database.metadata.sorted_tables:
+    for table, _ in sort_tables_and_constraints(database.metadata.tables.values()):  # type: ignore[no-untyped-call]
+        if table is None:  # the references that close a circle; SQLite takes them inside CREATE TABLE
+            continue
         statements.append(str(CreateTable(table).compile(dialect=dialect)))
         for index in sorted(table.indexes, key=lambda each: str(each.name)):
             statements.append(str(CreateIndex(index).compile(dialect=dialect)))

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -63,6 +64,7 @@ class SQLiteDatabase(Database):
         self._reactor = reactor
         self._opened: _Opened | None = None
         self._lock = threading.Lock()
+        _all_databases.add(self)
         if models is not None:
             self.bind(models)
 
@@ -264,6 +266,23 @@ class _Opened:
             thread.join(STOP_SECONDS)
         if self.readers is not None:
             self.readers.close_all()
+
+
+#: For the child of a fork: threads do not follow it, and SQLite forbids it to use its parent's connections.
+_all_databases: weakref.WeakSet[SQLiteDatabase] = weakref.WeakSet()
+_left_to_the_parent: list[_Opened] = []
+
+
+def _forked() -> None:
+    """In the child: begin anew at the next call. What the parent opened is neither used nor closed."""
+    for database in list(_all_databases):
+        opened, database._opened = database._opened, None
+        database._lock = threading.Lock()
+        if opened is not None:
+            _left_to_the_parent.append(opened)
+
+
+os.register_at_fork(after_in_child=_forked)
 
 
 def _nothing(connection: Any = None) -> None:

@@ -26,7 +26,8 @@ class _Reader:
 
     def __init__(self, connection: SQLiteConnection) -> None:
         self.connection = connection
-        self.lock = threading.Lock()
+        # Reentrant: what reads may ask its models, too.
+        self.lock = threading.RLock()
         self.closed = False
 
     def close(self) -> None:

@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 import tempfile
 import threading
+import warnings
 from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -120,6 +121,27 @@ class Files(SchemaTests):
         self.addCleanup(live.close)
         found = live.execute("SELECT sql FROM sqlite_master WHERE tbl_name = 'user' AND sql IS NOT NULL")
         self.assertEqual({row[0] for row in found}, made)
+
+    def test_models_that_refer_to_each_other(self) -> None:
+        """A circle of references, named by text, is written without a warning and works."""
+        hen = model("Hen", egg=models.ForeignKey("Egg", null=True, on_delete=models.SET_NULL))
+        egg = model("Egg", hen=models.ForeignKey("Hen", on_delete=models.CASCADE))
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            self.use(hen, egg)
+            self.update()
+        self.assertEqual((hen.Insert(), egg.Insert(hen=1), egg.Insert(hen=5)), (1, 1, False))
+        self.assertEqual(hen.Update({"egg": 1}, where[hen.id == 1]), 1)
+
+    def test_every_action_of_a_reference_is_sql(self) -> None:
+        """The original wrote ``ON DELETE PROTECT``, which no database takes."""
+        one = model("One")
+        for action in models.CASCADE, models.PROTECT, models.SET_NULL, models.SET_DEFAULT, models.NO_ACTION:
+            key = models.ForeignKey(one, on_delete=action, null=True, default=1)
+            self.use(one, model("Two", one=key))
+            text = schema.updating.schema_of(self.database).body
+            self.assertEqual(f"ON DELETE {action.value}" in text, action is not models.NO_ACTION)
+            sqlite3.connect(":memory:").executescript(text).connection.close()
 
     def test_an_edited_file_is_noticed(self) -> None:
         """It never reaches the database, and the check says so."""
