@@ -24,10 +24,6 @@ from fluxon.connect.waiter import Lost, Waiter
 from fluxon.errors import FluxonError, OutcomeUnknown, ProtocolError, from_wire
 from fluxon.wire import Answer, Ask, Cancel, Failed, Message
 
-#: A thread that has asked reads for itself so long, in seconds, before it leaves that to the connection's thread: most
-#: answers are there by then, and a heartbeat can wait for it.
-_READ_FOR_ITSELF = 0.05
-
 #: The connection's thread stays away from the socket so long after the last request that was answered, for the next one
 #: to read for itself; what the server calls meanwhile waits as long at most.
 _STAY_AWAY = 0.003
@@ -108,14 +104,16 @@ class Link:
         return _result(waiter.outcome)
 
     def _read_for(self, waiter: Waiter) -> None:
-        """Receive until ``waiter`` is settled or its thread has read for long enough. Releases ``_receiving``."""
+        """Receive until ``waiter`` is settled or nothing has come for a while. Releases ``_receiving``."""
         try:
-            now = monotonic()
-            end = now + _READ_FOR_ITSELF
-            while waiter.outcome is None and now < end and self._trouble is None:
-                self._receive(end - now)
-                now = monotonic()
-            self._asked_at = now
+            while waiter.outcome is None and self._trouble is None:
+                self._reading = True
+                data = self._stream.receive_quickly()
+                if not data:
+                    break
+                self._take(data)
+            self._reading = False
+            self._asked_at = monotonic()
         except (StreamLost, ProtocolError) as error:
             self._trouble = error  # for the connection's thread, which ends it and settles everybody
         except BaseException:
@@ -236,26 +234,28 @@ class Link:
 
     def _receive(self, timeout: float | None) -> bool:
         """Act on what comes within ``timeout``; whether an ask of ours was settled. Under ``_receiving``."""
-        settled = False
         self._stream.wait(timeout)
-        self._reading = True
         data = self._stream.receive()
-        if data:
-            self._heard = monotonic()
-            if len(self.beginning) < _BEGINNING:
-                self.beginning += data[:_BEGINNING]
-            others: list[Message] = []
-            with self._lock:
-                # Settled under the lock, so that whoever gives up finds either its ask or its outcome.
-                for message in self.conversation.receive(data):
-                    if isinstance(message, (Answer, Failed)):
-                        message.waiter.settle(message)
-                        settled = True
-                    else:
-                        others.append(message)
-            for message in others:
-                self._act(message)
-        self._reading = False
+        settled = self._take(data) if data else False
+        self._stream.flush(self.conversation.output)
+        return settled
+
+    def _take(self, data: bytes) -> bool:
+        self._heard = monotonic()
+        if len(self.beginning) < _BEGINNING:
+            self.beginning += data[:_BEGINNING]
+        settled = False
+        others: list[Message] = []
+        with self._lock:
+            # Settled under the lock, so that whoever gives up finds either its ask or its outcome.
+            for message in self.conversation.receive(data):
+                if isinstance(message, (Answer, Failed)):
+                    message.waiter.settle(message)
+                    settled = True
+                else:
+                    others.append(message)
+        for message in others:
+            self._act(message)
         if self.conversation.output:
             self._stream.flush(self.conversation.output)
         return settled

@@ -22,6 +22,9 @@ from OpenSSL import SSL
 
 from fluxon.connect.channel import TLSChannel
 
+#: ``receive_quickly`` waits so long, in seconds: most answers are there by then, and a heartbeat can wait for it.
+QUICK = 0.05
+
 #: Bytes read at once. Larger buffers come from mmap and cost more than the system calls that they save.
 _READ = 64 * 1024
 
@@ -48,6 +51,9 @@ class Stream:
         self._selector.register(connected, EVENT_READ)
         self._selector.register(self._woken, EVENT_READ)
         self._ready: list[tuple[selectors.SelectorKey, int]] = []
+        # The same connection with a timeout of its own: waiting and reading in one call costs a fifth of selecting.
+        self._quick = connected.dup()
+        self._quick.settimeout(QUICK)
 
     # --- from any thread ----------------------------------------------------------------------------------------------
 
@@ -113,15 +119,21 @@ class Stream:
             if ready & EVENT_WRITE:
                 self._write_on()
             if ready & EVENT_READ:
-                data = self._read()
+                data = self._read(self._socket)
         if self._stopped is not None:
             raise StreamLost(self._stopped)
         return data
 
-    def _read(self) -> bytes:
+    def receive_quickly(self) -> bytes:
+        """What comes within ``QUICK`` seconds, for a thread that reads its own answer. Raises ``StreamLost``."""
+        if self._stopped is not None:
+            raise StreamLost(self._stopped)
+        return b"" if self._unsent else self._read(self._quick)
+
+    def _read(self, source: socket.socket) -> bytes:
         try:
-            data = self._socket.recv(_READ)
-        except BlockingIOError:
+            data = source.recv(_READ)
+        except (BlockingIOError, TimeoutError):
             return b""
         except OSError as error:
             raise StreamLost(_describe(error)) from error
@@ -169,7 +181,7 @@ class Stream:
                 except OSError:
                     pass
             self._selector.close()
-            for each in (self._socket, self._waker, self._woken):
+            for each in (self._socket, self._quick, self._waker, self._woken):
                 each.close()
 
 

@@ -10,6 +10,7 @@ Rules of this room:
 
 from __future__ import annotations
 
+from functools import lru_cache
 from struct import Struct
 from typing import Any
 
@@ -232,6 +233,16 @@ def parse_chunk(body: bytes) -> Chunk:
     return Chunk(int.from_bytes(body[:4], "big"), body[4:])
 
 
+@lru_cache(maxsize=1_000)
+def _name(name: str) -> bytes:
+    """A command's or an argument's name, which are declared and so not many."""
+    return encode(name)
+
+
+def _map_head(count: int) -> bytes:
+    return bytes((0xA0 | count,)) if count < 24 else bytes((0xB8, count))
+
+
 # Each of these gives a whole frame, header included.
 
 
@@ -239,7 +250,12 @@ def write_ask(
     tag: int, command: str, arguments: dict[str, Any], timeout: float | None, options: dict[str, Any]
 ) -> bytes:
     """Raises ``Unserialisable`` for arguments that cannot cross."""
-    rest = encode(command) + encode(arguments) + encode(timeout) + (encode(options) if options else b"\xa0")
+    # Argument by argument: most are flat, and flat values are encoded without a walk.
+    parts = [_name(command), _map_head(len(arguments))]
+    for name, value in arguments.items():
+        parts += (_name(name), encode(value))
+    parts += (encode(timeout), encode(options) if options else b"\xa0")
+    rest = b"".join(parts)
     return _prefix(_BODY_OVERHEAD + len(rest), 0, 0x86, ASK, _UINT32, tag) + rest
 
 
