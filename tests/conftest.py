@@ -1,4 +1,4 @@
-"""What every test has: a folder of its own to stand in, so that nothing it makes lands in the tree."""
+"""What every test has: a folder of its own, and no memory of a reactor that ran before it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from twisted.python import threadable
 
 
 @pytest.fixture(autouse=True)
@@ -16,3 +17,13 @@ def _folder_of_its_own(tmp_path: Path) -> Iterator[None]:
     os.chdir(tmp_path)
     yield
     os.chdir(before)
+
+
+@pytest.fixture(autouse=True)
+def _no_reactor_thread() -> None:
+    """As in a fresh process, no thread is the reactor's until one runs (or a test says so).
+
+    A test that waited for a Deferred leaves the main thread registered for good, and the next one that blocks in it,
+    as a program without a reactor may, would be refused.
+    """
+    threadable.ioThread = None
