@@ -30,8 +30,9 @@ from fluxon.limits import MAX_DECIMAL_EXPONENT, MAX_DEPTH, MAX_INT, MIN_INT
 TIME_TAG = 61888
 DATE_TAG = 1004
 
-#: What is around a value of ``MAX_DEPTH`` levels: the message's array, and inside its last level a tag or a tag's pair.
-_DECODE_DEPTH = MAX_DEPTH + 2
+#: What is around a value of ``MAX_DEPTH`` levels: the message's array and the map of an ask's arguments; and inside its
+#: last level a tag and the tag's pair, of which the level counts one.
+_DECODE_DEPTH = MAX_DEPTH + 3
 
 #: 18 digits fit 64 bits whatever they are, so no bignum is ever needed to read a Decimal.
 _MAX_DIGITS = 18

@@ -19,7 +19,7 @@ from fluxon.errors import Conflict, FluxonError, InvalidPayload, ProtocolError, 
 from fluxon.limits import MAX_TAG
 from fluxon.wire import messages
 from fluxon.wire.codec import decode_all, encode
-from fluxon.wire.frames import COMPRESSED, HEADER, RAW, Splitter, compress, decompress, frame
+from fluxon.wire.frames import COMPRESSED, HEADER, RAW, NoSplitter, Splitter, compress, decompress, frame
 from fluxon.wire.messages import Answer, Ask, Cancel, Failed, Message, Ping, Pong, WrongEnvelope
 
 
@@ -71,7 +71,7 @@ class Conversation:
         waiting_limit: int = 1_000,
         unsolicited_limit: int = 10,
     ) -> None:
-        self._splitter = Splitter(receive_limit)
+        self._splitter: Splitter = Splitter(receive_limit)
         self.send_limit = send_limit
         self.in_flight = in_flight
         self._ask_limit = ask_limit
@@ -113,14 +113,13 @@ class Conversation:
         """The messages that ``data`` completes and that a driver acts on.
 
         Pings, pongs, malformed and surplus asks are dealt with here and not returned. A ``ProtocolError`` ends the
-        connection: what came before the offence in the same read is not acted on, and ``close`` gives the waiters of
-        its answers.
+        connection: what came before the offence in the same read is not acted on, ``close`` gives the waiters of its
+        answers, and what comes later is never read as frames.
         """
-        frames = self._splitter.feed(data)
         received: list[Message] = []
         bodies: list[bytes] = []
         try:
-            for flags, body in frames:
+            for flags, body in self._splitter.feed(data):
                 if not flags:
                     bodies.append(body)
                 elif flags == COMPRESSED:
@@ -134,6 +133,7 @@ class Conversation:
                     raise ProtocolError(f"a frame with unknown flags 0x{flags:02x}")
             self._receive_bodies(bodies, received)
         except ProtocolError:
+            self._splitter = NoSplitter(self._splitter.limit)
             self._take_back(received)
             raise
         return received
@@ -232,6 +232,8 @@ class Conversation:
         ``expired`` compares. An ``urgent`` one (a hello) does not wait for a place. Raises ``Unserialisable``, or
         ``ResourceExhausted`` when too many wait or the frame is larger than the other side takes.
         """
+        if timeout is not None and timeout > messages.MAX_TIMEOUT:
+            timeout = messages.MAX_TIMEOUT
         tag = self._free_tag()
         written = self._fit(messages.write_ask(tag, command, arguments, timeout, options or {}))
         if urgent or (self._out() < self._ask_limit and not self._waiting):

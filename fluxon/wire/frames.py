@@ -111,3 +111,13 @@ class Splitter:
 
     def _refuse(self, length: int) -> ProtocolError:
         return ProtocolError(f"a frame of {length} bytes; 2 to {self.limit} are taken here")
+
+
+class NoSplitter(Splitter):
+    """What is put in a splitter's place after an offence: where the next frame would begin nobody can say."""
+
+    __slots__ = ()
+
+    def feed(self, data: bytes) -> list[tuple[int, bytes]]:
+        """Raises ``ProtocolError``, always."""
+        raise ProtocolError("more after a broken frame")

@@ -14,7 +14,7 @@ from functools import lru_cache
 from struct import Struct
 from typing import Any
 
-from fluxon.errors import InvalidPayload, ProtocolError
+from fluxon.errors import InvalidPayload, ProtocolError, Unserialisable
 from fluxon.limits import MAX_NAME, MAX_TAG
 from fluxon.wire.codec import SUSPECT, check_value, encode
 
@@ -236,11 +236,15 @@ def parse_chunk(body: bytes) -> Chunk:
 @lru_cache(maxsize=1_000)
 def _name(name: str) -> bytes:
     """A command's or an argument's name, which are declared and so not many."""
+    if type(name) is not str:
+        raise Unserialisable(f"the name of an argument must be text, not {type(name).__name__}")
     return encode(name)
 
 
 def _map_head(count: int) -> bytes:
-    return bytes((0xA0 | count,)) if count < 24 else bytes((0xB8, count))
+    if count < 24:
+        return bytes((0xA0 | count,))
+    return b"\xb9" + count.to_bytes(2, "big") if count < 65_536 else b"\xba" + count.to_bytes(4, "big")
 
 
 # Each of these gives a whole frame, header included.

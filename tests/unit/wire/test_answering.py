@@ -339,6 +339,24 @@ class OffenceTests(SynchronousTestCase):
         assert isinstance(failed, Failed)
         self.assertEqual(len(failed.text), MAX_TEXT)
 
+    def test_nothing_is_read_after_an_offence(self) -> None:
+        """A refused frame smuggles no other: what follows it, now or later, is never taken for a message."""
+        hidden = ask(7)
+        for offence in (
+            b"\x00\x00\x00\x00",
+            b"\x7f\xff\xff\xff",
+            frame(b"\xff"),
+            frame(b"\x82\x07\x01", 9),
+            body(8, 1),
+        ):
+            end = conversation()
+            self.assertRaises(ProtocolError, end.receive, offence + hidden)
+            end.receive_limit = 50_000
+            self.assertEqual(end.held, 0)
+            for _ in range(2):
+                self.assertRaises(ProtocolError, end.receive, hidden)
+            self.assertEqual(end.answering, {})
+
     def test_limits_can_change(self) -> None:
         """``receive_limit`` after hello and login; ``held`` is what an unfinished frame holds."""
         end = conversation(receive_limit=1_000)

@@ -47,6 +47,13 @@ class AskingTests(SynchronousTestCase):
         self.assertEqual((bad.tag, bad.code, bad.text, bad.details, bad.waiter), (0, "NotFound", "no", {"a": 1}, "w1"))
         self.assertEqual(end.asked, {})
 
+    def test_patience_has_an_end(self) -> None:
+        """Whoever would wait for longer than the protocol's day, or for ever, asks for a day."""
+        end = conversation()
+        for timeout in (86_400, 86_401, 10**9, float("inf")):
+            end.ask("call", {}, waiter=None, timeout=timeout)
+        self.assertEqual([body[4] for body in sent(end)], [86_400] * 4)
+
     def test_output_size(self) -> None:
         """The driver sees how much waits to be sent without adding it up."""
         end = conversation()
@@ -101,12 +108,24 @@ class AskingTests(SynchronousTestCase):
         end = conversation(send_limit=1_000)
         self.assertRaises(Unserialisable, end.ask, "call", {"a": {1, 2}}, waiter=None)
         self.assertRaises(Unserialisable, end.ask, "call", {"a": "\ud800"}, waiter=None)
+        for key in (1, True, b"a", None, "\ud800"):
+            self.assertRaises(Unserialisable, end.ask, "call", {key: 1}, waiter=None)
         error = self.assertRaises(ResourceExhausted, end.ask, "call", {"a": b"x" * 1_000}, waiter=None)
         self.assertIn("file", error.text)
         self.assertEqual((end.asked, end.output, end.output_size), ({}, [], 0))
         end.ask("call", {"a": b"x" * 900}, waiter=None)
         (written,) = end.output
         self.assertEqual(conversation(receive_limit=len(written) - 4).receive(written)[0].arguments, {"a": b"x" * 900})
+
+    def test_many_arguments(self) -> None:
+        """As many as fit, whatever their number."""
+        end = conversation(send_limit=10_000_000)
+        for count in (0, 1, 23, 24, 255, 256, 65_535, 65_536):
+            arguments = {str(number): number for number in range(count)}
+            end.ask("call", arguments, waiter=None)
+            (message,) = conversation(receive_limit=10_000_000).receive(end.output.pop())
+            assert isinstance(message, Ask)
+            self.assertEqual(message.arguments, arguments)
 
     def test_tags_go_round(self) -> None:
         """After the last 32-bit tag comes the first that is free."""
