@@ -69,6 +69,29 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
 print("after", Note.Insert(text="y"), flush=True)
 """
 
+#: Inserts until the disk is full, makes room, and inserts again.
+FILLED = """
+import os, sys
+from fluxon.database import models, schema
+from fluxon.database.apis import SQLiteDatabase
+from fluxon.errors import ResourceExhausted
+
+class Note(models.Model):
+    text = models.CharField(max_length=16000)
+
+database = SQLiteDatabase(sys.argv[1], models=[Note])
+schema.create_tables(database)
+while True:
+    try:
+        print(Note.Insert(text="x" * 16000), flush=True)
+    except ResourceExhausted:
+        print("ResourceExhausted", flush=True)
+        break
+os.unlink(sys.argv[2])
+print("after", flush=True)
+print(Note.Insert(text="x" * 16000), flush=True)
+"""
+
 #: Updates the schema up and down, for ever.
 UPDATES = """
 import os, sys
@@ -173,3 +196,22 @@ class Crashes(SynchronousTestCase):
         self.assertTrue(keys)
         self.assertEqual(keys - kept, set())
         self.assertTrue(any(line.startswith("after ") for line in lines))
+
+    def test_a_disk_that_is_full(self) -> None:
+        """On a disk of two MiB: ResourceExhausted, exactly the answered rows are kept, and room made is used."""
+        if os.geteuid() != 0 or shutil.which("mount") is None:
+            self.skipTest("mounting a small disk needs root")
+        disk = self.folder / "disk"
+        disk.mkdir()
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", disk], capture_output=True).returncode:
+            self.skipTest("a small disk cannot be mounted here")
+        self.addCleanup(subprocess.run, ["umount", disk], check=True)
+        self.path = disk / "data.sqlite3"
+        filler = disk / "filler"
+        filler.write_bytes(bytes(1024 * 1024))
+        out, _ = self.child(FILLED, str(filler)).communicate(timeout=60)
+        lines = out.decode().split("\n")
+        self.assertIn("ResourceExhausted", lines)
+        self.assertEqual({line for line in lines if not line.isdigit()}, {"ResourceExhausted", "after", ""})
+        promised = {int(line) for line in lines if line.isdigit()}
+        self.assertEqual({row[0] for row in self.rows("SELECT id FROM note")}, promised)
