@@ -13,9 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from twisted.internet import reactor
 from twisted.internet.defer import Deferred
-from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 from twisted.python.threadable import registerAsIOThread
 from twisted.trial.unittest import SynchronousTestCase, TestCase
@@ -78,6 +76,14 @@ class Views:
 
     def __init__(self) -> None:
         self.server: AsyncServer | None = None
+        #: What "slow" waits for.
+        self.waiting: list[Deferred[None]] = []
+
+    def let_go(self) -> None:
+        """End what is slow: work goes on when its connection is lost."""
+        for each in self.waiting:
+            if not each.called:
+                each.callback(None)
 
     async def echo(self, request: Any) -> Any:
         return request.payload
@@ -92,7 +98,9 @@ class Views:
         return 1 / 0
 
     async def slow(self, request: Any) -> Any:
-        await deferLater(reactor, 5, lambda: None)
+        waiting: Deferred[None] = Deferred()
+        self.waiting.append(waiting)
+        await waiting
 
     async def ask_back(self, request: Any) -> Any:
         assert self.server is not None
@@ -105,8 +113,11 @@ class Views:
         return {name: getattr(self, name) for name in ("echo", "add", "missing", "broken", "slow", "ask_back", "who")}
 
 
-class IndependentClientTests(TestCase):
-    """Against ``AsyncServer``, over TCP, the client in a thread."""
+class ServerTestCase(TestCase):
+    """``AsyncServer`` over TCP, clients in threads."""
+
+    #: Frame limit for strangers that said hello.
+    frame = 20_000
 
     async def setUp(self) -> None:
         registerAsIOThread()
@@ -114,11 +125,14 @@ class IndependentClientTests(TestCase):
         self.addCleanup(shutil.rmtree, folder)
         views = Views()
         setup = Setup(
-            mapping=views.mapping(), secrets=folder / "secrets", limits=Limits(heartbeat=0.2, frame_anonymous=20_000)
+            mapping=views.mapping(),
+            secrets=folder / "secrets",
+            limits=Limits(heartbeat=0.2, frame_anonymous=self.frame),
         )
         self.server = views.server = AsyncServer(setup=setup, endpoint="tcp:0:interface=127.0.0.1")
         self.server.startService()
         self.addCleanup(self.server.stopService)
+        self.addCleanup(views.let_go)
         await self.server.when_ready()
         self.port = self.server.listening_port.getHost().port
 
@@ -133,6 +147,10 @@ class IndependentClientTests(TestCase):
                 client.close()
 
         return deferToThread(run)
+
+
+class IndependentClientTests(ServerTestCase):
+    """What the specification promises to a client."""
 
     async def test_calls(self) -> None:
         """Hello, then calls: an async view, a plain one, every type that crosses."""
@@ -284,3 +302,87 @@ class IndependentClientTests(TestCase):
 
 class StopPinging(Exception):
     """Enough pings were answered."""
+
+
+class OffenceTests(ServerTestCase):
+    """What the specification says ends a connection."""
+
+    frame = 1_024
+
+    def outcome_of(self, data: bytes) -> Deferred[str]:
+        """What the server does when a client sends ``data`` after its hello."""
+
+        def work(client: Any) -> str:
+            client.socket.sendall(data)
+            try:
+                while True:
+                    client.receive_one()
+                    if client.answers:
+                        (message,) = client.answers.values()
+                        return str(message[2])
+            except (ConnectionError, OSError):
+                return "ends"
+
+        return self.in_thread(work)
+
+    async def test_every_refused_vector(self) -> None:
+        """Each ends the connection, or is answered, as the text says; and the server goes on with others."""
+        for each in json.loads((ROOT / "tests" / "vectors" / "refused.json").read_text("utf-8")):
+            with self.subTest(each["name"]):
+                self.assertEqual(await self.outcome_of(bytes.fromhex(each["hex"])), each["outcome"])
+        self.assertEqual(await self.in_thread(lambda client: client.call("add", {"a": 1, "b": 2})), 3)
+
+    async def test_streams_that_were_never_opened(self) -> None:
+        """A chunk, a Credit, an End: each ends the connection."""
+        for each in json.loads((ROOT / "tests" / "vectors" / "messages.json").read_text("utf-8")):
+            if each["message"]["kind"] in ("chunk", "credit", "end"):
+                with self.subTest(each["name"]):
+                    self.assertEqual(await self.outcome_of(bytes.fromhex(each["hex"])), "ends")
+
+    async def test_one_tag_twice(self) -> None:
+        """Two asks under way with one tag: ``Conflict``, and the end."""
+        slow = independent.write_value([0, 50, "call", {"view": "slow", "payload": None}, None, {}])
+        frame = (len(slow) + 1).to_bytes(4, "big") + b"\x00" + slow
+
+        def work(client: Any) -> tuple[str, str]:
+            client.socket.sendall(frame * 2)
+            try:
+                code = client.finish(50)
+            except independent.Failure as failure:
+                code = failure.code
+            try:
+                client.receive_one()
+            except (ConnectionError, OSError):
+                return code, "ends"
+            return code, "lives"
+
+        self.assertEqual(await self.in_thread(work), ("Conflict", "ends"))
+
+    async def test_unsolicited_answers(self) -> None:
+        """Nine are overlooked, the tenth ends the connection."""
+        unsolicited = bytes.fromhex("00000009" + "00" + "83011a0000006303")
+        self.assertEqual(await self.outcome_of(unsolicited * 10), "ends")
+
+        def work(client: Any) -> Any:
+            client.socket.sendall(unsolicited * 9)
+            return client.call("echo", "still here")
+
+        self.assertEqual(await self.in_thread(work), "still here")
+
+    async def test_too_many_at_once(self) -> None:
+        """Asks beyond ``in_flight`` are answered at once, those within it are worked on, the connection lives."""
+
+        def work(client: Any) -> tuple[list[str], Any]:
+            in_flight = client.limits["in_flight"]
+            for _ in range(in_flight + 5):
+                client.begin("call", {"view": "slow", "payload": None})
+            codes = []
+            while len(codes) < 5:
+                client.receive_one()
+                codes = [message[2] for message in client.answers.values()]
+            client.send([3, 1])
+            while 1 not in client.answers:
+                client.receive_one()
+            return codes, client.answers[1][2]
+
+        self.assertEqual(await self.in_thread(work), (["ResourceExhausted"] * 5, "Cancelled"))
