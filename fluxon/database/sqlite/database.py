@@ -19,32 +19,20 @@ from typing import Any, TypeVar
 import sqlalchemy
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from twisted.internet.defer import Deferred, fail, succeed
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from fluxon.database.database import Database
 from fluxon.database.engine_tables import create_engine_tables
 from fluxon.database.schema.record import TABLE as SCHEMA_RECORD
 from fluxon.database.sqlite.connection import SQLiteConnection, open_connection
-from fluxon.database.sqlite.readers import Readers
-from fluxon.database.sqlite.writer import Piece, Writer
+from fluxon.database.sqlite.opening import Opening, always, nothing
+from fluxon.database.sqlite.writer import Piece
 from fluxon.database.statements import Statements
 from fluxon.errors import ConfigurationError
-from fluxon.workers import ReactorInbox, WorkerPool
+from fluxon.workers import ReactorInbox
 
 T = TypeVar("T")
-
-#: A hash takes a tenth of a second and tens of MiB: two at once, and a few seconds of them waiting.
-HASHING_THREADS = 2
-MAX_WAITING_HASHES = 100
-
-#: Threads that read for the reactor. SQLite reads are short; more threads only contend for the interpreter.
-READER_THREADS = 4
-
-#: A stop waits so long for what is being written; beyond it a piece hangs in code of the program.
-STOP_SECONDS = 10.0
-
-#: Reads that may wait for a thread.
-MAX_WAITING_READS = 10_000
 
 
 class SQLiteDatabase(Database):
@@ -56,13 +44,14 @@ class SQLiteDatabase(Database):
     """
 
     dialect_name = "sqlite"
+    log = Logger()
 
     def __init__(self, path: str | os.PathLike[str], models: Any = None, *, reactor: Any = None) -> None:
         super().__init__()
         self.path = _file_path(path)
         self.statements = Statements(SQLiteDialect_pysqlite(paramstyle="qmark"))
         self._reactor = reactor
-        self._opened: _Opened | None = None
+        self._opened: Opening | None = None
         self._lock = threading.Lock()
         _all_databases.add(self)
         if models is not None:
@@ -73,7 +62,7 @@ class SQLiteDatabase(Database):
 
     def start(self, reactor: Any) -> Deferred[None]:
         self._reactor = reactor
-        return self.write(_nothing)
+        return self.write(nothing)
 
     def stop(self) -> Deferred[None]:
         opened = self._take()
@@ -143,13 +132,13 @@ class SQLiteDatabase(Database):
         self._refuse_reactor_thread()
         return self._open().write_blocking(self._within(work, *args))
 
-    def _open(self) -> _Opened:
+    def _open(self) -> Opening:
         with self._lock:
             if self._opened is None:
-                self._opened = _Opened(self)
+                self._opened = Opening(self)
             return self._opened
 
-    def _take(self) -> _Opened | None:
+    def _take(self) -> Opening | None:
         with self._lock:
             opened, self._opened = self._opened, None
             return opened
@@ -164,7 +153,11 @@ class SQLiteDatabase(Database):
     def _engine_tables_changed(self) -> None:
         with self._lock:
             if self._opened is not None:
-                self._opened.writer.submit(Piece(self._make_tables, _unheard, _always))
+                self._opened.writer.submit(Piece(self._make_tables, self._tables_made, always))
+
+    def _tables_made(self, result: Any, error: BaseException | None) -> None:
+        if error is not None:
+            self.log.failure("an engine table could not be made", Failure(error))
 
     def _make_tables(self, connection: SQLiteConnection) -> None:
         create_engine_tables(connection, [SCHEMA_RECORD, *self.engine_tables])
@@ -200,77 +193,9 @@ class SQLiteDatabase(Database):
         return open_connection(self.path, self.statements, read_only=True)
 
 
-class _Opened:
-    """One opening of a database: from its first call (or ``start``) to ``stop``."""
-
-    def __init__(self, database: SQLiteDatabase) -> None:
-        self._lock = threading.Lock()
-        self._pool: WorkerPool | None = None
-        self._hashing: WorkerPool | None = None
-        self._inbox: ReactorInbox | None = None
-        name = os.path.basename(database.path)
-        self.writer = Writer(database.open_writer, f"fluxon-database-writer-{name}")
-        self.readers = None if database.path == ":memory:" else Readers(database.open_reading)
-        self.ready = False
-
-    def wait_until_ready(self) -> None:
-        """The writer opens the file first: it makes what is missing. Blocks."""
-        self.write_blocking(_nothing)
-        self.ready = True
-
-    def read(self, work: Callable[..., T], *args: Any) -> T:
-        """Runs in a thread of the reading pool."""
-        if not self.ready:
-            self.wait_until_ready()
-        assert self.readers is not None
-        return self.readers.read(work, *args)
-
-    def write_blocking(self, work: Callable[[SQLiteConnection], T]) -> T:
-        done = threading.Lock()
-        done.acquire()
-        box: list[Any] = []
-
-        def answer(result: Any, error: BaseException | None) -> None:
-            box.extend((result, error))
-            done.release()
-
-        self.writer.submit(Piece(work, answer, _always))
-        done.acquire()
-        result, error = box
-        if error is not None:
-            raise error
-        return result  # type: ignore[no-any-return]
-
-    def reading_pool(self, reactor: Any) -> WorkerPool:
-        if self._pool is None:
-            self._pool = WorkerPool("database", READER_THREADS, reactor, MAX_WAITING_READS)
-        return self._pool
-
-    def hashing_pool(self, reactor: Any) -> WorkerPool:
-        if self._hashing is None:
-            self._hashing = WorkerPool("hashing", HASHING_THREADS, reactor, MAX_WAITING_HASHES)
-        return self._hashing
-
-    def inbox(self, reactor: Any) -> ReactorInbox:
-        if self._inbox is None:
-            self._inbox = ReactorInbox(reactor)
-        return self._inbox
-
-    def close(self) -> None:
-        """Finish what waits, then close every connection. Blocks."""
-        thread = self.writer.stop()
-        for pool in (self._pool, self._hashing):
-            if pool is not None:
-                pool.stop()
-        if thread is not None:
-            thread.join(STOP_SECONDS)
-        if self.readers is not None:
-            self.readers.close_all()
-
-
 #: For the child of a fork: threads do not follow it, and SQLite forbids it to use its parent's connections.
 _all_databases: weakref.WeakSet[SQLiteDatabase] = weakref.WeakSet()
-_left_to_the_parent: list[_Opened] = []
+_left_to_the_parent: list[Opening] = []
 
 
 def _forked() -> None:
@@ -283,18 +208,6 @@ def _forked() -> None:
 
 
 os.register_at_fork(after_in_child=_forked)
-
-
-def _nothing(connection: Any = None) -> None:
-    """Work that only has the database opened."""
-
-
-def _unheard(result: Any, error: BaseException | None) -> None:
-    """Nobody waits for this answer."""
-
-
-def _always() -> bool:
-    return True
 
 
 def _file_path(path: str | os.PathLike[str]) -> str:

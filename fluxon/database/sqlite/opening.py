@@ -1,0 +1,118 @@
+"""One opening of an SQLite database: its writer, its readers, and the pools that serve the reactor.
+
+Rules kept here:
+
+- Nothing starts before it is needed: the writer with the first work, a pool with the first call from a reactor.
+- The writer opens the file before anybody reads it: it makes the file, and the engine's tables in it.
+- Hashing has threads of its own: neither reads nor writes wait for it.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from fluxon.database.sqlite.connection import SQLiteConnection
+from fluxon.database.sqlite.readers import Readers
+from fluxon.database.sqlite.writer import Piece, Writer
+from fluxon.workers import ReactorInbox, WorkerPool
+
+if TYPE_CHECKING:
+    from fluxon.database.sqlite.database import SQLiteDatabase
+
+T = TypeVar("T")
+
+#: A hash takes a tenth of a second and tens of MiB: two at once, and a few seconds of them waiting.
+HASHING_THREADS = 2
+MAX_WAITING_HASHES = 100
+
+#: Threads that read for the reactor. SQLite reads are short; more threads only contend for the interpreter.
+READER_THREADS = 4
+
+#: A stop waits so long for what is being written; beyond it a piece hangs in code of the program.
+STOP_SECONDS = 10.0
+
+#: Reads that may wait for a thread.
+MAX_WAITING_READS = 10_000
+
+
+class Opening:
+    """One opening of a database: from its first call (or ``start``) to ``stop``."""
+
+    def __init__(self, database: SQLiteDatabase) -> None:
+        self._pool: WorkerPool | None = None
+        self._hashing: WorkerPool | None = None
+        self._inbox: ReactorInbox | None = None
+        name = os.path.basename(database.path)
+        self.writer = Writer(database.open_writer, f"fluxon-database-writer-{name}")
+        self.readers = None if database.path == ":memory:" else Readers(database.open_reading)
+        self.ready = False
+
+    def wait_until_ready(self) -> None:
+        """The writer opens the file first: it makes what is missing. Blocks."""
+        self.write_blocking(nothing)
+        self.ready = True
+
+    def read(self, work: Callable[..., T], *args: Any) -> T:
+        """Runs in a thread of the reading pool."""
+        if not self.ready:
+            self.wait_until_ready()
+        assert self.readers is not None
+        return self.readers.read(work, *args)
+
+    def write_blocking(self, work: Callable[[SQLiteConnection], T]) -> T:
+        """Have the writer do ``work``, and wait for its COMMIT."""
+        done = threading.Lock()
+        done.acquire()
+        box: list[Any] = []
+
+        def answer(result: Any, error: BaseException | None) -> None:
+            box.extend((result, error))
+            done.release()
+
+        self.writer.submit(Piece(work, answer, always))
+        done.acquire()
+        result, error = box
+        if error is not None:
+            raise error
+        return result  # type: ignore[no-any-return]
+
+    def reading_pool(self, reactor: Any) -> WorkerPool:
+        """The threads that read for ``reactor``."""
+        if self._pool is None:
+            self._pool = WorkerPool("database", READER_THREADS, reactor, MAX_WAITING_READS)
+        return self._pool
+
+    def hashing_pool(self, reactor: Any) -> WorkerPool:
+        """The threads that hash passwords for ``reactor``."""
+        if self._hashing is None:
+            self._hashing = WorkerPool("hashing", HASHING_THREADS, reactor, MAX_WAITING_HASHES)
+        return self._hashing
+
+    def inbox(self, reactor: Any) -> ReactorInbox:
+        """The way of the writer's answers to ``reactor``."""
+        if self._inbox is None:
+            self._inbox = ReactorInbox(reactor)
+        return self._inbox
+
+    def close(self) -> None:
+        """Finish what waits, then close every connection. Blocks."""
+        thread = self.writer.stop()
+        for pool in (self._pool, self._hashing):
+            if pool is not None:
+                pool.stop()
+        if thread is not None:
+            thread.join(STOP_SECONDS)
+        if self.readers is not None:
+            self.readers.close_all()
+
+
+def nothing(connection: Any = None) -> None:
+    """Work that only has the database opened."""
+
+
+def always() -> bool:
+    """Whether the answer is still wanted: by one who cannot give up."""
+    return True
