@@ -1,5 +1,6 @@
-"""The clients: ``ConnectionInterface``, which blocks, for any program."""
+"""The clients: ``ConnectionInterface``, which blocks, for any program; ``connect`` and ``Client`` for Twisted's."""
 
+from fluxon.connect.client import Client, connect
 from fluxon.connect.interface import ConnectionInterface
 
-__all__ = ["ConnectionInterface"]
+__all__ = ["Client", "ConnectionInterface", "connect"]

@@ -58,7 +58,11 @@ def not_fluxon(where: Address, received: bytes, problem: str, *, secure: bool) -
 
 def closed_before_hello(where: Address, *, secure: bool) -> Unavailable:
     """The other side closed without a word."""
-    advice = "it may be starting, full, or no Fluxon server" if secure else "if it uses TLS, pass secure=True"
+    advice = (
+        "it may be starting, be full, use no TLS, or be no Fluxon server"
+        if secure
+        else "if it uses TLS, pass secure=True"
+    )
     return Unavailable(f"the server at {where} closed the connection before it answered hello: {advice}")
 
 

@@ -1,0 +1,301 @@
+"""Keeps one connection of a Twisted program up: connects, says hello, and comes back when it is lost.
+
+Rules of this module: everything happens on the reactor's thread, nothing blocks it, and the same decisions are made as
+in ``connector.py`` (who waits, who fails at once, how long between attempts) from the same texts and delays.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+from twisted.internet import error as net
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IAddress, IReactorTime, IStreamClientEndpoint
+from twisted.internet.protocol import connectionDone
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from fluxon.commands import Hello
+from fluxon.connect import reasons
+from fluxon.connect.arguments import Address
+from fluxon.connect.backoff import Backoff
+from fluxon.connect.greeting import Greeting, hello_arguments, is_loopback
+from fluxon.connect.session import SessionHolder
+from fluxon.errors import DeadlineExceeded, FluxonError, ProtocolError, Unavailable
+from fluxon.rpc import ClientFactory, Peer, PeerFactory, PeerProtocol, Responders
+from fluxon.security.tls import explain_tls_failure
+from fluxon.wire import Conversation
+
+_log = Logger(namespace="fluxon.connect")
+
+#: From the first packet to an answered hello.
+ATTEMPT = 10.0
+
+#: How much of what came first is kept, to tell what kind of server speaks.
+_BEGINNING = 8
+
+
+class _Protocol(PeerProtocol):
+    """Remembers how what came began, and tells when it is over."""
+
+    def __init__(self, factory: PeerFactory, conversation: Conversation) -> None:
+        super().__init__(factory, conversation)
+        self.beginning = b""
+        #: Fires with the reason.
+        self.gone: Deferred[BaseException] = Deferred()
+
+    def dataReceived(self, data: bytes) -> None:
+        if len(self.beginning) < _BEGINNING:
+            self.beginning += data[:_BEGINNING]
+        super().dataReceived(data)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        super().connectionLost(reason)
+        # A Failure as a result would be an error of the Deferred.
+        self.gone.callback(reason.value or net.ConnectionLost())
+
+
+class _Factory(ClientFactory):
+    def buildProtocol(self, addr: IAddress | None) -> _Protocol:  # type: ignore[override]
+        protocol = _Protocol(self, self.converse())
+        protocol.peer.greeted = self.greeted_from_start
+        return protocol
+
+
+@attrs.define(eq=False)
+class Connection:
+    """One greeted connection."""
+
+    peer: Peer
+    greeting: Greeting
+    #: The token that the server knows it by.
+    token: str
+    compress: bool
+
+
+class Reconnecting:
+    """The connection of one client. ``endpoint`` gives what to connect to, when it is first needed."""
+
+    def __init__(
+        self,
+        reactor: IReactorTime,
+        where: Address,
+        endpoint: Callable[[], Deferred[IStreamClientEndpoint]],
+        responders: Responders,
+        *,
+        secure: bool,
+        session: SessionHolder,
+        backoff: Backoff,
+        greeted: Callable[[str | None, Greeting], None],
+    ) -> None:
+        self._reactor = reactor
+        self.where = where
+        self.secure = secure
+        self._make_endpoint = endpoint
+        self._endpoint: IStreamClientEndpoint | None = None
+        self._session = session
+        self._backoff = backoff
+        self._greeted = greeted
+        self._factory = _Factory(responders, reactor)
+        #: The connection, while there is one that was greeted.
+        self.current: Connection | None = None
+        self.closed = True
+        self._was_connected = False
+        self._trouble: FluxonError | None = None
+        self._waiting: list[Deferred[Connection]] = []
+        self._step: Deferred[Any] | None = None
+        self._pausing = False
+        self._running: Deferred[None] | None = None
+
+    # --- for the client -----------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Connect, and stay connected until ``stop``."""
+        self.closed = False
+        self._running = Deferred.fromCoroutine(self._run())
+        self._running.addErrback(lambda failure: _log.failure("a client's connection failed for good", failure))
+
+    def stop(self) -> Deferred[None]:
+        """End it; fires when nothing is left."""
+        self.closed = True
+        running, self._running = self._running, None
+        for waiting in self._take_waiting():
+            waiting.errback(reasons.closed())
+        if self.current is not None:
+            self.current.peer.protocol.close()
+        elif self._step is not None:
+            self._step.cancel()
+        ended: Deferred[None] = Deferred()
+        if running is None:
+            ended.callback(None)
+        else:
+            running.addBoth(lambda _: ended.callback(None))
+        return ended
+
+    def when_connected(self, deadline: float) -> Deferred[Connection]:
+        """The connection as soon as there is one; why there is none by ``deadline``, or at all."""
+        waiting: Deferred[Connection] = Deferred(self._forget)
+        if self.current is not None:
+            waiting.callback(self.current)
+            return waiting
+        if self.closed:
+            waiting.errback(reasons.closed())
+            return waiting
+        timer = self._reactor.callLater(max(0.0, deadline - self._reactor.seconds()), self._expire, waiting)
+
+        def over(result: Any) -> Any:
+            if timer.active():
+                timer.cancel()
+            return result
+
+        waiting.addBoth(over)
+        self._waiting.append(waiting)
+        if self._pausing and not self._was_connected and self._step is not None:
+            self._step.cancel()  # somebody wants it now
+        return waiting
+
+    def _forget(self, waiting: Deferred[Connection]) -> None:
+        if waiting in self._waiting:
+            self._waiting.remove(waiting)
+
+    def _expire(self, waiting: Deferred[Connection]) -> None:
+        self._forget(waiting)
+        waiting.errback(reasons.still_waiting(self.where, self._trouble))
+
+    def _take_waiting(self) -> list[Deferred[Connection]]:
+        waiting, self._waiting = self._waiting, []
+        return waiting
+
+    # --- the loop -----------------------------------------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        while not self.closed:
+            since = self._reactor.seconds()
+            try:
+                connection = await self._stepping(Deferred.fromCoroutine(self._connect()))
+            except CancelledError:
+                break
+            except FluxonError as error:
+                self._failed(error)
+            except Exception:
+                _log.failure("connecting to {where} failed in a way that it should not", where=self.where)
+                self._failed(Unavailable("connecting failed; the log says why"))
+            else:
+                await self._serve(connection)
+                self._backoff.connected_for(self._reactor.seconds() - since)
+            if not self.closed:
+                await self._pause()
+
+    async def _stepping(self, step: Deferred[Any]) -> Any:
+        self._step = step
+        try:
+            return await step
+        finally:
+            self._step = None
+
+    async def _pause(self) -> None:
+        self._pausing = True
+        try:
+            await self._stepping(deferLater(self._reactor, self._backoff.next(), lambda: None))
+        except CancelledError:
+            pass
+        finally:
+            self._pausing = False
+
+    async def _connect(self) -> Connection:
+        deadline = self._reactor.seconds() + ATTEMPT
+        if self._endpoint is None:
+            self._endpoint = await self._make_endpoint()
+        connecting = self._endpoint.connect(self._factory)
+        timer = self._reactor.callLater(ATTEMPT, connecting.cancel)
+        try:
+            protocol = await connecting
+        except (net.ConnectError, net.ConnectingCancelledError, OSError, UnicodeError, CancelledError) as error:
+            if self.closed:
+                raise CancelledError from error
+            raise _not_connected(self.where, error) from error
+        finally:
+            if timer.active():
+                timer.cancel()
+        assert isinstance(protocol, _Protocol)
+        return await self._greet(protocol, max(deadline - self._reactor.seconds(), 0.1))
+
+    async def _greet(self, protocol: _Protocol, timeout: float) -> Connection:
+        peer = protocol.peer
+        presented = self._session.token
+        compress = not _is_local(protocol)
+        try:
+            answer = await peer.ask(Hello, hello_arguments(presented, compress=compress), timeout, urgent=True)
+            greeting = Greeting.read(answer, compress=compress)
+        except BaseException as error:
+            lost = peer.lost
+            protocol.abort("it was never greeted")
+            reason = await protocol.gone
+            raise self._explain(protocol, error, reason if lost else None) from error
+        if greeting.heartbeat:
+            self._factory.limits = attrs.evolve(self._factory.limits, heartbeat=greeting.heartbeat)
+        protocol.greeted()
+        self._greeted(presented, greeting)
+        greeting.apply(peer.conversation, self._session)
+        return Connection(peer, greeting, greeting.token, compress)
+
+    def _explain(self, protocol: _Protocol, error: BaseException, reason: BaseException | None) -> BaseException:
+        """``reason`` is why the connection ended, if it did so by itself."""
+        beginning = protocol.beginning
+        if reason is not None:
+            refusal = explain_tls_failure(reason, self.where.host)
+            if refusal is not None:
+                return refusal
+            if beginning:
+                return reasons.not_fluxon(self.where, beginning, "it broke off", secure=self.secure)
+            return reasons.closed_before_hello(self.where, secure=self.secure)
+        if isinstance(error, DeadlineExceeded):
+            return reasons.silent(self.where)
+        if type(error) is FluxonError or isinstance(error, ProtocolError):
+            return reasons.not_fluxon(self.where, beginning, str(error), secure=self.secure)
+        return error  # the server's own words, or the program's end
+
+    async def _serve(self, connection: Connection) -> None:
+        protocol = connection.peer.protocol
+        assert isinstance(protocol, _Protocol)
+        self.current = connection
+        self._was_connected = True
+        self._trouble = None
+        _log.info("connected to {where}", where=self.where)
+        for waiting in self._take_waiting():
+            waiting.callback(connection)
+        if self.closed:
+            protocol.close()
+        reason = str(await protocol.gone)
+        self.current = None
+        self._trouble = reasons.lost(self.where, reason)
+        _log.info("the connection to {where} was lost: {reason}", where=self.where, reason=reason)
+
+    def _failed(self, error: FluxonError) -> None:
+        self._trouble = error
+        if reasons.gives_up(error, was_connected=self._was_connected):
+            for waiting in self._take_waiting():
+                waiting.errback(type(error)(error.text, details=error.details))
+
+
+def _is_local(protocol: PeerProtocol) -> bool:
+    address = protocol.transport.getPeer() if protocol.transport is not None else None
+    host = getattr(address, "host", None)
+    return host is None or is_loopback(host)
+
+
+def _not_connected(where: Address, error: BaseException) -> FluxonError:
+    """Twisted's errors of connecting, in the terms of the operating system's."""
+    if isinstance(error, net.DNSLookupError):
+        return reasons.not_connected(where, socket.gaierror())
+    if isinstance(error, net.ConnectionRefusedError):
+        return reasons.not_connected(where, ConnectionRefusedError())
+    if isinstance(error, (net.TimeoutError, net.ConnectingCancelledError, CancelledError)):
+        return reasons.not_connected(where, TimeoutError())
+    if isinstance(error, (OSError, UnicodeError)):
+        return reasons.not_connected(where, error)
+    return reasons.not_connected(where, OSError(getattr(error, "osError", None) or 0, str(error).rstrip(".")))
