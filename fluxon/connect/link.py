@@ -64,7 +64,7 @@ class Link:
         self._receiving = threading.Lock()
         self._called_back = threading.Event()
         self._asked_at = 0.0
-        self._reading = False
+        self._taking = False
         self._trouble: Exception | None = None
         self._over = False
         self._heard = monotonic()
@@ -106,19 +106,19 @@ class Link:
     def _read_for(self, waiter: Waiter) -> None:
         """Receive until ``waiter`` is settled or nothing has come for a while. Releases ``_receiving``."""
         try:
-            while waiter.outcome is None and self._trouble is None:
-                self._reading = True
-                data = self._stream.receive_quickly()
-                if not data:
-                    break
-                self._take(data)
-            self._reading = False
+            stream = self._stream
+            while waiter.outcome is None and self._trouble is None and stream.wait_quickly():
+                self._taking = True
+                data = stream.take()
+                if data:
+                    self._take(data)
+                self._taking = False
             self._asked_at = monotonic()
         except (StreamLost, ProtocolError) as error:
             self._trouble = error  # for the connection's thread, which ends it and settles everybody
         except BaseException:
-            if self._reading:
-                self.stop("a thread was interrupted while it read")
+            if self._taking:
+                self.stop("a thread was interrupted in the middle of what the server said")
             raise
         finally:
             self._receiving.release()

@@ -8,7 +8,7 @@ Rules of this module:
   around calls of OpenSSL alone.
 - Only one thread at a time receives (``Link`` sees to that), and only a receiving thread closes: a descriptor that
   another thread still uses must not be reused.
-- An exception in the middle of sending or reading (Ctrl+C) ends the stream: half a frame cannot be taken back.
+- An exception in the middle of sending (Ctrl+C) ends the stream: half a frame cannot be taken back.
 """
 
 from __future__ import annotations
@@ -16,17 +16,19 @@ from __future__ import annotations
 import selectors
 import socket
 import threading
+from collections import deque
 from selectors import EVENT_READ, EVENT_WRITE
 
 from OpenSSL import SSL
 
 from fluxon.connect.channel import TLSChannel
 
-#: ``receive_quickly`` waits so long, in seconds: most answers are there by then, and a heartbeat can wait for it.
+#: ``wait_quickly`` waits so long, in seconds: most answers are there by then, and a heartbeat can wait for it.
 QUICK = 0.05
 
 #: Bytes read at once. Larger buffers come from mmap and cost more than the system calls that they save.
 _READ = 64 * 1024
+_ONE_READ = (_READ,)
 
 
 class StreamLost(Exception):
@@ -52,6 +54,7 @@ class Stream:
         self._selector.register(self._woken, EVENT_READ)
         self._ready: list[tuple[selectors.SelectorKey, int]] = []
         # The same connection with a timeout of its own: waiting and reading in one call costs a fifth of selecting.
+        self._arrived: deque[bytes] = deque()
         self._quick = connected.dup()
         self._quick.settimeout(QUICK)
 
@@ -107,11 +110,11 @@ class Stream:
 
     def wait(self, timeout: float | None) -> None:
         """Wait until there is something to do for ``receive``, for ``timeout`` seconds at most."""
-        self._ready = self._selector.select(timeout)
+        self._ready = self._selector.select(0 if self._arrived else timeout)
 
     def receive(self) -> bytes:
         """What has come, ``b""`` if nothing did. Raises ``StreamLost``."""
-        data = b""
+        readable = False
         for key, ready in self._ready:
             if key.fileobj is self._woken:
                 self._notice()
@@ -119,24 +122,44 @@ class Stream:
             if ready & EVENT_WRITE:
                 self._write_on()
             if ready & EVENT_READ:
-                data = self._read(self._socket)
+                readable = True
         if self._stopped is not None:
             raise StreamLost(self._stopped)
-        return data
+        if self._arrived:
+            return self.take()
+        return self._open(self._read()) if readable else b""
 
-    def receive_quickly(self) -> bytes:
-        """What comes within ``QUICK`` seconds, for a thread that reads its own answer. Raises ``StreamLost``."""
+    def wait_quickly(self) -> bool:
+        """Whether something comes within ``QUICK`` seconds, for ``take``. May be interrupted: nothing is lost by it."""
         if self._stopped is not None:
             raise StreamLost(self._stopped)
-        return b"" if self._unsent else self._read(self._quick)
+        if self._unsent:
+            return False
+        if not self._arrived:
+            try:
+                # One call of C from the socket to the deque: an interrupt finds the bytes in the one or in the other.
+                self._arrived.extend(map(self._quick.recv, _ONE_READ))
+            except TimeoutError:
+                return False
+            except OSError as error:
+                raise StreamLost(_describe(error)) from error
+        return True
 
-    def _read(self, source: socket.socket) -> bytes:
+    def take(self) -> bytes:
+        """What ``wait_quickly`` found. Raises ``StreamLost``."""
+        return self._open(self._arrived.popleft())
+
+    def _read(self) -> bytes | None:
         try:
-            data = source.recv(_READ)
-        except (BlockingIOError, TimeoutError):
-            return b""
+            return self._socket.recv(_READ)
+        except BlockingIOError:
+            return None
         except OSError as error:
             raise StreamLost(_describe(error)) from error
+
+    def _open(self, data: bytes | None) -> bytes:
+        if data is None:
+            return b""
         if not data:
             raise StreamLost("the server closed it")
         if self._channel is None:
