@@ -18,14 +18,30 @@ from fluxon.errors import Cancelled, FluxonError, Internal
 _log = Logger(namespace="fluxon.rpc")
 
 
-def to_error(failure: Failure, command: type[Command], what: str) -> FluxonError:
-    """The error to send for a responder's ``failure``; ``what`` names the request in the log (a command or view)."""
+def to_error(failure: Failure, command: type[Command], what: str, cancelled: bool = False) -> FluxonError:
+    """The error to send for a responder's ``failure``.
+
+    ``what`` names the request in the log (a command or view); ``cancelled``: whether it was told to stop.
+    """
     value = failure.value
-    if isinstance(value, command.errors) and isinstance(value, FluxonError):
+    if isinstance(value, command.errors) and isinstance(value, FluxonError) and _make_presentable(value):
         return value
-    if isinstance(value, CancelledError):
+    if cancelled and isinstance(value, CancelledError):
         return Cancelled()
     # 64 bits: found again by searching the log, guessed by nobody, collides never.
     incident = secrets.token_hex(8)
     _log.failure("incident {incident} in {what}", failure, incident=incident, what=what)
     return Internal(f"the server failed on this request (incident {incident})", details={"incident": incident})
+
+
+def _make_presentable(error: FluxonError) -> bool:
+    """See to it that ``error`` has a text and details that can be sent, whatever the application made it with."""
+    try:
+        text = getattr(error, "text", None)
+        if type(text) is not str:  # a subclass that never called __init__, or a number, a dict: NotFound(17)
+            error.text = error.default_text if text is None else str(text)
+        if not isinstance(getattr(error, "details", None), dict):
+            error.details = {}
+        return type(error.code) is str and error.code.isascii()
+    except Exception:  # a property, or a __str__, of the application's
+        return False

@@ -11,7 +11,6 @@ Rules of this room:
 
 from __future__ import annotations
 
-from collections import deque
 from contextvars import copy_context
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any
@@ -35,14 +34,19 @@ from fluxon.errors import (
 )
 from fluxon.limits import Limits
 from fluxon.rpc.faults import to_error
+from fluxon.rpc.held import HeldAsks
 from fluxon.rpc.responders import Responders
 from fluxon.rpc.task import Task
 from fluxon.wire import Answer, Ask, Cancel, Conversation, Failed, Message
+from fluxon.wire.messages import is_timeout
 
 if TYPE_CHECKING:
     from fluxon.rpc.protocol import PeerProtocol
 
 _log = Logger(namespace="fluxon.rpc")
+
+#: A coroutine may hand on another, and that a third, as decorators do; whoever goes on like this never ends.
+_HANDED_ON = 16
 
 # Results that are nothing but values; what is not among them may still be one, after a closer look.
 _VALUES = frozenset({dict, list, tuple, str, int, float, bool, bytes, type(None)})
@@ -67,7 +71,7 @@ class Load:
     def end(self) -> None:
         """One has its result."""
         self._count -= 1
-        self.full = False
+        self.full = self._count >= self._limit
 
 
 class Peer:
@@ -78,9 +82,9 @@ class Peer:
     """
 
     __slots__ = (
+        "_cancelled",
         "_greeted",
         "_held",
-        "_held_size",
         "_lingering",
         "_load",
         "_open",
@@ -118,8 +122,8 @@ class Peer:
         # Made when first needed: an idle connection holds none of them.
         self._tasks: dict[int, Task | Deferred[Any]] | None = None
         self._lingering: set[Ask] | None = None
-        self._held: deque[Ask] | None = None
-        self._held_size = 0
+        self._held: HeldAsks | None = None
+        self._cancelled: set[Ask] | None = None
 
     @property
     def greeted(self) -> bool:
@@ -149,12 +153,14 @@ class Peer:
         """Ask the other side; fires with its answer.
 
         Fails with the error it answered; ``DeadlineExceeded`` after ``timeout`` seconds; ``Unavailable`` when the ask
-        was never sent, and ``OutcomeUnknown`` when the connection was lost after it was; ``Unserialisable`` or
-        ``ResourceExhausted`` at once. Cancelling tells the other side.
+        was never sent, and ``OutcomeUnknown`` when the connection was lost after it was; ``InvalidPayload``,
+        ``Unserialisable`` or ``ResourceExhausted`` at once. Cancelling tells the other side.
         """
         if self.lost:
             return fail(Unavailable("the connection is closed"))
         try:
+            if timeout is not None and not is_timeout(timeout):
+                raise InvalidPayload("a timeout is a number of seconds, above 0 and at most a day")
             command.check_arguments(arguments)
             waiter: Deferred[Any] = Deferred(self._give_up)
             deadline = None if timeout is None else self.protocol.now() + timeout
@@ -220,17 +226,25 @@ class Peer:
                 return
         try:
             check(ask.arguments, ask.command)
-            self.current = ask
+        except InvalidPayload as error:
+            self.conversation.fail(ask.tag, error)
+            return
+        self.current = ask
+        try:
             result = responder(self, ask.arguments)
-            if type(result) is CoroutineType:
-                context = copy_context()
-                awaited = context.run(result.send, None)
-                self._wait(ask, command, result, context, awaited)
-                return
-        except StopIteration as stop:
-            result = stop.value
         except BaseException:
             result = Failure()
+        if type(result) is CoroutineType:
+            context = copy_context()
+            try:
+                awaited = context.run(result.send, None)
+            except StopIteration as stop:
+                result = stop.value
+            except BaseException:
+                result = Failure()
+            else:
+                self._wait(ask, command, result, context, awaited)
+                return
         if ask.settle is None and type(result) in _VALUES:
             self._answer(ask, result)
         else:
@@ -248,7 +262,7 @@ class Peer:
     def _conclude(self, ask: Ask, command: type[Command], result: Any) -> None:
         """Anything but a value that is there at once."""
         if isinstance(result, CoroutineType):  # a view that returned another's coroutine without awaiting it
-            result = Deferred.fromCoroutine(result)
+            result = Deferred.fromCoroutine(_last(result))
         if isinstance(result, Deferred):
             self._wait_for_deferred(ask, command, result)
         elif ask.settle is not None:
@@ -264,8 +278,8 @@ class Peer:
         except FluxonError as error:
             _log.error("the answer of {what} cannot be sent: {text}", what=_describe(ask), text=error.text)
 
-    def _refuse(self, ask: Ask, command: type[Command], failure: Failure) -> None:
-        self.conversation.fail(ask.tag, to_error(failure, command, _describe(ask)))
+    def _refuse(self, ask: Ask, command: type[Command], failure: Failure, cancelled: bool = False) -> None:
+        self.conversation.fail(ask.tag, to_error(failure, command, _describe(ask), cancelled))
 
     # A responder that has to wait.
 
@@ -306,17 +320,27 @@ class Peer:
     def _finish(self, ask: Ask, command: type[Command], result: Any) -> None:
         """The end of something that had to wait."""
         self._load.end()
+        cancelled = self._cancelled is not None and ask in self._cancelled
+        if cancelled and self._cancelled is not None:
+            self._cancelled.discard(ask)
         if self._lingering and ask in self._lingering:
             self._lingering.discard(ask)
             self.conversation.release()
+            if isinstance(result, Failure):
+                to_error(result, command, _describe(ask), cancelled=True)  # for the log
             return
         self._running.pop(ask.tag, None)
-        if ask.settle is not None or isinstance(result, (Deferred, CoroutineType)):
+        if isinstance(result, (Deferred, CoroutineType)):
+            self._conclude(ask, command, result)
+            return
+        if ask.settle is not None:
             settle, ask.settle = ask.settle, None
-            self._conclude(ask, command, result if settle is None else settle(result))
+            self._conclude(ask, command, settle(result))
             return
         if isinstance(result, Failure):
-            self._refuse(ask, command, result)
+            self._refuse(ask, command, result, cancelled)
+        elif self.lost:
+            self.conversation.answering.pop(ask.tag, None)
         else:
             self._answer(ask, result)
         self.protocol.flush_soon()
@@ -324,83 +348,113 @@ class Peer:
             self.protocol.all_answered()
 
     def _cancel(self, tag: int) -> None:
-        if self._held:
-            for ask in self._held:
-                if ask.tag == tag:
-                    self._drop_held(ask, Cancelled())
-                    return
-        if self._tasks and (work := self._tasks.get(tag)) is not None:
+        ask = self.conversation.answering.get(tag)
+        if ask is None:
+            return
+        if self._held is not None and self._held.remove(ask):
+            self._fail_now(ask, Cancelled())
+        elif self._tasks and (work := self._tasks.get(tag)) is not None:
+            if self._cancelled is None:
+                self._cancelled = set()
+            self._cancelled.add(ask)
+            self._give_up_on(ask, work)
+
+    def _give_up_on(self, ask: Ask, work: Task | Deferred[Any]) -> None:
+        try:
             work.cancel()
+        except BaseException:  # a canceller of the application's
+            _log.failure("cancelling {what} failed", what=_describe(ask))
+
+    def _fail_now(self, ask: Ask, error: FluxonError, *, linger: bool = False) -> None:
+        """Answer outside of any read or result."""
+        self.conversation.fail(ask.tag, error, linger=linger)
+        self.protocol.flush_soon()
+        if not self.conversation.answering:
+            self.protocol.all_answered()
 
     # --- time ---------------------------------------------------------------------------------------------------------
 
     def expire(self, now: float) -> None:
         """Fail what has passed its deadline."""
         ours, theirs = self.conversation.expired(now)
+        # Each of them may end others that are on the list.
         for tag in ours:
-            waiter = self.conversation.asked[tag].waiter[0]
-            sent = self.conversation.abandon(tag)
-            text = None if sent else "the other side took no more requests in time; nothing was done"
-            waiter.errback(DeadlineExceeded(text))
+            asked = self.conversation.asked.get(tag)
+            if asked is not None:
+                sent = self.conversation.abandon(tag)
+                text = None if sent else "the other side took no more requests in time; nothing was done"
+                asked.waiter[0].errback(DeadlineExceeded(text))
         for tag in theirs:
-            self._expire_theirs(self.conversation.answering[tag])
+            ask = self.conversation.answering.get(tag)
+            if ask is not None:
+                self._expire_theirs(ask)
 
     def _expire_theirs(self, ask: Ask) -> None:
-        if self._held and ask in self._held:
-            self._drop_held(ask, DeadlineExceeded("the answers before this one were not read in time"))
+        if self._held is not None and self._held.remove(ask):
+            self._fail_now(ask, DeadlineExceeded("the answers before this one were not read in time"))
             return
         work = self._running.pop(ask.tag, None)
         if work is None:
+            self._fail_now(ask, DeadlineExceeded())
             return
         if self._lingering is None:
             self._lingering = set()
         # The ask itself and not its tag, which the other side may use again now.
         self._lingering.add(ask)
-        self.conversation.fail(ask.tag, DeadlineExceeded(), linger=True)
-        work.cancel()
+        self._fail_now(ask, DeadlineExceeded(), linger=True)
+        self._give_up_on(ask, work)
 
     # --- backpressure -------------------------------------------------------------------------------------------------
 
     def _hold(self, ask: Ask) -> None:
         """Answers are not read as fast as they come: this request waits until they are."""
-        if self.protocol.backlog + self._held_size + ask.size > self.limits.output_abort:
+        if self._held is None:
+            self._held = HeldAsks()
+        if self.protocol.backlog + self._held.size + ask.size > self.limits.output_abort:
             self.conversation.fail(ask.tag, ResourceExhausted("read the answers before asking for more"))
             return
-        if self._held is None:
-            self._held = deque()
         self._held.append(ask)
-        self._held_size += ask.size
         self._set_deadline(ask)
 
-    def _drop_held(self, ask: Ask, error: FluxonError) -> None:
-        assert self._held is not None
-        self._held.remove(ask)
-        self._held_size -= ask.size
-        self.conversation.fail(ask.tag, error)
-        self.protocol.flush_soon()
-
     def drained(self) -> None:
-        """The output is being read again: work on what was held."""
-        if self.protocol.backlog > self.limits.output_high // 4:
-            return
+        """The output is being read again: work on what was held, until there is too much output once more."""
         self.holding = False
         while self._held and not self.holding:
             ask = self._held.popleft()
-            self._held_size -= ask.size
             ask.deadline = None
             self._respond(ask)
+            self.protocol.write_much()
+        if self._stopping and not self.conversation.answering:
+            self.protocol.all_answered()
 
     # --- the end ------------------------------------------------------------------------------------------------------
 
+    def ended(self) -> None:
+        """Nothing is sent or read any more: what has not begun never will."""
+        self.lost = True
+        self.stopping = True
+        if self._held is not None:
+            for ask in self._held:
+                self.conversation.answering.pop(ask.tag, None)
+            self._held = None
+
     def connection_lost(self) -> None:
         """Nothing can be asked or answered any more. What runs goes on to its end or its deadline."""
-        self.lost = True
-        for ask in self._held or ():
-            self.conversation.answering.pop(ask.tag, None)
-        self._held = None
+        self.ended()
         for (waiter, _), sent in self.conversation.close():
             if not waiter.called:
                 waiter.errback(OutcomeUnknown() if sent else Unavailable("the connection was lost; nothing was sent"))
+
+
+async def _last(result: Any) -> Any:
+    """What a coroutine comes to that was handed on without being awaited."""
+    for _ in range(_HANDED_ON):
+        result = await result
+        if not isinstance(result, (Deferred, CoroutineType)):
+            return result
+    if isinstance(result, CoroutineType):
+        result.close()
+    raise TypeError("a coroutine that returns a coroutine, and so on; await them where they are made")
 
 
 def _describe(ask: Ask) -> str:

@@ -4,8 +4,8 @@ Rules of this room:
 
 - Everything that a read brought is worked on in one pass, and all its answers leave in one write; answers that come
   later wait for the end of the reactor's turn.
-- The transport holds little: what it does not take waits here (``backlog``), bounded, so that a peer that never reads
-  costs ``Limits.output_abort`` at most and is aborted.
+- The transport holds little: what it does not take waits here (``backlog``). A peer that never reads costs the answer
+  that is being sent and ``Limits.output_abort`` behind it, and is aborted.
 - A broken rule of the wire, silence, a stalled frame or unread output ends in ``abortConnection``: over TLS a polite
   close waits for the other side's consent, for ever (https://github.com/twisted/twisted/issues/7926).
 - One timer a connection for all deadlines, one for the heartbeat; none is made for a request that is answered at once.
@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.interfaces import IDelayedCall, IPushProducer, ITransport
+from twisted.internet.interfaces import IDelayedCall, IPushProducer
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -43,6 +43,7 @@ class PeerProtocol(Protocol):
     """One connection. ``peer`` is what applications use; ``factory`` makes the pair."""
 
     __slots__ = (
+        "_aborted",
         "_backlog",
         "_close_call",
         "_corked",
@@ -50,9 +51,9 @@ class PeerProtocol(Protocol):
         "_flush_call",
         "_heard",
         "_heartbeat_call",
-        "_held_before",
+        "_incomplete",
         "_paused",
-        "_silent",
+        "_quiet",
         "_stall_call",
         "_wake_call",
         "backlog",
@@ -71,13 +72,16 @@ class PeerProtocol(Protocol):
         self.peer = Peer(self, conversation, factory.responders, factory.limits, factory.load)
         #: Bytes of output that the transport has not taken.
         self.backlog = 0
-        self._backlog: deque[bytes] | None = None
+        self._backlog: deque[memoryview] | None = None
         self._corked = False
         self._paused = False
         self._heard = False
-        self._silent = 0
-        self._held_before = 0
+        # Seconds without a byte, counted by the beat; and the frame that was incomplete at the last one.
+        self._quiet = 0.0
+        self._incomplete: tuple[int, int] | None = None
+        # Nothing is read or written any more; and the transport was told to end at once.
         self._ended = False
+        self._aborted = False
         self._flush_call: IDelayedCall | None = None
         self._wake_call: IDelayedCall | None = None
         self._heartbeat_call: IDelayedCall | None = None
@@ -116,11 +120,13 @@ class PeerProtocol(Protocol):
             if conversation.output_size > _SLICE:
                 self._write()
         self._corked = False
+        # An idle connection must not keep its last request alive.
+        self.peer.current = None
         if conversation.output:
             self._write()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self._ended = True
+        self._ended = self._aborted = True
         for call in (self._flush_call, self._heartbeat_call, self._stall_call, self._close_call):
             if call is not None and call.active():
                 call.cancel()
@@ -136,12 +142,20 @@ class PeerProtocol(Protocol):
 
     def flush_soon(self) -> None:
         """Send what there is at the end of this turn of the reactor."""
-        if not self._corked and self._flush_call is None and not self._ended and self.conversation.output:
-            self._flush_call = self._call_later(0, self._flush)
+        if not self._corked and self._flush_call is None and self.conversation.output:
+            if self._ended:
+                self._discard()
+            else:
+                self._flush_call = self._call_later(0, self._flush)
+
+    def write_much(self) -> None:
+        """Send what there is now if it is much: what is answered at once must not pile up."""
+        if self.conversation.output_size > _SLICE:
+            self._write()
 
     def _flush(self) -> None:
         self._flush_call = None
-        if self.conversation.output and not self._ended:
+        if self.conversation.output:
             self._write()
 
     def _write(self) -> None:
@@ -150,15 +164,19 @@ class PeerProtocol(Protocol):
         data = output[0] if len(output) == 1 else b"".join(output)
         output.clear()
         conversation.output_size = 0
+        if self._ended:
+            return
         if not self._paused and len(data) <= _SLICE:
             self.transport.write(data)
             return
-        if self.backlog > self.factory.limits.output_abort:
+        backlog = self._backlog
+        if backlog is None:
+            backlog = self._backlog = deque()
+        # One answer may be large, and a slow reader take its time with it; what waits behind it is bounded.
+        if backlog and self.backlog - len(backlog[0]) > self.factory.limits.output_abort:
             self.abort("it does not read its answers")
             return
-        if self._backlog is None:
-            self._backlog = deque()
-        self._backlog.append(data)
+        backlog.append(memoryview(data))
         self.backlog += len(data)
         self._write_backlog()
         if self.backlog > self.factory.limits.output_high:
@@ -172,16 +190,18 @@ class PeerProtocol(Protocol):
                 backlog.appendleft(data[_SLICE:])
                 data = data[:_SLICE]
             self.backlog -= len(data)
-            self.transport.write(data)
+            self.transport.write(bytes(data))
+
+    def _discard(self) -> None:
+        self.conversation.output.clear()
+        self.conversation.output_size = 0
 
     # The transport tells when it is full, and when no longer. As a push producer without end:
 
     def pauseProducing(self) -> None:
-        if not self._paused:
-            self._paused = True
-            self._stall_call = self._call_later(
-                self.factory.limits.output_stalled, self.abort, "it took no byte of its answers in time"
-            )
+        self._paused = True
+        if self._stall_call is None and not self._ended:
+            self._stall_call = self._call_later(self.factory.limits.output_stalled, self._stalled)
 
     def resumeProducing(self) -> None:
         self._paused = False
@@ -191,12 +211,20 @@ class PeerProtocol(Protocol):
         if self._ended:
             return
         self._write_backlog()
-        if self._paused:
+        if self._paused or self._ended:
             return
         if self._close_call is not None:
             self._lose()
-        else:
-            self.peer.drained()
+            return
+        corked, self._corked = self._corked, True
+        self.peer.drained()
+        self._corked = corked
+        if self.conversation.output:
+            self._write()
+
+    def _stalled(self) -> None:
+        self._stall_call = None
+        self.abort("it took too little of its answers in time")
 
     def stopProducing(self) -> None:
         """The transport is closing; ``connectionLost`` does what there is to do."""
@@ -205,39 +233,53 @@ class PeerProtocol(Protocol):
 
     def violation(self, text: str) -> None:
         """The other side broke the protocol: what was to be said is said, and the connection aborted."""
-        _log.info("connection of {peer} aborted: {text}", peer=self.describe(), text=text)
-        if self._ended:
-            return
-        if self.conversation.output and not self._paused:
+        if self.conversation.output and not self._paused and not self._ended:
             self.transport.write(b"".join(self.conversation.output))
-        self._end()
+        self.abort(text)
 
     def abort(self, text: str) -> None:
         """End the connection at once; ``text`` goes to the log."""
-        if not self._ended:
-            _log.info("connection of {peer} aborted: {text}", peer=self.describe(), text=text)
-            self._end()
+        if self._aborted:
+            return
+        _log.info("connection of {peer} aborted: {text}", peer=self.describe(), text=text)
+        self._aborted = True
+        self._end()
+        # Not every kind of transport can abort; those that cannot have no other side that could withhold its consent.
+        getattr(self.transport, "abortConnection", self.transport.loseConnection)()
 
     def _end(self) -> None:
         self._ended = True
-        self.conversation.output.clear()
-        self.conversation.output_size = 0
-        self.transport.abortConnection()
+        self._discard()
+        self._backlog = None
+        self.backlog = 0
+        self.peer.ended()
 
     def close(self) -> None:
-        """End the connection when what was to be sent is sent, and within a few seconds at the latest."""
+        """End the connection when what was to be sent is sent, and within a few seconds at the latest.
+
+        What is still being worked on is not waited for: see ``drain``.
+        """
         if self._ended or self._close_call is not None:
             return
+        self.peer.stopping = True
         if self.conversation.output:
             self._write()
-        self._close_call = self._call_later(_CLOSE_WITHIN, self.abort, "it did not close in time")
+            if self._aborted:
+                return
+        self._close_call = self._call_later(_CLOSE_WITHIN, self._not_closed)
         if not self._backlog:
             self._lose()
 
     def _lose(self) -> None:
+        # Over TLS much may still arrive before the other side consents: it is not read any more.
+        self._end()
         # A registered producer would hold the transport open.
         self.transport.unregisterProducer()
         self.transport.loseConnection()
+
+    def _not_closed(self) -> None:
+        self._close_call = None
+        self.abort("it did not close in time")
 
     def drain(self) -> None:
         """Take no more asks, let those under way end, then close."""
@@ -286,7 +328,7 @@ class PeerProtocol(Protocol):
             self._heartbeat_call.cancel()
             self._heartbeat_call = None
         if not self._ended:
-            self._heartbeat_call = self._call_later(self.factory.limits.heartbeat, self._beat)
+            self._heartbeat_call = self._call_later(self._beat_interval(), self._beat)
 
     def _not_greeted(self) -> None:
         self._heartbeat_call = None
@@ -294,29 +336,35 @@ class PeerProtocol(Protocol):
 
     def _beat(self) -> None:
         limits = self.factory.limits
+        interval = self._beat_interval()
         self._heartbeat_call = None
-        held = self.conversation.held
-        if self._held_before and 0 < held - self._held_before < limits.frame_rate * limits.heartbeat:
-            self.abort("it stalls within a frame")
-            return
-        self._held_before = held
+        before, self._incomplete = self._incomplete, self.conversation.incomplete
+        if before is not None and self._incomplete is not None:
+            (number, size), (number_now, size_now) = before, self._incomplete
+            if number == number_now and size_now - size < limits.frame_rate * interval:
+                self.abort("it stalls within a frame")
+                return
         if self._heard:
             self._heard = False
-            self._silent = 0
-        elif self._silent:
-            self.abort("it is silent")
-            return
+            self._quiet = 0.0
         else:
-            self._silent = 1
-            self.conversation.ping()
-            self.flush_soon()
-        self._heartbeat_call = self._call_later(limits.heartbeat, self._beat)
+            self._quiet += interval
+            if self._quiet >= 2 * limits.heartbeat:
+                self.abort("it is silent")
+                return
+            if self._quiet >= limits.heartbeat:
+                self.conversation.ping()
+                self.flush_soon()
+        self._heartbeat_call = self._call_later(interval, self._beat)
+
+    def _beat_interval(self) -> float:
+        return min(self.factory.limits.heartbeat, self.factory.limits.frame_stall)
 
     def _call_later(self, delay: float, function: Any, *arguments: Any) -> IDelayedCall:
         return self.factory.clock.callLater(delay, function, *arguments)
 
     def describe(self) -> str:
         """The other side's address, for the log."""
-        address = ITransport(self.transport).getPeer() if self.transport is not None else None
+        address = self.transport.getPeer() if self.transport is not None else None
         host, port = getattr(address, "host", None), getattr(address, "port", None)
         return f"{host}:{port}" if host is not None else str(address)

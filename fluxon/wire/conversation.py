@@ -109,6 +109,12 @@ class Conversation:
         """Bytes of an incomplete frame: what a sender that stalls costs."""
         return self._splitter.held
 
+    @property
+    def incomplete(self) -> tuple[int, int] | None:
+        """The incomplete frame's number and bytes, to see whether it grows; None when there is none."""
+        splitter = self._splitter
+        return (splitter.begun, splitter.held) if splitter.held else None
+
     def receive(self, data: bytes) -> list[Message]:
         """The messages that ``data`` completes and that a driver acts on.
 

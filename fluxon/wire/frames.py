@@ -62,12 +62,14 @@ def decompress(body: bytes, limit: int) -> bytes:
 class Splitter:
     """Cuts what arrives into ``(flags, body)`` pairs. ``limit`` bounds what follows a length, and may be raised."""
 
-    __slots__ = ("_held", "_wanted", "limit")
+    __slots__ = ("_held", "_wanted", "begun", "limit")
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self._held: bytearray | None = None
         self._wanted = 0
+        #: How many frames a read has ended within: tells whether an incomplete frame is still the same one.
+        self.begun = 0
 
     @property
     def held(self) -> int:
@@ -108,6 +110,7 @@ class Splitter:
                 raise self._refuse(length)
             self._wanted = 4 + length
         self._held = bytearray(data[position:])
+        self.begun += 1
 
     def _refuse(self, length: int) -> ProtocolError:
         return ProtocolError(f"a frame of {length} bytes; 2 to {self.limit} are taken here")

@@ -168,7 +168,7 @@ def parse_ask(fields: list[Any], size: int = 0) -> Ask:
         or len(command) > MAX_NAME
         or type(arguments) is not dict
         or type(options) is not dict
-        or (timeout is not None and not _is_timeout(timeout))
+        or (timeout is not None and not is_timeout(timeout))
     ):
         raise _wrong(fields)
     if options:
@@ -191,7 +191,8 @@ def _wrong(fields: list[Any]) -> ProtocolError | WrongEnvelope:
     return WrongEnvelope(tag)
 
 
-def _is_timeout(value: Any) -> bool:
+def is_timeout(value: Any) -> bool:
+    """Whether an ask may carry ``value`` as its timeout: seconds, of which there are some."""
     # NaN fails both comparisons.
     return type(value) in (int, float) and 0 < value <= MAX_TIMEOUT
 
