@@ -96,7 +96,7 @@ class BombTests(SynchronousTestCase):
         body = ask_of(lists(LIMITS.frame_anonymous - 60))
         spent, peak, outcome = self.cost(conversation(LIMITS.frame_anonymous), frame(body))
         self.assertIsInstance(outcome[0], Ask)
-        self.assertLess(spent, 1.0)
+        self.assertLess(spent, 1.5)
         self.assertLess(peak, 40 << 20)
 
     def test_compressed_lists(self) -> None:
@@ -124,7 +124,7 @@ class BombTests(SynchronousTestCase):
         ]
         data = b"".join(frames)[:65_536]
         spent, peak, _ = self.cost(conversation(LIMITS.frame_anonymous), data)
-        self.assertLess(spent, 1.0)
+        self.assertLess(spent, 3.0)
         self.assertLess(peak, 120 << 20)
 
     def test_a_flood_of_refusals(self) -> None:
