@@ -6,7 +6,8 @@ Rules of this module:
 - Login and logout move the calling connection alone. Every other connection of the old session becomes anonymous at
   once; its client presents the new token in another hello if it shares it.
 - The new token leaves before the answer of the request that made it.
-- What a connection may send follows who is logged in on it.
+- What a connection may send follows who is logged in on it, as far as its client was told: the bound falls with the
+  message that says so, never behind a client's back, or a large request under way would end the connection.
 """
 
 from __future__ import annotations
@@ -33,6 +34,9 @@ _ACKNOWLEDGE_WITHIN = 10.0
 
 _LZ4 = "lz4"
 
+#: Addresses of the machine itself, where compressing costs more than the bytes that it saves.
+_LOOPBACK = ("127.", "::1", "::ffff:127.")
+
 
 class Greeting:
     """The responder of hello, and the sessions of connections."""
@@ -49,7 +53,7 @@ class Greeting:
                 f"the client version {arguments['version']}: update the older of them"
             )
         resumed = await self._sessions.resume(arguments.get("token"))
-        self._adopt(peer, resumed.session)
+        self._adopt(peer, resumed.session, told=True)
         features = [_LZ4] if _LZ4 in arguments["features"] else []
         if not peer.greeted:
             peer.greeted = True
@@ -87,7 +91,7 @@ class Greeting:
             # Nobody will ever present a token that was never sent.
             self._sessions.revoke(session).addErrback(_ignore)
             return
-        self._adopt(peer, session)
+        self._adopt(peer, session, told=True)
         peer.ask(
             SessionChanged,
             {"session": session.public_id, "token": token, "authenticated": session.user_id is not None},
@@ -105,14 +109,14 @@ class Greeting:
         """Take a connection's session away."""
         if peer.lost:
             return
-        self._sessions.resume(None).addCallback(lambda resumed: self._adopt(peer, resumed.session))
+        self._sessions.resume(None).addCallback(lambda resumed: self._adopt(peer, resumed.session, told=False))
 
     def leave(self, peer: Peer) -> None:
         """The connection is lost."""
         if peer.session is not None:
             peer.session.detach(peer)
 
-    def _adopt(self, peer: Peer, session: Session) -> None:
+    def _adopt(self, peer: Peer, session: Session, *, told: bool) -> None:
         if peer.lost:
             raise Conflict("the connection was lost meanwhile")
         former = peer.session
@@ -122,9 +126,10 @@ class Greeting:
         if former is not None:
             former.detach(peer)
         peer.session = session
-        limits = self._limits
-        known = session.user_id is not None
-        peer.conversation.receive_limit = limits.frame_authenticated if known else limits.frame_anonymous
+        if told:
+            limits = self._limits
+            known = session.user_id is not None
+            peer.conversation.receive_limit = limits.frame_authenticated if known else limits.frame_anonymous
 
 
 def _ignore(_: Any) -> None:
@@ -133,4 +138,4 @@ def _ignore(_: Any) -> None:
 
 def _is_loopback(peer: Peer) -> bool:
     address = peername(peer)
-    return address is None or address[0].startswith("127.") or address[0] == "::1"
+    return address is None or address[0].startswith(_LOOPBACK)

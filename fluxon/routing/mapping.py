@@ -13,6 +13,7 @@ from __future__ import annotations
 import difflib
 import functools
 import inspect
+import itertools
 from collections.abc import Callable, Mapping
 from types import FunctionType, ModuleType
 from typing import Any
@@ -23,6 +24,9 @@ from fluxon.errors import ConfigurationError, UnknownView
 from fluxon.limits import MAX_NAME
 
 ViewFunction = Callable[[Any], Any]
+
+#: Names that are compared with an unknown one.
+_LOOKED_AT = 8
 
 
 @attrs.frozen
@@ -41,10 +45,12 @@ def dynamic_views_loading(module: ModuleType) -> dict[str, ViewFunction]:
     return {
         name: value
         for name, value in vars(module).items()
-        if not name.startswith("_")
-        and isinstance(inspect.unwrap(value) if callable(value) else None, FunctionType)
-        and value.__module__ == module.__name__
+        if not name.startswith("_") and getattr(value, "__module__", None) == module.__name__ and _is_function(value)
     }
+
+
+def _is_function(value: Any) -> bool:
+    return callable(value) and isinstance(inspect.unwrap(value), FunctionType)
 
 
 def make_views(mapping: Mapping[str, ViewFunction]) -> dict[str, View]:
@@ -55,8 +61,10 @@ def make_views(mapping: Mapping[str, ViewFunction]) -> dict[str, View]:
 
 
 def _make_view(name: Any, function: Any) -> View:
-    if not isinstance(name, str) or not 0 < len(name.encode()) <= MAX_NAME:
+    if not isinstance(name, str) or not _is_utf8(name) or not 0 < len(name.encode()) <= MAX_NAME:
         raise ConfigurationError(f"the name of a view is a text of 1 to {MAX_NAME} bytes, not {name!r}")
+    if isinstance(function, type):
+        raise ConfigurationError(f"the view {name!r} must be a function, not the class {function.__name__}")
     if not callable(function):
         raise ConfigurationError(f"the view {name!r} must be a function, not {type(function).__name__}")
     _check_takes_request(name, function)
@@ -67,12 +75,23 @@ def _make_view(name: Any, function: Any) -> View:
 
 
 def _check_takes_request(name: str, function: Any) -> None:
+    # A decorator may pass more to its view than it is given itself; inlineCallbacks hands on what it gets.
+    wrapped = getattr(function, "__wrapped__", None)
+    for each in (function, wrapped) if inspect.isgeneratorfunction(wrapped) else (function,):
+        try:
+            inspect.signature(each, follow_wrapped=False).bind(object())
+        except TypeError:
+            raise ConfigurationError(f"the view {name!r} must take one argument, the request") from None
+        except ValueError:  # a builtin without a signature
+            pass
+
+
+def _is_utf8(name: str) -> bool:
     try:
-        inspect.signature(function).bind(object())
-    except TypeError:
-        raise ConfigurationError(f"the view {name!r} must take one argument, the request") from None
-    except ValueError:  # a builtin without a signature
-        pass
+        name.encode()
+    except UnicodeEncodeError:  # half of a surrogate pair
+        return False
+    return True
 
 
 def _innermost(function: Any) -> Any:
@@ -105,8 +124,14 @@ def _names_deferred(annotation: Any) -> bool:
     return isinstance(annotation, type) and any(base.__name__ == "Deferred" for base in annotation.__mro__)
 
 
+def _alike(name: str, views: Mapping[str, View]) -> list[str]:
+    """Names worth a closer look. One costs 10 microseconds, and strangers may ask for any name, any number of times."""
+    found = (each for each in views if abs(len(each) - len(name)) <= 2 and (each[0] == name[0] or each[-1] == name[-1]))
+    return list(itertools.islice(found, _LOOKED_AT))
+
+
 def unknown_view(name: str, views: Mapping[str, View]) -> UnknownView:
     """The error for a name that no view has; it names those that look alike, which the client may ask anyway."""
-    near = difflib.get_close_matches(name[:64], views, n=3)
+    near = difflib.get_close_matches(name[:64], _alike(name, views), n=3)
     hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else "; see the mapping in router.py"
     return UnknownView(f"there is no view {name[:64]!r}{hint}", details={"near": near})

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred, DeferredLock
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from fluxon.blocking import Pending, either, pending, wait_for
@@ -15,6 +17,8 @@ from fluxon.rpc import Peer
 
 if TYPE_CHECKING:
     from fluxon.routing.router import Router
+
+_log = Logger(namespace="fluxon.routing")
 
 
 class Connection:
@@ -60,7 +64,10 @@ class Connection:
 
 
 class Login(Pending[None]):
-    """A login or logout under way. Remembers whether the view took care of its outcome."""
+    """A login or logout under way. Remembers whether the view took care of its outcome.
+
+    Cancelling stops the waiting, not the work.
+    """
 
     taken = False
 
@@ -85,6 +92,13 @@ class Login(Pending[None]):
         return super().addBoth(*args, **kwargs)
 
 
+class _Logins(list[Login]):
+    """The logins and logouts that a view began, one after the other."""
+
+    def __init__(self) -> None:
+        self.turn = DeferredLock()
+
+
 class Request:
     """One request of a client.
 
@@ -98,7 +112,7 @@ class Request:
         self._peer = peer
         self._router = router
         self._ask = peer.current
-        self._logins: list[Login] | None = None
+        self._logins: _Logins | None = None
         self._timestamp = router.reactor.seconds()
 
     def __repr__(self) -> str:
@@ -106,9 +120,11 @@ class Request:
 
     @property
     def user(self) -> AuthenticatedUser | None:
-        """Who is logged in, or None. Never older than a few seconds."""
-        row = self._peer.session.user
-        return None if row is None else AuthenticatedUser(row)
+        """Who is logged in on the connection now, or None. The row is never older than a few seconds."""
+        session = self._peer.session
+        if session.ending is not None or session.user is None:
+            return None
+        return AuthenticatedUser(session.user)
 
     @property
     def sessionid(self) -> str:
@@ -139,41 +155,55 @@ class Request:
         """Bind the session to a user, who has just proved who they are. The session's id changes.
 
         May be called without ``await``: the answer waits for it, and fails if it does. ``InvalidPayload`` for what
-        is no id, ``NotFound`` when there is no such user; the session is then as it was.
+        is no id, ``NotFound`` when there is no such user; the session is then as it was. ``Conflict`` when another
+        request logged the session in or out, or somebody revoked it, meanwhile.
         """
         return self._change(lambda: self._router.greeting.login(self._peer, user_id))
 
     def logout(self) -> Pending[None] | None:
-        """End the session; the connection goes on with a new, anonymous one."""
+        """End the session; the connection goes on with a new, anonymous one. May be called without ``await``, too."""
         return self._change(lambda: self._router.greeting.logout(self._peer))
 
-    def _change(self, start: Any) -> Pending[None] | None:
-        return either(lambda: self._remember(start()), lambda: wait_for(self._router.reactor, start))
+    def _change(self, start: Callable[[], Deferred[None]]) -> Pending[None] | None:
+        return either(lambda: self._remember(start), lambda: wait_for(self._router.reactor, start))
 
-    def _remember(self, changing: Deferred[None]) -> Login:
-        outcome = Login(lambda _: None)
+    def _remember(self, start: Callable[[], Deferred[None]]) -> Login:
+        outcome = Login()
         if self._logins is None:
-            self._logins = []
-            if self._ask is not None:
-                self._ask.settle = self._settle
+            self._logins = _Logins()
+        if self._ask is not None:
+            self._ask.settle = self._settle
         self._logins.append(outcome)
-        changing.addBoth(outcome.callback)
+        # A view that logs out and in again means one after the other, awaited or not.
+        self._logins.turn.run(start).addBoth(outcome.callback)
         return outcome
 
     def _settle(self, result: Any) -> Deferred[Any]:
         """The answer, when the logins that the view began are over."""
-        return pending(Deferred.fromCoroutine(self._settled(result)))
+        logins, self._logins = self._logins or _Logins(), None
+        return pending(Deferred.fromCoroutine(_settled(logins, result)))
 
-    async def _settled(self, result: Any) -> Any:
-        for login in self._logins or ():
-            if login.taken:
-                if not login.called:
-                    await _over(login)
-            else:
-                await login
-        if isinstance(result, Failure):
-            result.raiseException()
-        return result
+
+async def _settled(logins: _Logins, result: Any) -> Any:
+    refused: Failure | None = None
+    for login in logins:
+        if login.taken:
+            if not login.called:
+                await _over(login)
+            continue
+        try:
+            await login
+        except CancelledError:
+            raise
+        except Exception as error:
+            refused = refused or Failure()
+            if isinstance(result, Failure):
+                _log.warn("a login that its view did not await failed, as did the view: {error}", error=error)
+    if isinstance(result, Failure):
+        result.raiseException()
+    if refused is not None:
+        refused.raiseException()
+    return result
 
 
 def _over(login: Login) -> Deferred[None]:

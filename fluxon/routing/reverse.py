@@ -11,12 +11,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.defer import Deferred, DeferredList, succeed
 from twisted.python.failure import Failure
 
 from fluxon.blocking import Pending, either, wait_for
 from fluxon.commands import Call
-from fluxon.errors import InvalidPayload, Unavailable
+from fluxon.errors import InvalidPayload, ResourceExhausted, Unavailable
 from fluxon.limits import Limits
 from fluxon.routing.request import Connection
 from fluxon.rpc import Peer
@@ -41,7 +41,6 @@ class Reverse:
         return either(start, lambda: wait_for(self._reactor, start))
 
     async def _reverse(self, user_id: Any, name: str, payload: Any, timeout: float | None) -> bool:
-        encode(payload)
         outcome = await self._call(user_id, name, payload, timeout)
         return isinstance(outcome, tuple)
 
@@ -62,26 +61,40 @@ class Reverse:
         if not outcome:
             raise Unavailable("the user has no client connected now")
         failure = outcome[0][1]
-        assert isinstance(failure, Failure)
-        failure.raiseException()
+        assert isinstance(failure, Failure) and failure.value is not None
+        raise failure.value
 
     async def _call(self, user: Any, name: str, payload: Any, timeout: float | None) -> Any:
         """``(value, index)`` of the first client to answer, else a list of ``(False, Failure)``, one a client."""
-        peers = await self._peers(user)
-        limit = self._limits.reverse_timeout
-        seconds = limit if timeout is None else timeout
-        asked = [peer.ask(Call, {"view": name, "payload": payload}, seconds) for peer in peers]
-        if not asked:
+        arguments = {"view": name, "payload": payload}
+        # What no client could be sent is the caller's mistake, whether or not anybody is there.
+        Call.check_arguments(arguments)
+        self._check_size(payload)
+        begun = self._reactor.seconds()
+        seconds = self._limits.reverse_timeout if timeout is None else timeout
+        peers = await self._peers(user, seconds)
+        left = seconds - (self._reactor.seconds() - begun)
+        if not peers or left <= 0:
             return []
+        asked = [peer.ask(Call, arguments, left) for peer in peers]
         return await DeferredList(asked, fireOnOneCallback=True, consumeErrors=True)
 
-    async def _peers(self, user: Any) -> list[Peer]:
+    def _check_size(self, payload: Any) -> None:
+        size, limit = len(encode(payload)), self._limits.frame_to_client
+        if size > limit:
+            raise ResourceExhausted(f"a payload of {size:,} bytes; a client takes {limit:,} at once: send a file")
+
+    async def _peers(self, user: Any, seconds: float) -> list[Peer]:
         user_id = getattr(user, "id", user)
         if type(user_id) is not int:
             raise InvalidPayload("a reverse request names a user by id, or by request.user")
-        peers: list[Peer] = []
-        for session in self._sessions.of_user(user_id):
-            # Whoever was logged out elsewhere must not go on hearing what is meant for the user.
-            if session.fresh(self._reactor.seconds()) or await self._sessions.verify(session):
-                peers.extend(peer for peer in session.connections if isinstance(peer, Peer))
-        return peers
+        # Whoever was logged out elsewhere must not go on hearing what is meant for the user.
+        sessions = self._sessions.of_user(user_id)
+        now = self._reactor.seconds()
+        looks = [succeed(True) if each.fresh(now) else self._sessions.verify(each) for each in sessions]
+        results = await DeferredList(looks, consumeErrors=True).addTimeout(seconds, self._reactor)
+        # Only now, that nothing waits any more: one may have ended while another was looked at.
+        holding = [each for each, (read, holds) in zip(sessions, results, strict=True) if read and holds]
+        return [
+            peer for session in holding if not session.ended for peer in session.connections if isinstance(peer, Peer)
+        ]

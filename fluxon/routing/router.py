@@ -4,6 +4,7 @@ Rules of this module:
 
 - A fresh session, a known name and an ``async def`` cost one Request and one step of the coroutine, nothing else.
 - A session that was not looked at for a while is verified before its view runs: a revoked one never reaches a view.
+  Requests that come meanwhile wait for the same look; none overtakes it.
 - Views run where their kind says (``mapping``), and nowhere else.
 """
 
@@ -11,7 +12,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from twisted.internet.defer import Deferred
+
+from fluxon.blocking import wait_for
 from fluxon.commands import Call, Hello
+from fluxon.errors import Unavailable
 from fluxon.limits import Limits
 from fluxon.routing.greeting import Greeting
 from fluxon.routing.mapping import View, unknown_view
@@ -48,16 +53,31 @@ class Router:
         if not peer.session.fresh(request._timestamp):
             return self._call_verified(peer, view, request)
         if view.in_thread:
-            return self._threads.run(peer.session, view.function, request)
+            return self._run_in_thread(view, request, peer)
         return view.function(request)
 
     async def _call_verified(self, peer: Peer, view: View, request: Request) -> Any:
-        session = peer.session
-        if not await self.sessions.verify(session) and peer.session is session:
-            self.greeting.become_anonymous(peer)
+        await self._verify(peer)
         if view.in_thread:
-            return await self._threads.run(peer.session, view.function, request)
+            return await self._run_in_thread(view, request, peer)
         return view.function(request)
+
+    async def _verify(self, peer: Peer) -> None:
+        session = peer.session
+        if await self.sessions.verify(session) or peer.session is not session:
+            return  # it holds; or it ended, and its connection is a stranger's now, or somebody else's
+        self.greeting.become_anonymous(peer)
+        if peer.session is session:
+            raise Unavailable("the connection was lost")
+
+    def _run_in_thread(self, view: View, request: Request, peer: Peer) -> Deferred[Any]:
+        def run(request: Request) -> Any:
+            # It may have waited for its thread, while its user was thrown out.
+            if not peer.session.fresh(self.reactor.seconds()):
+                wait_for(self.reactor, lambda: Deferred.fromCoroutine(self._verify(peer)))
+            return view.function(request)
+
+        return self._threads.run(peer.session, run, request)
 
     def stop(self) -> None:
         """Run no more views in threads."""

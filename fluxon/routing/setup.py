@@ -17,7 +17,10 @@ from fluxon.security import Secrets
 
 
 def _path(value: Any) -> Path | None:
-    return None if value is None else Path(value)
+    try:
+        return None if value is None else Path(value)
+    except TypeError:
+        raise ConfigurationError(f"a folder is a path: BASE_DIR / 'logs'; not {type(value).__name__}") from None
 
 
 def _secrets(value: Any) -> Any:
