@@ -9,9 +9,10 @@ Rules of this module:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
@@ -123,29 +124,34 @@ class Engine:
         return self.sessions.purge().addErrback(lambda failure: _log.failure("purging sessions", failure))
 
     async def stop(self) -> None:
-        """Close everything that is open."""
+        """Close everything that is open. What fails to close is logged, and the rest is closed all the same."""
         if hasattr(self, "port"):
-            await _as_deferred(self.port.stopListening())
+            await _carried_out("closing the port", self.port.stopListening)
         if hasattr(self, "factory"):
             await self._drain()
             self.router.stop()
         if self._purging is not None and self._purging.running:
             self._purging.stop()
         if self.database is not None:
-            await self.database.stop()
+            await _carried_out("closing the database", self.database.stop)
             self.database.unbind()
         self._blocking.stop()
         if self._logs is not None:
             self._logs.close()
 
+    def hurry(self) -> None:
+        """While it stops: do not wait for requests any longer."""
+        if self._emptied is not None:
+            self._abort_all()
+
     async def _drain(self) -> None:
         if not self.factory.peers:
             return
-        self._emptied = Deferred()
+        emptied = self._emptied = Deferred()
         overdue = self._reactor.callLater(self._setup.limits.drain, self._abort_all)
         for peer in tuple(self.factory.peers):
             peer.protocol.drain()
-        await self._emptied
+        await emptied
         if overdue.active():
             overdue.cancel()
 
@@ -155,6 +161,8 @@ class Engine:
             peer.protocol.abort("the server stops")
 
 
-async def _as_deferred(result: Any) -> None:
-    if isinstance(result, Deferred):
-        await result
+async def _carried_out(what: str, work: Callable[[], Any]) -> None:
+    try:
+        await maybeDeferred(work)
+    except Exception:
+        _log.failure("{what} failed", what=what)

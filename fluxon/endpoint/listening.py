@@ -42,9 +42,9 @@ def describe(port: int | str, host: str | None, secure: bool) -> str:
     """The description of a plain port's endpoint; what is one already stays as it is."""
     if isinstance(port, str) and not port.isdigit():
         return port
+    if isinstance(port, bool) or not isinstance(port, (int, str)) or not 0 <= int(port) <= 65_535:
+        raise ConfigurationError(f"a port is a number from 0 to 65535, not {port!r}")
     number = int(port)
-    if not 0 <= number <= 65_535:
-        raise ConfigurationError(f"a port is a number from 0 to 65535, not {number}")
     interface = host if host is not None else ("" if secure else "127.0.0.1")
     if ":" in interface:
         interface = interface.replace(":", r"\:")

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.logger import globalLogBeginner, textFileLogObserver
+from twisted.logger import Logger, globalLogBeginner, textFileLogObserver
 from twisted.python.failure import Failure
 
 from fluxon.endpoint.server import AsyncServer
+
+_log = Logger(namespace="fluxon.server")
 
 
 def run_server(server: AsyncServer) -> None:
     """Run ``server``; blocks until Ctrl+C (or SIGTERM), which lets running requests end and then stops.
 
-    The log goes to the terminal, and to the setup's logs folder. Ends the program with status 1 when the server
-    cannot start. Call it once, in the main thread.
+    A second Ctrl+C does not wait for them. The log goes to the terminal, and to the setup's logs folder. Ends the
+    program with status 1 when the server cannot start. Call it once, in the main thread.
     """
     from twisted.internet import reactor as global_reactor
 
     reactor: Any = server._reactor or global_reactor
-    globalLogBeginner.beginLoggingTo([textFileLogObserver(sys.stdout)], redirectStandardIO=False)
+    _log_to_terminal()
     failed: list[Failure] = []
 
     def stop_at_failure(failure: Failure) -> None:
@@ -35,10 +38,21 @@ def run_server(server: AsyncServer) -> None:
         server.when_ready().addErrback(stop_at_failure)
 
     def stop() -> Deferred[None] | None:
-        return server.stopService() if server.running else None
+        if not server.running:
+            return None
+        _log.info("stopping: waiting for the requests under way; once more to end them")
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: reactor.callFromThread(server.hurry))
+        return server.stopService()
 
     reactor.callWhenRunning(start)
     reactor.addSystemEventTrigger("before", "shutdown", stop)
     reactor.run()
     if failed:
         sys.exit(1)
+
+
+def _log_to_terminal() -> None:
+    # A program without a terminal, as a service may be started, has no standard output at all.
+    observers = [] if sys.stdout is None else [textFileLogObserver(sys.stdout)]
+    globalLogBeginner.beginLoggingTo(observers, redirectStandardIO=False)

@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.defer import Deferred, DeferredLock, fail, succeed
+from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -24,6 +25,9 @@ from fluxon.sessions import Sessions
 
 _log = Logger(namespace="fluxon.server")
 
+#: What an operator can mend, told by its text; anything else is a fault, and its traceback is logged.
+_PLAIN_ERRORS = (FluxonError, OSError, CannotListenError)
+
 
 class AsyncServer(Service):
     """Serves ``setup`` on ``port``; with TLS if ``secure``.
@@ -32,8 +36,6 @@ class AsyncServer(Service):
     only. ``endpoint`` (any Twisted endpoint, or its description) stands for port and host. It is an ``IService``: give
     it to ``run_server``, or to an application with ``setServiceParent``.
     """
-
-    name = "fluxon"
 
     def __init__(
         self,
@@ -57,46 +59,57 @@ class AsyncServer(Service):
         self.endpoint = endpoint
         self._reactor = reactor
         self._engine: Engine | None = None
-        self._starting: Deferred[None] | None = None
+        # One start or stop at a time, in the order they were told; the last one told decides what waiters hear.
+        self._turn = DeferredLock()
+        self._commands = 0
         self._outcome: Any = None
         self._waiting: list[Deferred[AsyncServer]] = []
 
     # --- as a service -------------------------------------------------------------------------------------------------
 
     def startService(self) -> None:
-        """Begin to start; see ``when_ready``."""
+        """Begin to start; see ``when_ready``. One that is still stopping starts when that is done."""
         super().startService()  # type: ignore[no-untyped-call]
         self._outcome = None
-        self._starting = Deferred.fromCoroutine(self._start())
-        self._starting.addBoth(self._started)
+        self._commands += 1
+        starting = self._turn.run(lambda: Deferred.fromCoroutine(self._start()))
+        starting.addBoth(self._carried_out, self._commands, self)
 
     async def _start(self) -> None:
+        if not self.running:
+            return  # told to stop before its turn came
         reactor = self._reactor
         if reactor is None:
             from twisted.internet import reactor
-        endpoint = choose_endpoint(reactor, self.configured_port, self.host, self.secure, self.endpoint)
-        engine = self._engine = Engine(self.setup, self, reactor)
+        engine: Engine | None = None
         try:
+            endpoint = choose_endpoint(reactor, self.configured_port, self.host, self.secure, self.endpoint)
+            engine = Engine(self.setup, self, reactor)
             await engine.start(endpoint, self.secure)
-        except BaseException:
-            self._engine = None
-            await engine.stop()
-            raise
-
-    def _started(self, result: Any) -> None:
-        self._starting = None
-        self._outcome = result if isinstance(result, Failure) else self
-        if isinstance(result, Failure):
-            if result.check(FluxonError) or result.check(OSError) or type(result.value).__name__ == "CannotListenError":
-                _log.error("the server cannot start: {reason}", reason=str(result.value))
+        except Exception as error:
+            # Said before the log files are closed again: that is where an operator looks.
+            if isinstance(error, _PLAIN_ERRORS):
+                _log.error("the server cannot start: {reason}", reason=str(error))
             else:
-                _log.failure("the server cannot start", result)
+                _log.failure("the server cannot start")
+            if engine is not None:
+                await engine.stop()
+            raise
+        self._engine = engine
+
+    def _carried_out(self, result: Any, number: int, outcome: AsyncServer | Failure) -> None:
+        if number != self._commands:
+            return  # told something else meanwhile, which decides
+        self._outcome = result if isinstance(result, Failure) else outcome
         waiting, self._waiting = self._waiting, []
         for each in waiting:
             each.callback(self._outcome)
 
     def when_ready(self) -> Deferred[AsyncServer]:
-        """Fires with the server when it listens; fails with why it does not."""
+        """Fires with the server when it listens; fails with why it does not.
+
+        Asked before ``startService`` it waits for that; after ``stopService`` it fails with ``Unavailable``.
+        """
         if self._outcome is None:
             waiting: Deferred[AsyncServer] = Deferred()
             self._waiting.append(waiting)
@@ -104,24 +117,32 @@ class AsyncServer(Service):
         return fail(self._outcome) if isinstance(self._outcome, Failure) else succeed(self)
 
     def stopService(self) -> Deferred[None]:
-        """Take no more connections and requests, let those under way end, close everything."""
+        """Take no more connections and requests, let those under way end, close everything.
+
+        Fires when nothing is left, at the latest ``Limits.drain`` seconds after the last connection was to end.
+        """
         super().stopService()  # type: ignore[no-untyped-call]
-        return Deferred.fromCoroutine(self._stop())
+        self._outcome = None
+        self._commands += 1
+        stopping = self._turn.run(lambda: Deferred.fromCoroutine(self._stop()))
+        stopping.addBoth(self._carried_out, self._commands, Failure(Unavailable("the server was stopped")))
+        return stopping
 
     async def _stop(self) -> None:
-        if self._starting is not None:
-            ended: Deferred[Any] = self.when_ready()
-            ended.addErrback(lambda _: None)
-            await ended
-        engine, self._engine = self._engine, None
-        self._outcome = None
-        if engine is not None:
-            await engine.stop()
+        # Until the last view has its answer, views may call clients.
+        if self._engine is not None:
+            await self._engine.stop()
+            self._engine = None
+
+    def hurry(self) -> None:
+        """While it stops: end the connections whose requests are still under way, instead of waiting for them."""
+        if self._engine is not None:
+            self._engine.hurry()
 
     # --- for those who have it ----------------------------------------------------------------------------------------
 
     def _running(self) -> Engine:
-        if self._engine is None or self._outcome is not self:
+        if self._engine is None:
             raise Unavailable("the server is not running")
         return self._engine
 
