@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import sqlalchemy
 from twisted.internet import reactor, threads
 from twisted.internet.defer import CancelledError, gatherResults
 from twisted.python import threadable
@@ -152,6 +153,26 @@ class UnderAReactor(TestCase):
             await database.start(reactor)
         self.assertEqual(path.read_bytes(), b"Dear Jane, " * 1000)
         await database.stop()
+
+    async def test_engine_tables(self) -> None:
+        """They are made when missing, also late; another name, a second declaration, another version are refused."""
+
+        def table(name: str, version: int = 1) -> sqlalchemy.Table:
+            column = sqlalchemy.Column("x", sqlalchemy.Integer, index=True)
+            return sqlalchemy.Table(name, sqlalchemy.MetaData(), column, info={"version": version})
+
+        late = table("fluxon_late")
+        self.database.install(late)
+        self.database.install(late)
+        await self.database.write(lambda connection: connection.run(late.insert(), {"x": 5}))
+        self.assertRaises(ConfigurationError, self.database.install, table("users"))
+        self.assertRaises(ConfigurationError, self.database.install, table("fluxon_late"))
+        newer = SQLiteDatabase(f"sqlite:///{self.folder}/data.sqlite3")
+        newer.install(table("fluxon_late", version=2))
+        with self.assertRaises(ConfigurationError):
+            await newer.start(reactor)
+        await newer.stop()
+        self.assertRaises(ConfigurationError, SQLiteDatabase, "mysql://localhost/x")
 
     async def test_models_have_one_database(self) -> None:
         """Binding them elsewhere too raises, until the first lets go; so do two users, and unbound models."""

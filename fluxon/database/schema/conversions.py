@@ -63,15 +63,17 @@ def conversion(column: str, old: str, new: str) -> Conversion | None:
 
 
 def _rescaled(column: str, old: int, new: int, digits: int) -> Conversion:
-    too_long = f"abs({{}}) >= {10**digits}"
+    highest = 10**digits - 1
+    # Not abs(): SQLite refuses it for the least integer.
     if new >= old:
         factor = 10 ** (new - old)
         # Compared before multiplying: a product beyond 64 bits would become a float.
-        return Conversion(f"{column} * {factor}", f"abs({column}) > {(10**digits - 1) // factor}")
+        return Conversion(
+            f"{column} * {factor}", f"{column} NOT BETWEEN {-(highest // factor)} AND {highest // factor}"
+        )
     factor = 10 ** (old - new)
-    return Conversion(
-        f"{column} / {factor}", f"({column} % {factor} <> 0 OR {too_long.format(f'{column} / {factor}')})"
-    )
+    value = f"{column} / {factor}"
+    return Conversion(value, f"({column} % {factor} <> 0 OR {value} NOT BETWEEN {-highest} AND {highest})")
 
 
 def _scale(declared: str) -> int | None:

@@ -354,6 +354,27 @@ class Updates(SchemaTests):
         self.assertEqual(plan, ("create table pet",))
         self.assertEqual(self.update().plan, ())
 
+    def test_indexes_change_without_touching_rows(self) -> None:
+        """An index comes and goes by itself; the table stays where it is."""
+        fields = {"mail": models.CharField(null=True)}
+        user = self.use(
+            model("User", models.AuthenticatedUser, name=models.CharField(unique=True, db_index=True), **fields)
+        )
+        self.assertEqual(self.update().plan, ())  # UNIQUE is an index already
+        self.use(
+            model(
+                "User",
+                models.AuthenticatedUser,
+                name=models.CharField(unique=True),
+                mail=models.CharField(null=True, db_index=True),
+            )
+        )
+        self.assertEqual(self.update().plan, ("change the indexes of user",))
+        self.assertTrue(any("ix_user_mail" in line for line in self.dump()))
+        self.update(1)
+        self.assertFalse(any("ix_user_mail" in line for line in self.dump()))
+        self.assertIsNotNone(user)
+
     def test_tables_of_others_are_left_alone(self) -> None:
         """A table that no schema file made is never dropped."""
         raw = sqlite3.connect(self.path)
