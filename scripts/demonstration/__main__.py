@@ -52,7 +52,7 @@ class Demonstration:
 
     def client(self, name: str) -> Child:
         command = [sys.executable, "-u", "client.py", "--port", str(self.port)]
-        command += ["--secure", "--trust", "secrets/certificate.pem"]
+        command += ["--secure", "--trust", "secrets/certificate.pem", "--stay", f"{name}.session"]
         child = Child(name, command, self.project)
         self.children.append(child)
         child.expect("^Commands: ")
@@ -87,9 +87,9 @@ class Demonstration:
         emma.kill()
         ask(mike, "send emma Are you there?", "^emma is offline$")
         emma = self.client("emma")
-        told(f"emma is back (process {emma.pid})")
-        log_in(emma)
-        message(mike, emma, "Welcome back!")
+        told(f"emma is back (process {emma.pid}), without a password: her client kept the session")
+        says("emma", emma.expect("^welcome back, emma$").string)
+        message(mike, emma, "There you are!")
 
         heading("The server is killed, and started again")
         assert self.server is not None

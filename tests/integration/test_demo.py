@@ -34,7 +34,8 @@ class DemonstrationTests(SynchronousTestCase):
             "  mike | [emma] Hello Mike, is this thing on?",
             "  emma | [mike] Loud and clear, Emma.",
             "  mike | emma is offline",
-            "  emma | [mike] Welcome back!",
+            "  emma | welcome back, emma",
+            "  emma | [mike] There you are!",
             "  mike | [emma] Did you notice anything?",
         ):
             self.assertIn(line, done.stdout.splitlines())

@@ -1,11 +1,15 @@
 """A chat client for the terminal.
 
-    python client.py                                                      to the server on this machine
-    python client.py --secure --trust secrets/certificate.pem             over TLS
+To the server on this machine, over TLS, and logged in until logout, over restarts too:
+
+    python client.py
+    python client.py --secure --trust secrets/certificate.pem
+    python client.py --stay emma.session
 """
 
 import argparse
 import getpass
+import os
 import sys
 
 from fluxon.connect import ConnectionInterface
@@ -23,6 +27,25 @@ def ask_password():
     return getpass.getpass("Password: ") if sys.stdin.isatty() else input("Password: ")
 
 
+def resume(connection, path):
+    """Go on with the session that is kept in a file. The server knows whether it still stands."""
+    if not os.path.exists(path):
+        return
+    with open(path) as file:
+        connection.session.token = file.read() or None
+    try:
+        name = connection.send_request("whoami")["response"]
+        print(f"welcome back, {name}" if name else "please log in", flush=True)
+    except FluxonError as error:
+        print(f"error: {error}", flush=True)
+
+
+def keep(connection, path):
+    """Write the session down: whoever has this file is this user, so nobody else may read it."""
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(connection.session.token or "")
+
+
 def run(connection, command, rest):
     """Carry out one line of input; what the server said."""
     if command == "create_user":
@@ -38,12 +61,24 @@ def run(connection, command, rest):
     return {"response": HELP}
 
 
+def attempt(connection, command, rest, stay):
+    """One line of input and its answer, or why there is none: the connection comes back by itself."""
+    try:
+        answer = run(connection, command, rest)
+        if stay:
+            keep(connection, stay)
+        print(answer["response"], flush=True)
+    except FluxonError as error:
+        print(f"error: {error}", flush=True)
+
+
 def main():
     options = argparse.ArgumentParser(description="Chat over Fluxon.")
     options.add_argument("--host", default="localhost")
     options.add_argument("--port", type=int, default=8080)
     options.add_argument("--secure", action="store_true", help="use TLS")
     options.add_argument("--trust", metavar="FILE", help="the server's certificate, if no public authority signed it")
+    options.add_argument("--stay", metavar="FILE", help="stay logged in: keep the session in this file")
     chosen = options.parse_args()
 
     with ConnectionInterface(
@@ -51,14 +86,16 @@ def main():
     ) as connection:
         connection.reverse_request_mapping({"receive_message": receive_message})
         print(HELP, flush=True)
-        for line in sys.stdin:
-            command, _, rest = line.strip().partition(" ")
-            if command == "exit":
-                break
-            try:
-                print(run(connection, command, rest.strip())["response"], flush=True)
-            except FluxonError as error:  # every failure says what to do, and the connection comes back by itself
-                print(f"error: {error}", flush=True)
+        try:
+            if chosen.stay:
+                resume(connection, chosen.stay)
+            for line in sys.stdin:
+                command, _, rest = line.strip().partition(" ")
+                if command == "exit":
+                    break
+                attempt(connection, command, rest.strip(), chosen.stay)
+        except KeyboardInterrupt:
+            print()
 
 
 if __name__ == "__main__":

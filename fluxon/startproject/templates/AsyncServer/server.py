@@ -1,4 +1,6 @@
-"""The server: run this file, or hand it to Twisted.
+"""The server.
+
+Run this file, or hand it to Twisted:
 
     python server.py
     twistd -n fluxon --config server.py

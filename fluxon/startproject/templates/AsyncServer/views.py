@@ -44,6 +44,11 @@ async def logout(request):
     return {"response": "logged out"}
 
 
+async def whoami(request):
+    """The name that the client is logged in with, or None."""
+    return {"response": request.user.username if request.user else None}
+
+
 async def send_message(request):
     """Hand a message to another user, if one of their clients is online to take it."""
     if request.user is None:
