@@ -39,8 +39,11 @@ from fluxon.errors import (
 from fluxon.routing import Setup
 
 
-def views(never: Deferred[None]) -> dict[str, Any]:
-    """A project's models and views, made anew: a model belongs to one database. ``slow`` waits for ``never``."""
+def views(never: list[Deferred[None]]) -> dict[str, Any]:
+    """A project's models and views, made anew: a model belongs to one database.
+
+    ``slow`` leaves in ``never`` what it waits for.
+    """
 
     class User(models.AuthenticatedUser):
         username = models.CharField(max_length=100, unique=True)
@@ -49,7 +52,9 @@ def views(never: Deferred[None]) -> dict[str, Any]:
         return request.payload
 
     async def slow(request: Any) -> None:
-        await never
+        waiting: Deferred[None] = Deferred()
+        never.append(waiting)
+        await waiting
 
     async def refuse(request: Any) -> None:
         raise PermissionDenied("not for you")
@@ -87,7 +92,7 @@ class ClientTestCase(TestCase):
         self.addCleanup(shutil.rmtree, self.folder)
         with socket.create_server(("127.0.0.1", 0)) as probe:
             self.port = probe.getsockname()[1]
-        self.never: Deferred[None] = Deferred()
+        self.never: list[Deferred[None]] = []
         self.server = self.make_server()
         await self.start_server()
         self.addCleanup(lambda: Deferred.fromCoroutine(self.stop_server()))
@@ -182,7 +187,7 @@ class CallTests(ClientTestCase):
         await client.call("echo")
         await client.close()
         await self.assertFailure(call, OutcomeUnknown)
-        self.never.callback(None)
+        self.never.pop().callback(None)
         self.assertIn("closed", (await self.assertFailure(client.call("echo"), Unavailable)).text)
         await client.close()
         self.assertIn("stopped", repr(client))
@@ -387,6 +392,10 @@ class NotConnectedTests(TestCase):
         server.startService()
         await server.when_ready()
         self.addCleanup(server.stopService)
+        while (
+            not client._connector._pausing and client._connector.current is None
+        ):  # an attempt from before the server listened may still be failing
+            await deferLater(reactor, 0.001)
         await client.when_connected()
         self.assertEqual(await client.call("echo", 1), 1)
         # Called from a thread, a Deferred client is of no use; its blocking sibling is.
