@@ -155,7 +155,7 @@ def _connect(self: Any, **keywords: Any) -> ConnectionInterface:
 
 @pytest.fixture(scope="class")
 def servers(request: pytest.FixtureRequest) -> None:
-    """``self.new_server(...)`` starts a server for the test to remove; ``self.environment`` lets a child find Fluxon."""
+    """``self.new_server(...)`` starts a server, the test removes it; with ``self.environment`` a child finds Fluxon."""
     cls: Any = request.cls
     cls.new_server = ServerProcess
     cls.environment = ENVIRONMENT
