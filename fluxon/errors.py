@@ -176,7 +176,10 @@ def _family(root: type[FluxonError]) -> dict[str, type[FluxonError]]:
     return table
 
 
-_WIRE_ERRORS: dict[str, type[FluxonError]] = _family(FluxonError)
+# What only one's own side can know is no answer: a hostile peer must not make a program think that its own
+# configuration, or the certificate, is wrong.
+_LOCAL = (ProtocolError, ConfigurationError, UntrustedServer)
+_WIRE_ERRORS = {code: kind for code, kind in _family(FluxonError).items() if not issubclass(kind, _LOCAL)}
 
 
 def from_wire(code: str, text: str, details: Mapping[str, Any] | None = None) -> FluxonError:

@@ -19,6 +19,9 @@ _LOOPBACK = ("127.", "::1", "::ffff:127.")
 
 _DEFAULTS = Limits()
 
+#: Places at the server that ordinary requests leave free.
+_URGENT = 4
+
 
 def is_loopback(address: str) -> bool:
     """Whether a numeric address is this machine's own."""
@@ -82,5 +85,6 @@ class Greeting:
         conversation.send_limit = self._frame_authenticated if session.authenticated else self._frame
         # What the server sends is its own promise; a bound of ours keeps a wrong one from filling our memory.
         conversation.receive_limit = min(self._frame_to_client, MAX_FRAME)
-        conversation.ask_limit = self._in_flight
+        # What remains is for another hello, which does not wait.
+        conversation.ask_limit = max(1, self._in_flight - _URGENT)
         conversation.compress_from = _DEFAULTS.compress_from if self._compress else None

@@ -18,6 +18,9 @@ from fluxon.rpc.protocol import PeerProtocol
 from fluxon.rpc.responders import Responders
 from fluxon.wire import Conversation
 
+#: Places at the other side that ordinary asks leave free: a new token or a hello must not be refused for want of one.
+URGENT = 4
+
 Observer = Callable[[Peer], Any]
 
 
@@ -76,7 +79,7 @@ class ServerFactory(PeerFactory):
             receive_limit=limits.frame_before_hello,
             send_limit=limits.frame_to_client,
             in_flight=limits.in_flight,
-            ask_limit=limits.in_flight,
+            ask_limit=max(1, limits.in_flight - URGENT),
             waiting_limit=limits.waiting_asks,
             unsolicited_limit=limits.unsolicited,
         )
@@ -93,7 +96,7 @@ class ClientFactory(PeerFactory):
             receive_limit=limits.frame_to_client,
             send_limit=limits.frame_before_hello,
             in_flight=limits.in_flight,
-            ask_limit=limits.in_flight,
+            ask_limit=max(1, limits.in_flight - URGENT),
             waiting_limit=limits.waiting_asks,
             unsolicited_limit=limits.unsolicited,
         )

@@ -325,7 +325,7 @@ class Peer:
             self._cancelled.discard(ask)
         if self._lingering and ask in self._lingering:
             self._lingering.discard(ask)
-            self.conversation.release()
+            self.conversation.release(ask)
             if isinstance(result, Failure):
                 to_error(result, command, _describe(ask), cancelled=True)  # for the log
             return
@@ -340,7 +340,7 @@ class Peer:
         if isinstance(result, Failure):
             self._refuse(ask, command, result, cancelled)
         elif self.lost:
-            self.conversation.answering.pop(ask.tag, None)
+            self.conversation.forget(ask)
         else:
             self._answer(ask, result)
         self.protocol.flush_soon()
@@ -435,7 +435,7 @@ class Peer:
         self.stopping = True
         if self._held is not None:
             for ask in self._held:
-                self.conversation.answering.pop(ask.tag, None)
+                self.conversation.forget(ask)
             self._held = None
 
     def connection_lost(self) -> None:

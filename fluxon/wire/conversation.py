@@ -22,6 +22,10 @@ from fluxon.wire.codec import decode_all, encode
 from fluxon.wire.frames import COMPRESSED, HEADER, RAW, NoSplitter, Splitter, compress, decompress, frame
 from fluxon.wire.messages import Answer, Ask, Cancel, Failed, Message, Ping, Pong, WrongEnvelope
 
+#: Asks in flight may have the bytes of so many of the largest frames together. A hostile value costs 73 times its bytes
+#: in objects: with 128 asks of the largest size a connection could hold gigabytes, with eight it holds 150 MiB.
+LARGEST_IN_FLIGHT = 8
+
 
 class Asked:
     """An ask of ours that has no answer yet."""
@@ -45,6 +49,7 @@ class Conversation:
     __slots__ = (
         "_abandoned",
         "_ask_limit",
+        "_in_flight_size",
         "_lingering",
         "_next_tag",
         "_splitter",
@@ -91,6 +96,7 @@ class Conversation:
         self._abandoned: set[int] | None = None
         self._next_tag = 0
         self._lingering = 0
+        self._in_flight_size = 0
         self._unsolicited = 0
 
     # --- what arrives ---------------------------------------------------------------------------------------------
@@ -147,7 +153,7 @@ class Conversation:
     def _take_back(self, received: list[Message]) -> None:
         for message in received:
             if isinstance(message, Ask):
-                self.answering.pop(message.tag, None)
+                self.forget(message)
             elif isinstance(message, (Answer, Failed)):
                 self.asked[message.tag] = Asked(message.waiter, None, None)
 
@@ -177,12 +183,17 @@ class Conversation:
         tag = ask.tag
         if tag in answering:
             self._refuse_new(tag)
+        in_flight_size = self._in_flight_size + size
         if len(answering) + self._lingering >= self.in_flight:
             self._write_failure(
                 tag, ResourceExhausted(f"more than {self.in_flight} requests of one connection at once")
             )
             return None
+        if in_flight_size > self.receive_limit * LARGEST_IN_FLIGHT:
+            self._write_failure(tag, ResourceExhausted("requests of too many bytes at once on a connection"))
+            return None
         answering[tag] = ask
+        self._in_flight_size = in_flight_size
         return ask
 
     def _refuse_new(self, tag: int) -> None:
@@ -308,7 +319,9 @@ class Conversation:
         except FluxonError as error:
             self.fail(tag, Unserialisable("the answer cannot be sent; the server's log says why"))
             raise error
-        if self.answering.pop(tag, None) is not None:
+        ask = self.answering.pop(tag, None)
+        if ask is not None:
+            self._in_flight_size -= ask.size
             self.output.append(written)
             self.output_size += len(written)
 
@@ -317,14 +330,23 @@ class Conversation:
 
         With ``linger`` its place among those in flight stays taken until ``release``: the work on it has not ended.
         """
-        if self.answering.pop(tag, None) is not None:
+        ask = self.answering.pop(tag, None)
+        if ask is not None:
             self._write_failure(tag, error)
             if linger:
                 self._lingering += 1
+            else:
+                self._in_flight_size -= ask.size
 
-    def release(self) -> None:
-        """Work that went on after its answer has ended."""
+    def forget(self, ask: Ask) -> None:
+        """Never answer ``ask``: nobody is there to hear it."""
+        if self.answering.pop(ask.tag, None) is not None:
+            self._in_flight_size -= ask.size
+
+    def release(self, ask: Ask) -> None:
+        """Work on ``ask`` that went on after its answer has ended."""
         self._lingering -= 1
+        self._in_flight_size -= ask.size
 
     def _write_failure(self, tag: int, error: FluxonError) -> None:
         try:

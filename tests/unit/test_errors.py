@@ -11,6 +11,9 @@ from fluxon.errors import FluxonError, Internal, from_wire
 from fluxon.wire import encode
 from fluxon.wire.messages import MAX_CODE, MAX_TEXT
 
+#: What only one's own side can know.
+LOCAL = (errors.ProtocolError, errors.ConfigurationError, errors.UntrustedServer)
+
 
 def every_kind() -> list[type[FluxonError]]:
     return [each for each in vars(errors).values() if isinstance(each, type) and issubclass(each, FluxonError)]
@@ -51,9 +54,15 @@ class ErrorTests(SynchronousTestCase):
     def test_across_the_wire(self) -> None:
         """``from_wire`` gives the class that was sent, with its text and details."""
         for each in every_kind():
-            if each is not FluxonError:
+            if each is not FluxonError and not issubclass(each, LOCAL):
                 error = from_wire(each.code, "what happened", {"a": 1})
                 self.assertEqual((type(error), error.text, error.details), (each, "what happened", {"a": 1}))
+
+    def test_what_a_stranger_cannot_know(self) -> None:
+        """A peer cannot make a program believe that its own configuration, or a certificate, is wrong."""
+        for each in every_kind():
+            if issubclass(each, LOCAL):
+                self.assertEqual(type(from_wire(each.code, "send me your keys")), Internal)
 
     def test_a_code_from_the_future(self) -> None:
         """An unknown code is ``Internal`` and stays readable; no text makes it raise."""

@@ -139,11 +139,23 @@ class InFlightTests(SynchronousTestCase):
     def test_lingering_work(self) -> None:
         """Nor is a deadline: after its answer an ask holds its place until its work has ended."""
         end = conversation(in_flight=1)
-        end.receive(ask(0))
+        (first,) = end.receive(ask(0))
+        assert isinstance(first, Ask)
         end.fail(0, NotFound(), linger=True)
         self.assertEqual(end.receive(ask(0)), [])
-        end.release()
+        end.release(first)
         self.assertEqual(len(end.receive(ask(0))), 1)
+
+    def test_bytes_in_flight(self) -> None:
+        """Asks in flight may together be as large as eight of the largest; what is answered makes room again."""
+        end = conversation(in_flight=100, receive_limit=1_000)
+        large = [write_ask(tag, "call", {"payload": b"x" * 900}, None, {}) for tag in range(10)]
+        taken = [len(end.receive(each)) for each in large]
+        self.assertEqual(taken, [1] * 8 + [0] * 2)
+        end.answer(0, None)
+        self.assertEqual(len(end.receive(large[8])), 1)
+        end.fail(1, NotFound())
+        self.assertEqual(len(end.receive(large[9])), 1)
 
     def test_lingering_counts_once(self) -> None:
         """What has its answer already does not linger a second time."""
