@@ -21,7 +21,7 @@ SOURCES = ("setup.cfg", "setup.py", "pyproject.toml", "README.md", "LICENSE", "f
 
 def run(*command: str | Path, cwd: Path, check: bool = True) -> subprocess.CompletedProcess[str]:
     """A command as a user would run it: no PYTHONPATH, and not in this tree."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "COV_"))}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "COV"))}
     done = subprocess.run(
         [str(each) for each in command], cwd=cwd, env=environment, capture_output=True, text=True, timeout=100
     )
