@@ -2,7 +2,7 @@
 
 A block is one of these, and its first line shows the reader which:
 
-- ``# name.py``: a file. All files of one document lie in one folder, and a test below runs them together.
+- ``# name.py`` (or ``.tac``): a file. All files of one document lie in one folder, and a test below runs them together.
 - ``# fragment: …``: part of a program that the text names. It has to compile, and what it imports from Fluxon has to
   exist.
 - anything else is a whole program; it runs in an empty folder and must end with 0.
@@ -26,11 +26,14 @@ from pathlib import Path
 from children import Child
 from twisted.trial.unittest import SynchronousTestCase
 
+from fluxon.connect import ConnectionInterface
+from fluxon.startproject import generate
+
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.rst")))
 
 #: Files in blocks that a test below runs; a document may not show one that nobody runs.
-STORIES: dict[str, set[str]] = {"README.md": {"chat_server.py", "chat_client.py"}}
+STORIES: dict[str, set[str]] = {"README.md": {"chat_server.py", "chat_client.py", "everything.tac"}}
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ class Block:
 
     @property
     def file_name(self) -> str | None:
-        match = re.fullmatch(r"# (\w+\.py)", self.first)
+        match = re.fullmatch(r"# (\w+\.(?:py|tac))", self.first)
         return match[1] if match else None
 
     @property
@@ -211,6 +214,25 @@ class ChatInTheReadmeTests(SynchronousTestCase):
         sender.say(f"{receiver} {text}")
         while not sender.expect("(sent|is not there)$").string.endswith("sent"):
             sender.say(f"{receiver} {text}")
+
+
+class ApplicationInTheReadmeTests(SynchronousTestCase):
+    """The Twisted application that README.md shows, around a generated project."""
+
+    def test_twistd_runs_it(self) -> None:
+        """The server is one of the application's services, and ends with it."""
+        generate("AsyncServer", "chat")
+        (block,) = [block for block in blocks("python") if block.file_name == "everything.tac"]
+        self.assertIn("port=8080", block.text)
+        Path("everything.tac").write_text(block.text.replace("port=8080", "port=0"))
+        twistd = Path(sys.executable).with_name("twistd")
+        child = Child("twistd", [twistd, "-n", "--pidfile=", "-y", "everything.tac"], Path.cwd())
+        self.addCleanup(child.discard)
+        port = int(child.expect(r"listening on tcp 127\.0\.0\.1:(\d+)").group(1))
+        with ConnectionInterface(port=port, timeout=20) as connection:
+            self.assertEqual(connection.send_request("whoami"), {"response": None})
+        child.stop()
+        self.assertTrue(any("Server Shut Down" in line for line in child.transcript), child.transcript)
 
 
 def _script(name: str) -> None:
