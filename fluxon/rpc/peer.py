@@ -38,7 +38,6 @@ from fluxon.rpc.held import HeldAsks
 from fluxon.rpc.responders import Responders
 from fluxon.rpc.task import Task
 from fluxon.wire import Answer, Ask, Cancel, Conversation, Failed, Message
-from fluxon.wire.messages import is_timeout
 
 if TYPE_CHECKING:
     from fluxon.rpc.protocol import PeerProtocol
@@ -159,8 +158,8 @@ class Peer:
         if self.lost:
             return fail(Unavailable("the connection is closed"))
         try:
-            if timeout is not None and not is_timeout(timeout):
-                raise InvalidPayload("a timeout is a number of seconds, above 0 and at most a day")
+            if timeout is not None and not (type(timeout) in (int, float) and timeout > 0):
+                raise InvalidPayload(f"a timeout is a number of seconds above 0, not {timeout!r}")
             command.check_arguments(arguments)
             waiter: Deferred[Any] = Deferred(self._give_up)
             deadline = None if timeout is None else self.protocol.now() + timeout

@@ -351,8 +351,11 @@ class Conversation:
     def _write_failure(self, tag: int, error: FluxonError) -> None:
         try:
             written = self._fit(messages.write_failed(tag, error.code, error.text, error.details))
-        except FluxonError:  # details or text that cannot cross must not cost the answer
-            written = messages.write_failed(tag, error.code, type(error).default_text, {})
+        except FluxonError:  # details or a text that cannot cross must not cost the answer
+            try:
+                written = messages.write_failed(tag, error.code, error.text, {})
+            except Unserialisable:
+                written = messages.write_failed(tag, error.code, type(error).default_text, {})
         self._put(written)
 
     # --- the rest ----------------------------------------------------------------------------------------------------
