@@ -45,6 +45,8 @@ class _Protocol(PeerProtocol):
     def __init__(self, factory: PeerFactory, conversation: Conversation) -> None:
         super().__init__(factory, conversation)
         self.beginning = b""
+        #: Called first when it is over, before those who asked are told: they may ask again at once.
+        self.leaving: Callable[[], None] | None = None
         #: Fires with the reason.
         self.gone: Deferred[BaseException] = Deferred()
 
@@ -54,6 +56,8 @@ class _Protocol(PeerProtocol):
         super().dataReceived(data)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
+        if self.leaving is not None:
+            self.leaving()
         super().connectionLost(reason)
         # A Failure as a result would be an error of the Deferred.
         self.gone.callback(reason.value or net.ConnectionLost())
@@ -263,6 +267,7 @@ class Reconnecting:
         protocol = connection.peer.protocol
         assert isinstance(protocol, _Protocol)
         self.current = connection
+        protocol.leaving = self._leave
         self._was_connected = True
         self._trouble = None
         _log.info("connected to {where}", where=self.where)
@@ -271,9 +276,11 @@ class Reconnecting:
         if self.closed:
             protocol.close()
         reason = str(await protocol.gone)
-        self.current = None
         self._trouble = reasons.lost(self.where, reason)
         _log.info("the connection to {where} was lost: {reason}", where=self.where, reason=reason)
+
+    def _leave(self) -> None:
+        self.current = None
 
     def _failed(self, error: FluxonError) -> None:
         self._trouble = error
