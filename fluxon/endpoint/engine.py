@@ -9,6 +9,7 @@ Rules of this module:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -142,23 +143,24 @@ class Engine:
     def hurry(self) -> None:
         """While it stops: do not wait for requests any longer."""
         if self._emptied is not None:
-            self._abort_all()
+            self._end_all()
 
     async def _drain(self) -> None:
         if not self.factory.peers:
             return
         emptied = self._emptied = Deferred()
-        overdue = self._reactor.callLater(self._setup.limits.drain, self._abort_all)
+        overdue = self._reactor.callLater(self._setup.limits.drain, self._end_all)
         for peer in tuple(self.factory.peers):
             peer.protocol.drain()
         await emptied
         if overdue.active():
             overdue.cancel()
 
-    def _abort_all(self) -> None:
+    def _end_all(self) -> None:
         _log.warn("{count} connections had requests that did not end in time", count=len(self.factory.peers))
         for peer in tuple(self.factory.peers):
-            peer.protocol.abort("the server stops")
+            # Every deadline is over: what runs is told to stop, its clients are told, and the connection closes.
+            peer.expire(math.inf)
 
 
 async def _carried_out(what: str, work: Callable[[], Any]) -> None:
