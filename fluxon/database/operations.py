@@ -14,11 +14,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Final
 
 from fluxon.blocking import either
+from fluxon.database.attributes import Attribute, Order, Reference, attribute_of, field_of, name_in_rows
 from fluxon.database.declaration import Declaration
-from fluxon.database.expressions import Attribute, Expression, Order, Shape
-from fluxon.database.fields.base import Field
+from fluxon.database.expressions import Expression, Shape
 from fluxon.database.storing import insert_many, insert_one, update
-from fluxon.database.values import column_of, columns_to_update, row_to_insert
+from fluxon.database.values import columns_to_update, reference_to, row_to_insert
 from fluxon.errors import ConfigurationError, Conflict, InvalidPayload
 from fluxon.limits import MAX_INT
 
@@ -59,6 +59,7 @@ class Operations:
 
         ``fetch`` is how many at most, ``offset`` how many to leave out before; ``columns`` which columns, by
         attribute or name; ``order_by`` a column or several, as ``User.name``, ``User.name.desc()``, ``"-name"``.
+        Attributes may lead across relations: ``columns=[Course.teacher.name]`` is ``teacher_name`` in the rows.
         """
         declaration, database = bound(cls)
         shape = (
@@ -90,7 +91,7 @@ class Operations:
         if not isinstance(key_or_where, Expression):
             if key_or_where is None:
                 raise TypeError("Get takes a key or where[...], not None")
-            key_or_where = Attribute(declaration.key) == key_or_where
+            key_or_where = attribute_of(declaration.key) == key_or_where
         shape = ("select", declaration, _columns(declaration, None), _condition(key_or_where), (), True, False)
         values = (*key_or_where.values, 2)
         return either(
@@ -153,35 +154,35 @@ def _condition(where: Any) -> Shape | None:
     return where.shape
 
 
-def _columns(declaration: Declaration, named: Iterable[Any] | None) -> tuple[Field, ...]:
+def _columns(declaration: Declaration, named: Iterable[Any] | None) -> tuple[Reference, ...]:
     if named is None:
         return declaration.all_fields
     if isinstance(named, str | Attribute):
         raise TypeError("columns is a list of columns")
-    found = tuple(column_of(declaration, each) for each in named)
+    found = tuple(reference_to(declaration, each) for each in named)
     if not found:
         raise InvalidPayload("columns is an empty list; leave it out for all columns")
-    if len(set(found)) != len(found):
+    if len({name_in_rows(each) for each in found}) != len(found):
         raise InvalidPayload("columns names a column twice")
     return found
 
 
-def _order(declaration: Declaration, order_by: Any) -> tuple[tuple[Field, bool], ...]:
+def _order(declaration: Declaration, order_by: Any) -> tuple[tuple[Reference, bool], ...]:
     if isinstance(order_by, str | Attribute | Order):
         order_by = [order_by]
     return tuple(_one_order(declaration, each) for each in order_by)
 
 
-def _one_order(declaration: Declaration, by: Any) -> tuple[Field, bool]:
+def _one_order(declaration: Declaration, by: Any) -> tuple[Reference, bool]:
+    descending = False
     if isinstance(by, str):
-        field, descending = column_of(declaration, by.removeprefix("-")), by.startswith("-")
+        by, descending = by.removeprefix("-"), by.startswith("-")
     elif isinstance(by, Order):
-        field, descending = column_of(declaration, Attribute(by.field)), by.descending
-    else:
-        field, descending = column_of(declaration, by), False
-    if not field.ordered:
-        raise TypeError(f"{field} has no order")
-    return field, descending
+        by, descending = by.attribute, by.descending
+    reference = reference_to(declaration, by)
+    if not field_of(reference).ordered:
+        raise TypeError(f"{field_of(reference)} has no order")
+    return reference, descending
 
 
 def _count(name: str, value: Any) -> int:

@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from fluxon.database.attributes import Attribute, Reference, reference_of
 from fluxon.database.declaration import Declaration
-from fluxon.database.expressions import Attribute
 from fluxon.database.fields.base import MISSING, Field
 from fluxon.errors import InvalidPayload
 
@@ -22,18 +22,27 @@ _SHOWN = 60
 
 
 def column_of(declaration: Declaration, named: Any) -> Field:
-    """The column that an attribute or a name means; ``InvalidPayload`` for a name that is none."""
+    """The model's own column that an attribute or a name means; ``InvalidPayload`` for a name that is none."""
+    found = declaration.fields.get(named) if isinstance(named, str) else None
+    if found is not None:
+        return found
     if isinstance(named, Attribute):
-        field = named.field
-        if declaration.fields.get(field.name) is not field:
-            raise TypeError(f"{field} is no column of {declaration.name}")
-        return field
+        reference = reference_of(named)
+        if isinstance(reference, tuple) or declaration.fields.get(reference.name) is not reference:
+            raise TypeError(f"{named!r} is no column of {declaration.name}")
+        return reference
     if not isinstance(named, str):
         raise TypeError(f"a column is named by an attribute, as {declaration.name}.id, or by its name")
-    found = declaration.fields.get(named)
-    if found is None:
-        raise InvalidPayload(f"{declaration.name} has no column {named[:_SHOWN]!r}")
-    return found
+    raise InvalidPayload(f"{declaration.name} has no column {named[:_SHOWN]!r}")
+
+
+def reference_to(declaration: Declaration, named: Any) -> Reference:
+    """As ``column_of``, for what is read: an attribute may also lead across relations, a name may not."""
+    if isinstance(named, Attribute) and isinstance(reference := reference_of(named), tuple):
+        if declaration.fields.get(reference[0].name) is not reference[0]:
+            raise TypeError(f"{named!r} does not begin at {declaration.name}")
+        return reference
+    return column_of(declaration, named)
 
 
 def given_values(declaration: Declaration, values: Any, keywords: Mapping[str, Any]) -> dict[Field, Any]:
