@@ -7,8 +7,8 @@ second queued, 96 k direct.)
 Rules of this room:
 
 - Only when nothing is queued, so order is kept; what the socket does not take is queued as always.
-- It reads three attributes of ``twisted.internet.abstract.FileDescriptor`` that are private. If a release lacks them,
-  ``send_directly`` changes nothing and the stock transport serves.
+- It reads private attributes of Twisted's transports. If a release lacks one, ``send_directly`` changes nothing and the
+  stock transport serves.
 """
 
 from __future__ import annotations
@@ -17,14 +17,23 @@ from typing import Any
 
 from twisted.internet import abstract, tcp
 
-_NEEDED = ("dataBuffer", "offset", "SEND_LIMIT")
+_NEEDED = ("dataBuffer", "_tempDataLen", "connected", "disconnecting", "_writeDisconnected")
+_NEEDED_OF_SERVER = ("TLS", "_aborting")
 
 
 class DirectServer(tcp.Server):
     """An accepted connection whose writes go to the socket at once while nothing waits before them."""
 
     def write(self, data: bytes) -> None:
-        if self.dataBuffer or self._tempDataLen or not self.connected or self.disconnecting or self._tls_or_closed():
+        if (
+            self.dataBuffer
+            or self._tempDataLen
+            or not self.connected
+            or self.disconnecting
+            or self._aborting
+            or self._writeDisconnected
+            or self.TLS
+        ):
             super().write(data)  # type: ignore[no-untyped-call]
             return
         try:
@@ -38,14 +47,18 @@ class DirectServer(tcp.Server):
         if sent < len(data):
             super().write(memoryview(data)[sent:].tobytes())  # type: ignore[no-untyped-call]
 
-    def _tls_or_closed(self) -> bool:
-        return bool(self.TLS) or bool(self._writeDisconnected)
-
 
 def send_directly(port: Any) -> bool:
     """Let a listening TCP port's future connections send directly; whether that was possible."""
-    known = all(hasattr(abstract.FileDescriptor, name) for name in _NEEDED) and hasattr(tcp.Server, "TLS")
-    if not known or not isinstance(port, tcp.Port) or port.transport is not tcp.Server:
+    if not isinstance(port, tcp.Port) or port.transport is not tcp.Server or not _as_known(port.reactor):
         return False
     port.transport = DirectServer
     return True
+
+
+def _as_known(reactor: Any) -> bool:
+    """Whether this release of Twisted has what ``DirectServer`` looks at."""
+    descriptor = abstract.FileDescriptor(reactor)
+    return all(hasattr(descriptor, name) for name in _NEEDED) and all(
+        hasattr(tcp.Server, name) for name in _NEEDED_OF_SERVER
+    )
