@@ -14,7 +14,7 @@ from __future__ import annotations
 import inspect
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import sqlalchemy
@@ -24,6 +24,7 @@ from fluxon.blocking import Pending, either, on_reactor_thread
 from fluxon.database.binding import load_user, models_of
 from fluxon.database.declaration import ENGINE_PREFIXES, build_tables
 from fluxon.database.model import AuthenticatedUser
+from fluxon.database.raw import run
 from fluxon.database.rows import Row
 from fluxon.database.statements import Statements
 from fluxon.errors import ConfigurationError
@@ -153,6 +154,21 @@ class Database(ABC):
         if not callable(function) or inspect.iscoroutinefunction(function):
             raise TypeError("transaction() takes a plain function without arguments, not a coroutine")
         return either(lambda: self.write(_call, function), lambda: self.write_blocking(_call, function))
+
+    def run(self, statement: Any, parameters: Mapping[str, Any] | None = None) -> Any:
+        """Run a ``select``, ``insert``, ``update`` or ``delete`` of SQLAlchemy Core, on the tables of ``table()``.
+
+        Answers rows, as ``Check`` does, or how many rows were changed. ``parameters`` are the values of its
+        ``bindparam`` names. Keep a statement and run it again: it is written once. SQL as text is a ``TypeError``.
+        On the reactor thread the result is to be awaited; elsewhere the call blocks and returns it.
+        """
+        return run(self, statement, parameters)
+
+    def table(self, model: Any) -> sqlalchemy.Table:
+        """The table of a bound model, for ``run``."""
+        if model not in self.models:
+            raise ConfigurationError(f"{model.__name__} is not bound to this database")
+        return model.declaration.table  # type: ignore[no-any-return]
 
     def _refuse_reactor_thread(self) -> None:
         if on_reactor_thread():

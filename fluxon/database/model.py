@@ -18,6 +18,7 @@ from fluxon.database.attributes import attribute_of
 from fluxon.database.authentication import authenticate
 from fluxon.database.declaration import ENGINE_PREFIXES, Declaration, check_identifier
 from fluxon.database.fields import AutoField, Field, ManyToManyField
+from fluxon.database.linking import Links
 from fluxon.database.operations import Operations, bound
 from fluxon.errors import ConfigurationError
 
@@ -94,7 +95,7 @@ def _declare(model: ModelType, declared: dict[str, Any]) -> Declaration:
         if hasattr(model, name) or name in ("declaration", "abstract_fields"):
             raise ConfigurationError(f"{model.__name__}.{name}: this name is taken by a method; choose another")
         field.declared(model, name)
-        setattr(model, name, attribute_of(field) if isinstance(field, Field) else field)
+        setattr(model, name, attribute_of(field) if isinstance(field, Field) else Links(field))
     return declaration
 
 

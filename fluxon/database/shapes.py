@@ -173,7 +173,7 @@ class _Writer:
             assert isinstance(reference, ForeignKey)
             here = self._column(way)
             target = reference.target_key
-            found = target.model.declaration.table.alias()
+            found = target.model.declaration.table.alias(f"fluxon_{len(self._joined)}")  # no model's table is called so
             outer = any(each.null for each in way)
             self._from = self._from.join(found, here == found.c[target.name], isouter=outer)
             self._joined[way] = found

@@ -11,7 +11,7 @@ Rules kept here:
 from __future__ import annotations
 
 from enum import Enum
-from typing import Any, ClassVar
+from typing import Any
 
 import attrs
 from sqlalchemy.types import TypeEngine
@@ -102,6 +102,8 @@ class ManyToManyField:
 
     to_table: Any
     through: Any = attrs.field(kw_only=True)
+    #: The names of the two foreign keys, this model's first; needed where ``through`` has several to one model.
+    through_fields: tuple[str, str] | None = attrs.field(default=None, kw_only=True)
     name: str = attrs.field(init=False, default="")
     model: Any = attrs.field(init=False, default=None, repr=False)
     #: The models, and the two fields of ``through``; known when the models are bound.
@@ -110,31 +112,42 @@ class ManyToManyField:
     own_side: Any = attrs.field(init=False, default=None, repr=False)
     other_side: Any = attrs.field(init=False, default=None, repr=False)
 
-    comparable: ClassVar[bool] = False
+    def __str__(self) -> str:
+        return f"{getattr(self.model, '__name__', '?')}.{self.name}"
 
     def declared(self, model: Any, name: str) -> None:
         """The class is made."""
         self.model, self.name = model, name
+        names = self.through_fields
+        if names is not None and not (
+            isinstance(names, tuple | list) and len(names) == 2 and all(isinstance(each, str) for each in names)
+        ):
+            raise ConfigurationError(f"{self}: through_fields is the names of two foreign keys of {self.through}")
 
     def resolve(self, models: dict[str, Any]) -> None:
         """Find the models and the two references between them."""
         self.target = self._find(self.to_table, models)
         self.link = self._find(self.through, models)
-        self.own_side = self._side(self.model)
-        self.other_side = self._side(self.target, but=self.own_side)
+        sides = [each for each in self.link.declaration.fields.values() if isinstance(each, ForeignKey)]
+        if self.through_fields is not None:
+            sides = [each for name in self.through_fields for each in sides if each.name == name]
+        own = [each for each in sides if each.target is self.model]
+        other = [each for each in sides if each.target is self.target and (each not in own[:1])]
+        for target, found in ((self.model, own), (self.target, other)):
+            if not found:
+                raise ConfigurationError(f"{self}: {self.link.__name__} has no ForeignKey to {target.__name__}")
+        most = 2 if self.target is self.model else 1
+        if len(own) > most or len(other) > 1:
+            raise ConfigurationError(
+                f"{self}: {self.link.__name__} has several ForeignKeys to one model; "
+                "say which two with through_fields=(..., ...)"
+            )
+        self.own_side, self.other_side = own[0], other[0]
 
     def _find(self, named: Any, models: dict[str, Any]) -> Any:
         if named == "self":
             return self.model
         found = models.get(named) if isinstance(named, str) else named
-        if getattr(found, "declaration", None) is None:
-            raise ConfigurationError(f"{self.model.__name__}.{self.name}: there is no model {named!r} beside it")
+        if getattr(found, "declaration", None) is None or found not in models.values():
+            raise ConfigurationError(f"{self}: there is no model {named!r} beside it")
         return found
-
-    def _side(self, target: Any, but: Any = None) -> ForeignKey:
-        for field in self.link.declaration.fields.values():
-            if isinstance(field, ForeignKey) and field is not but and field.target is target:
-                return field
-        raise ConfigurationError(
-            f"{self.model.__name__}.{self.name}: {self.link.__name__} has no ForeignKey to {target.__name__}"
-        )
