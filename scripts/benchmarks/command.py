@@ -12,20 +12,27 @@ from benchmarks import environment
 
 def _options() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="bench", description=__import__("benchmarks").__doc__)
-    kinds = parser.add_subparsers(dest="kind", required=True, metavar="rpc | blocking")
+    kinds = parser.add_subparsers(dest="kind", required=True, metavar="rpc | blocking | database")
     for kind, text in (
         ("rpc", "servers under a load generator: requests a second, latency, CPU"),
         ("blocking", "blocking clients in Python, one call at a time, each against its own server"),
+        ("database", "models on SQLite beside other ORMs and raw sqlite3, in threads and on an event loop"),
     ):
         command = kinds.add_parser(kind, help=text, description=text)
         command.add_argument("--json", type=Path, metavar="FILE", help="leave the figures there")
         command.add_argument("--rounds", type=int, default=5, help="interleaved rounds (default: 5)")
-        command.add_argument("--seconds", type=float, default=1.5, help="of each measurement (default: 1.5)")
+        seconds = 0.5 if kind == "database" else 1.5
+        command.add_argument(
+            "--seconds", type=float, default=seconds, help="of each measurement (default: %(default)s)"
+        )
         command.add_argument("--only", metavar="NAME,…", help="only these of those measured")
         command.add_argument("--venv", type=Path, default=environment.default_folder(), help="(default: %(default)s)")
         if kind == "rpc":
             default = "1x1,1x64,100x1,1x64-tls,100x1-tls"
             command.add_argument("--cases", default=default, help="connections x in flight (default: %(default)s)")
+        if kind == "database":
+            command.add_argument("--cases", help="as select-key-thread,insert-async-64 (default: all)")
+            command.add_argument("--rows", type=int, default=1_000_000, help="of the schema updates; 0 leaves them out")
     return parser
 
 
@@ -44,8 +51,9 @@ def main() -> int:
         raise SystemExit("bench: needs Python 3.11 or later")
     environment.enter(told.venv)
     # From here on in the environment of the benchmark.
-    from benchmarks import blocking, machine, report, rpc
+    from benchmarks import blocking, database, machine, report, rpc, schema_update
     from benchmarks.clients import CLIENTS
+    from benchmarks.databases import DATABASES
     from benchmarks.servers import PARTS, SERVERS
 
     # Ended from outside, it still ends the server that it started.
@@ -56,6 +64,13 @@ def main() -> int:
         cases = [rpc.Case.parse(word) for word in told.cases.split(",")]
         results = rpc.measure(chosen, cases, rounds=told.rounds, seconds=told.seconds)
         columns, packages = report.RPC_COLUMNS, rpc.packages(chosen)
+    elif told.kind == "database":
+        chosen = _chosen(told.only, list(DATABASES), [])
+        cases = _chosen(told.cases, list(database.CASES), [])
+        results = database.measure(chosen, cases, rounds=told.rounds, seconds=told.seconds)
+        if told.rows:
+            schema_update.measure(results, chosen, told.rows, told.rounds)
+        columns, packages = report.DATABASE_COLUMNS, database.packages(chosen)
     else:
         chosen = _chosen(told.only, list(CLIENTS), [])
         results = blocking.measure(chosen, rounds=told.rounds, seconds=told.seconds)

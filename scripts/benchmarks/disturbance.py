@@ -34,9 +34,12 @@ def process_seconds(pid: int) -> float:
 
 
 class Disturbance:
-    """Made before a measurement of the server ``pid`` by a child process that ends before ``share`` is asked."""
+    """Made before a measurement by a child process that ends before ``share`` is asked.
 
-    def __init__(self, pid: int) -> None:
+    ``pid`` is the server that it asks, where it does not measure itself.
+    """
+
+    def __init__(self, pid: int | None = None) -> None:
         self._pid = pid
         self._start, self._before = time.monotonic(), self._others()
 
@@ -44,7 +47,7 @@ class Disturbance:
         children = resource.getrusage(resource.RUSAGE_CHILDREN)
         own = resource.getrusage(resource.RUSAGE_SELF)
         ours = children.ru_utime + children.ru_stime + own.ru_utime + own.ru_stime
-        return _busy() - ours - process_seconds(self._pid)
+        return _busy() - ours - (0.0 if self._pid is None else process_seconds(self._pid))
 
     def share(self) -> float:
         """The part of one core that others took; both cores together can make 2."""

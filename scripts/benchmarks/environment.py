@@ -16,10 +16,14 @@ from pathlib import Path
 TREE = Path(__file__).resolve().parent.parent.parent
 
 PEERS = (
+    "aiosqlite",
     "autobahn",
+    "django",
     "fastapi",
+    "greenlet",
     "grpcio",
     "httptools",
+    "peewee",
     "protobuf",
     "pyro5",
     "requests",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.disturbance import TOLERATED
-from benchmarks.results import STOCK, Results
+from benchmarks.results import RAW, Results
 from benchmarks.targets import verdicts
 
 
@@ -36,6 +36,13 @@ BLOCKING_COLUMNS: Sequence[Column] = (
     Column("client CPU µs", "client_cpu_us", ",.1f"),
     Column("others", "others", ".0%"),
 )
+DATABASE_COLUMNS: Sequence[Column] = (
+    Column("p50 µs", "p50_us", ",.1f"),
+    Column("p99 µs", "p99_us", ",.1f"),
+    Column("CPU µs", "cpu_us", ",.1f"),
+    Column("per CPU s", "per_cpu_second", ",.0f"),
+    Column("others", "others", ".0%"),
+)
 
 
 def _lines(rows: Sequence[Sequence[str]]) -> str:
@@ -48,11 +55,13 @@ def _lines(rows: Sequence[Sequence[str]]) -> str:
 
 
 def _table(results: Results, case: str, columns: Sequence[Column]) -> str:
-    stock = STOCK if results.has(case, STOCK) else None
+    baseline = results.baseline(case)
+    title = "raw" if baseline == RAW else "stock"
+    per_cpu = "per_cpu_second" if baseline == RAW else "per_server_cpu_second"
     references = [
-        ("/ stock", stock, "rate"),
+        (f"/ {title}", baseline, "rate"),
         ("/ best peer", results.fastest_peer(case), "rate"),
-        ("per CPU / stock", stock, "per_server_cpu_second"),
+        (f"per CPU / {title}", baseline, per_cpu),
     ]
     shown = [(title, name, measure) for title, name, measure in references if name is not None]
     rows = [[case, "per second", "min..max", *(title for title, *_ in shown), *(column.title for column in columns)]]

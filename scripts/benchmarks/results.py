@@ -10,11 +10,15 @@ Measures = Mapping[str, float]
 
 FLUXON = "fluxon"
 STOCK = "twisted-int32-cbor2"
+RAW = "raw-sqlite3"
+
+#: What the stack can do without Fluxon; a case has one of them.
+BASELINES = (STOCK, RAW)
 
 
 def is_peer(name: str) -> bool:
     """What is neither Fluxon nor a baseline of the stack that it is built on."""
-    return name != FLUXON and not name.startswith(("fluxon-", "twisted-"))
+    return name != FLUXON and not name.startswith(("fluxon-", "twisted-", "raw-"))
 
 
 class Results:
@@ -53,6 +57,10 @@ class Results:
 
     def has(self, case: str, name: str) -> bool:
         return name in self._samples.get(case, {})
+
+    def baseline(self, case: str) -> str | None:
+        """The one of the ``BASELINES`` that was measured in this case."""
+        return next((name for name in BASELINES if self.has(case, name)), None)
 
     def fastest_peer(self, case: str) -> str | None:
         return next((name for name in self.names(case) if is_peer(name)), None)

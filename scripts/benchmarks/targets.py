@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from benchmarks.results import FLUXON, STOCK, Results
+from benchmarks.results import FLUXON, RAW, STOCK, Results
 
 #: Instead of a name: whichever peer was fastest in the case.
 FASTEST_PEER = "the fastest peer"
@@ -46,6 +46,12 @@ TARGETS = (
     Target(case="blocking-1x1", against="pyro5", at_least=1.0),
     Target(case="blocking-1x1", against="grpc-sync", at_least=1.0),
     Target(case="blocking-1x1", against="requests", at_least=1.0),
+    Target(case="select-key-thread", against="django", at_least=5.0),
+    Target(case="select-key-thread", against="peewee", at_least=5.0),
+    Target(case="select-key-thread", against="sqlalchemy", at_least=5.0),
+    Target(case="select-key-thread", against=RAW, at_least=0.35),
+    Target(case="select-key-async-64", against="django", at_least=4.0),
+    Target(case="insert-async-64", against="django", at_least=5.0),
 )
 
 
