@@ -32,6 +32,6 @@ class Backoff:
         return delay * (0.5 + self._random() / 2)
 
     def connected_for(self, seconds: float) -> None:
-        """A connection held so long. One that is lost again at once does not make the next attempt any sooner."""
-        if seconds >= MAX_DELAY:
+        """A connection held so long: one that is lost sooner than the delay does not make the next any shorter."""
+        if seconds >= self._delay:
             self._delay = FIRST_DELAY

@@ -41,7 +41,7 @@ class Turns:
         self._stopped = False
         self._new: deque[Work] = deque()
         self._back: deque[threading.Lock] = deque()
-        self._ready: SimpleQueue[Work] = SimpleQueue()
+        self._ready: SimpleQueue[Work | None] = SimpleQueue()
         self._idle = 0
 
     def submit(self, work: Work) -> None:
@@ -61,10 +61,13 @@ class Turns:
                     raise ResourceExhausted("this client has no thread left for its functions") from error
 
     def stop(self) -> None:
-        """Begin nothing more. What runs goes on."""
+        """Begin nothing more. What runs goes on; its thread ends with it, and those without work at once."""
         with self._lock:
             self._stopped = True
             self._new.clear()
+            for _ in range(self._idle):
+                self._ready.put(None)
+            self._idle = 0
 
     @contextmanager
     def yielded(self) -> Iterator[None]:
@@ -111,6 +114,9 @@ class Turns:
                 _log.failure("a piece of work for this client's functions failed")
             del work
             with self._lock:
+                if self._stopped:
+                    self._pass_on()
+                    return
                 self._idle += 1
                 self._pass_on()
             work = self._next()

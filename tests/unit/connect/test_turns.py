@@ -134,6 +134,29 @@ class TurnsTests(SynchronousTestCase):
         self.assertEqual(self.take(1), ["first ends"])
         self.assertTrue(self.seen.empty())
 
+    def test_stop_ends_threads(self) -> None:
+        """Neither a thread that waits for work nor one that is at work outlives it for long."""
+        release = threading.Event()
+        workers: list[threading.Thread] = []
+
+        def work() -> None:
+            workers.append(threading.current_thread())
+            with self.turns.yielded():
+                self.seen.put("yielded")
+                release.wait(PATIENCE)
+
+        for _ in range(3):
+            self.turns.submit(work)
+        self.take(3)
+        release.set()
+        for _ in range(3):
+            self.turns.submit(lambda: self.seen.put("idle soon"))
+        self.take(3)
+        self.turns.stop()
+        for each in workers:
+            each.join(PATIENCE)
+        self.assertEqual([each for each in workers if each.is_alive()], [])
+
     def test_few_threads(self) -> None:
         """Pieces that do not wait share one thread, however many there are."""
         threads: set[str] = set()
