@@ -54,6 +54,7 @@ class Engine:
         self._logs: LogFiles | None = None
         self._purging: LoopingCall | None = None
         self._emptied: Deferred[None] | None = None
+        self._hurried = False
         self.database: Database | None = None
 
     async def start(self, endpoint: IStreamServerEndpoint, secure: bool) -> None:
@@ -141,7 +142,8 @@ class Engine:
             self._logs.close()
 
     def hurry(self) -> None:
-        """While it stops: do not wait for requests any longer."""
+        """While it stops, or is about to: do not wait for requests."""
+        self._hurried = True
         if self._emptied is not None:
             self._end_all()
 
@@ -149,7 +151,8 @@ class Engine:
         if not self.factory.peers:
             return
         emptied = self._emptied = Deferred()
-        overdue = self._reactor.callLater(self._setup.limits.drain, self._end_all)
+        patience = 0.0 if self._hurried else self._setup.limits.drain
+        overdue = self._reactor.callLater(patience, self._end_all)
         for peer in tuple(self.factory.peers):
             peer.protocol.drain()
         await emptied

@@ -35,16 +35,16 @@ def run_server(server: AsyncServer) -> None:
     def start() -> None:
         server.privilegedStartService()  # type: ignore[no-untyped-call]
         server.startService()
-        server.when_ready().addErrback(stop_at_failure)
 
     def stop() -> Deferred[None] | None:
-        if not server.running:
+        if not server.running or failed:
             return None
-        _log.info("stopping: waiting for the requests under way; once more to end them")
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: reactor.callFromThread(server.hurry))
+        _log.info("stopping: waiting for the requests under way; once more to end them")
         return server.stopService()
 
+    server.on_failure(stop_at_failure)
     reactor.callWhenRunning(start)
     reactor.addSystemEventTrigger("before", "shutdown", stop)
     reactor.run()

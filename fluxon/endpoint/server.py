@@ -6,6 +6,7 @@ everything that can be called from views obeys the thread rule (``fluxon.blockin
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from twisted.application.service import Service
@@ -62,6 +63,7 @@ class AsyncServer(Service):
         # One start or stop at a time, in the order they were told; the last one told decides what waiters hear.
         self._turn = DeferredLock()
         self._commands = 0
+        self._on_failure: list[Callable[[Failure], object]] = []
         self._outcome: Any = None
         self._waiting: list[Deferred[AsyncServer]] = []
 
@@ -94,6 +96,9 @@ class AsyncServer(Service):
                 _log.failure("the server cannot start")
             if engine is not None:
                 await engine.stop()
+            if self.running:  # and nobody stopped it meanwhile
+                for function in self._on_failure:
+                    function(Failure())
             raise
         self._engine = engine
 
@@ -115,6 +120,14 @@ class AsyncServer(Service):
             self._waiting.append(waiting)
             return waiting
         return fail(self._outcome) if isinstance(self._outcome, Failure) else succeed(self)
+
+    def on_failure(self, function: Callable[[Failure], object]) -> None:
+        """Have ``function(failure)`` called when a start fails, after the log has said why.
+
+        For whoever runs the server, and would rather end than serve nobody. Being stopped while it starts is no
+        failure.
+        """
+        self._on_failure.append(function)
 
     def stopService(self) -> Deferred[None]:
         """Take no more connections and requests, let those under way end, close everything.
