@@ -14,6 +14,9 @@ FIRST_DELAY = 0.1
 FACTOR = 2.0
 #: Well below the default timeout of a request, so that one that waits for the connection sees several attempts.
 MAX_DELAY = 10.0
+#: A connection that held so long, in seconds, was a real one: the next loss begins with the first delay again. One that
+#: is lost sooner is a server that takes connections and drops them.
+SETTLED = 1.0
 
 
 class Backoff:
@@ -32,6 +35,6 @@ class Backoff:
         return delay * (0.5 + self._random() / 2)
 
     def connected_for(self, seconds: float) -> None:
-        """A connection held so long: one that is lost sooner than the delay does not make the next any shorter."""
-        if seconds >= self._delay:
+        """A connection held so long."""
+        if seconds >= SETTLED:
             self._delay = FIRST_DELAY

@@ -31,5 +31,5 @@ class BackoffTests(SynchronousTestCase):
             backoff.next()
         backoff.connected_for(0.5)
         self.assertGreater(backoff.next(), 1)
-        backoff.connected_for(8)
+        backoff.connected_for(2)
         self.assertEqual(backoff.next(), FIRST_DELAY)
