@@ -22,6 +22,7 @@ from twisted.internet.defer import Deferred
 
 from fluxon.blocking import Pending, either, on_reactor_thread
 from fluxon.database.binding import load_user, models_of
+from fluxon.database.checks import add_checks
 from fluxon.database.declaration import ENGINE_PREFIXES, build_tables
 from fluxon.database.model import AuthenticatedUser
 from fluxon.database.raw import run
@@ -62,6 +63,7 @@ class Database(ABC):
             names = " and ".join(model.__name__ for model in users)
             raise ConfigurationError(f"there must be exactly one AuthenticatedUser, and {names} are")
         self.metadata = build_tables(found)
+        add_checks(found)
         self.unbind()
         self.models = found
         for model in found:

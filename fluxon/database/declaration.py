@@ -18,6 +18,8 @@ import sqlalchemy
 from sqlalchemy.sql.elements import quoted_name
 
 from fluxon.database.fields import AutoField, Field, ForeignKey, ManyToManyField
+from fluxon.database.options import Options
+from fluxon.database.types import column_condition
 from fluxon.errors import ConfigurationError
 
 #: The shortest limit on names among the databases (PostgreSQL's, in bytes).
@@ -43,6 +45,7 @@ class Declaration:
     fields: dict[str, Field]
     relations: dict[str, ManyToManyField]
     key: Field
+    options: Options = attrs.field(factory=Options)
     table: sqlalchemy.Table | None = None
     database: Any = None
     #: Every column, in order: what a query answers unless it names some.
@@ -65,8 +68,8 @@ def check_identifier(name: str, what: str) -> None:
     """Raise ``ConfigurationError`` unless ``name`` can name a table or column on every database."""
     if len(name.encode()) > MAX_IDENTIFIER:
         raise ConfigurationError(f"{what} is longer than {MAX_IDENTIFIER} bytes")
-    if name.startswith("_") or '"' in name or "`" in name:
-        raise ConfigurationError(f"{what} may not begin with an underscore")
+    if name.startswith("_") or not name.isidentifier():
+        raise ConfigurationError(f"{what} is letters, digits and underscores, and does not begin with an underscore")
 
 
 def build_tables(models: Iterable[Any]) -> sqlalchemy.MetaData:
@@ -88,22 +91,42 @@ def build_tables(models: Iterable[Any]) -> sqlalchemy.MetaData:
     for declaration in declarations:
         for relation in declaration.relations.values():
             relation.resolve(by_name)
+    for declaration in declarations:
+        _refuse_circular_key(declaration)
     metadata = sqlalchemy.MetaData(naming_convention=_NAMING)
     for declaration in declarations:
         declaration.table = _build_table(declaration, metadata)
     return metadata
 
 
+def _refuse_circular_key(declaration: Declaration) -> None:
+    """A key may be another row's key, but not in a circle: no row could be the first."""
+    seen, key = [declaration], declaration.key
+    while isinstance(key, ForeignKey):
+        declaration = key.target.declaration
+        if declaration in seen:
+            raise ConfigurationError(f"{seen[0].key}: the key of {declaration.name} would be its own, in a circle")
+        seen.append(declaration)
+        key = declaration.key
+
+
 def _build_table(declaration: Declaration, metadata: sqlalchemy.MetaData) -> sqlalchemy.Table:
     columns = [_build_column(field) for field in declaration.fields.values()]
     checks = [
-        sqlalchemy.CheckConstraint(condition.format(_quoted(field.name)), name=field.name)
+        sqlalchemy.CheckConstraint(column_condition(condition, field.name), name=field.name)
         for field in declaration.fields.values()
         for condition in field.column_checks()
     ]
-    name = quoted_name(declaration.table_name, True)
+    options = declaration.options
+    together = [
+        *(sqlalchemy.UniqueConstraint(*map(_name, names)) for names in options.unique_together),
+        *(sqlalchemy.Index(None, *map(_name, names)) for names in options.indexes),
+    ]
+    name = _name(declaration.table_name)
     # Without AUTOINCREMENT SQLite would give the number of a deleted row again, and with it what still refers to it.
-    return sqlalchemy.Table(name, metadata, *columns, *checks, sqlite_autoincrement=declaration.numbers_itself)
+    return sqlalchemy.Table(
+        name, metadata, *columns, *checks, *together, sqlite_autoincrement=declaration.numbers_itself
+    )
 
 
 def _build_column(field: Field) -> sqlalchemy.Column[Any]:
@@ -117,7 +140,7 @@ def _build_column(field: Field) -> sqlalchemy.Column[Any]:
             )
         )
     return sqlalchemy.Column(
-        quoted_name(field.name, True),
+        _name(field.name),
         field.column_type(),
         *references,
         primary_key=field.primary_key,
@@ -129,5 +152,5 @@ def _build_column(field: Field) -> sqlalchemy.Column[Any]:
     )
 
 
-def _quoted(name: str) -> str:
-    return f'"{name}"'
+def _name(name: str) -> quoted_name:
+    return quoted_name(name, True)

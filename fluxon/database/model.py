@@ -20,9 +20,12 @@ from fluxon.database.declaration import ENGINE_PREFIXES, Declaration, check_iden
 from fluxon.database.fields import AutoField, Field, ManyToManyField
 from fluxon.database.linking import Links
 from fluxon.database.operations import Operations, bound
+from fluxon.database.options import Options, read_options
 from fluxon.errors import ConfigurationError
 
-_META_OPTIONS = {"abstract"}
+
+#: Attributes of a model that are none of its columns.
+_TAKEN = {"declaration", "abstract_fields", "abstract_options"}
 
 
 class ModelType(type):
@@ -31,16 +34,14 @@ class ModelType(type):
     declaration: Declaration | None
 
     def __new__(mcs, name: str, bases: tuple[type, ...], body: dict[str, Any], **kwargs: Any) -> ModelType:
-        meta = body.pop("Meta", None)
-        abstract = bool(getattr(meta, "abstract", False)) or kwargs.pop("abstract", False)
-        unknown = {each for each in vars(meta or object) if not each.startswith("__")} - _META_OPTIONS if meta else None
-        if unknown:
-            raise ConfigurationError(f"{name}.Meta: there is no option {sorted(unknown)[0]!r}")
+        options = _options(name, bases, body.pop("Meta", None))
+        abstract = options.abstract or kwargs.pop("abstract", False)
         own = {key: value for key, value in body.items() if isinstance(value, Field | ManyToManyField)}
         for key in own:
             del body[key]
         if abstract:
-            body["abstract_fields"] = {**_inherited(bases), **own}
+            body["abstract_fields"] = {**_inherited(bases, body), **own}
+            body["abstract_options"] = options
             body["declaration"] = None
             return super().__new__(mcs, name, bases, body, **kwargs)
         for base in bases:
@@ -50,7 +51,7 @@ class ModelType(type):
                     "with class Meta: abstract = True"
                 )
         model = super().__new__(mcs, name, bases, body, **kwargs)
-        model.declaration = _declare(model, {**_inherited(bases), **own})
+        model.declaration = _declare(model, {**_inherited(bases, body), **own}, options)
         return model
 
     def __call__(cls, *_: Any, **__: Any) -> NoReturn:
@@ -60,15 +61,28 @@ class ModelType(type):
         return f"<model {cls.__name__}>"
 
 
-def _inherited(bases: tuple[type, ...]) -> dict[str, Any]:
+def _inherited(bases: tuple[type, ...], body: dict[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for base in reversed(bases):
         # Each model has fields of its own: a field knows its one place.
         found |= {name: copy.copy(field) for name, field in getattr(base, "abstract_fields", {}).items()}
-    return found
+    # A class that says ``name = None`` does without that field.
+    return {name: field for name, field in found.items() if name not in body}
 
 
-def _declare(model: ModelType, declared: dict[str, Any]) -> Declaration:
+def _options(name: str, bases: tuple[type, ...], meta: Any) -> Options:
+    options = read_options(name, meta)
+    for base in bases:
+        options = options.beside(getattr(base, "abstract_options", Options()))
+    return options
+
+
+def _declare(model: ModelType, declared: dict[str, Any], options: Options) -> Declaration:
+    for name, each in declared.items():
+        if each.mistake is not None:
+            raise ConfigurationError(f"{model.__name__}.{name}: {each.mistake}")
+        if each.model is not None:
+            raise ConfigurationError(f"{model.__name__}.{name} is {each}, too; each needs a field of its own")
     fields = {name: field for name, field in declared.items() if isinstance(field, Field)}
     relations = {name: each for name, each in declared.items() if isinstance(each, ManyToManyField)}
     keys = [name for name, field in fields.items() if field.primary_key]
@@ -82,7 +96,12 @@ def _declare(model: ModelType, declared: dict[str, Any]) -> Declaration:
     check_identifier(model.__name__, f"the name of the model {model.__name__}")
     if model.__name__.lower().startswith(ENGINE_PREFIXES):
         raise ConfigurationError(f"{model.__name__}: names that begin with {' or '.join(ENGINE_PREFIXES)} are taken")
-    declaration = Declaration(model, model.__name__, fields, relations, fields[keys[0]])
+    small = [name.lower() for name in fields]
+    twice = [name for name in fields if small.count(name.lower()) > 1]
+    if twice:
+        raise ConfigurationError(f"{model.__name__}: the databases do not tell {' from '.join(twice)}; rename one")
+    options.must_fit(model.__name__, fields)
+    declaration = Declaration(model, model.__name__, fields, relations, fields[keys[0]], options)
     if any(base.__name__ == "AuthenticatedUser" for base in model.__mro__[1:]) and not isinstance(
         fields.get("id"), AutoField
     ):
@@ -92,7 +111,7 @@ def _declare(model: ModelType, declared: dict[str, Any]) -> Declaration:
     attributes: dict[str, Field | ManyToManyField] = {**fields, **relations}
     for name, field in attributes.items():
         check_identifier(name, f"the name of {model.__name__}.{name}")
-        if hasattr(model, name) or name in ("declaration", "abstract_fields"):
+        if hasattr(model, name) or name in _TAKEN:
             raise ConfigurationError(f"{model.__name__}.{name}: this name is taken by a method; choose another")
         field.declared(model, name)
         setattr(model, name, attribute_of(field) if isinstance(field, Field) else Links(field))

@@ -30,12 +30,13 @@ import operator
 from typing import Any
 
 import sqlalchemy
+from sqlalchemy.sql import visitors
 from sqlalchemy.sql.elements import BindParameter, ClauseElement, ColumnElement
-from sqlalchemy.sql.selectable import FromClause
+from sqlalchemy.sql.selectable import FromClause, Select
 
 from fluxon.database.attributes import Reference, name_in_rows
 from fluxon.database.declaration import Declaration
-from fluxon.database.expressions import Shape
+from fluxon.database.expressions import Expression, Shape
 from fluxon.database.fields import Field, ForeignKey
 from fluxon.database.prepared import position_name
 from fluxon.database.sorting import sorted_by
@@ -53,6 +54,11 @@ _OPERATORS = {
 def statement_of(shape: Shape) -> ClauseElement:
     """The Core statement of a whole shape."""
     return _Writer(shape[1]).statement(shape)  # type: ignore[no-any-return]
+
+
+def row_condition(declaration: Declaration, condition: Expression) -> ColumnElement[bool]:
+    """A condition on the columns of one row, with its values as literals. Raises ``TypeError`` for any other."""
+    return _LiteralWriter(declaration, condition.values).row_condition(condition.shape)
 
 
 class _Writer:
@@ -187,3 +193,20 @@ class _Writer:
 
 def _may_be_empty(reference: Reference) -> bool:
     return any(each.null for each in reference) if isinstance(reference, tuple) else reference.null
+
+
+class _LiteralWriter(_Writer):
+    """Writes a condition with its values in it."""
+
+    def __init__(self, declaration: Declaration, values: tuple[Any, ...]) -> None:
+        super().__init__(declaration)
+        self._values = iter(values)
+
+    def row_condition(self, shape: Shape) -> ColumnElement[bool]:
+        clause = self._condition(shape)
+        if any(isinstance(each, Select) for each in visitors.iterate(clause)) or self._from is not self._table:
+            raise TypeError("it may name no other table")
+        return clause
+
+    def _parameter(self, type_: Any) -> BindParameter[Any]:
+        return sqlalchemy.literal(next(self._values), type_)

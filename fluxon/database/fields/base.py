@@ -11,8 +11,11 @@ Rules kept here:
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, ClassVar, Final
+from enum import Enum
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import attrs
 import sqlalchemy
@@ -31,12 +34,43 @@ class _Missing:
 MISSING: Final = _Missing()
 
 
-def _tuple_or_none(value: Iterable[Any] | None) -> tuple[Any, ...] | None:
-    return None if value is None else tuple(value)
+def _choices(value: Any) -> tuple[Any, ...] | None:
+    if value is None:
+        return None
+    if isinstance(value, type) and issubclass(value, Enum):
+        return tuple(each.value for each in value)
+    if isinstance(value, str | bytes) or not isinstance(value, Iterable):
+        raise TypeError("choices is a list of values, or an Enum")
+    return tuple(value)
+
+
+def _validators(value: Any) -> tuple[Any, ...]:
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise TypeError("validators is a list of functions of one value")
+    return tuple(value)
+
+
+class FieldType(type):
+    """Keeps a mistake in a field's options for the model, which can say where it is."""
+
+    if not TYPE_CHECKING:
+
+        def __call__(cls, *args: Any, **options: Any) -> Any:
+            try:
+                return super().__call__(*args, **options)
+            except TypeError as error:
+                known = list(inspect.signature(cls).parameters)
+                wrong = [name for name in options if name not in known]
+                field = cls.__new__(cls)
+                field.mistake = (
+                    f"{cls.__name__} has no option {wrong[0]!r}; it has {', '.join(known)}" if wrong else str(error)
+                )
+                field.model = None
+                return field
 
 
 @attrs.define(eq=False, kw_only=True, slots=False)
-class Field:
+class Field(metaclass=FieldType):
     """One column of a model."""
 
     #: Whether the column may be empty (NULL, None).
@@ -47,15 +81,18 @@ class Field:
     primary_key: bool = False
     db_index: bool = False
     #: The only values allowed; pairs of (value, label) as in Django may be given too.
-    choices: Sequence[Any] | None = attrs.field(default=None, converter=_tuple_or_none)
+    choices: Sequence[Any] | None = attrs.field(default=None, converter=_choices)
     #: Functions of one value that return False, or raise ``ValueError`` with a text, when they refuse it.
-    validators: Sequence[Callable[[Any], Any]] = attrs.field(default=(), converter=tuple)
+    validators: Sequence[Callable[[Any], Any]] = attrs.field(default=(), converter=_validators)
     #: The column's earlier name: a schema update then carries its values over.
     renamed_from: str | None = None
 
     #: The attribute's name, which is the column's, and the model it belongs to; set when the class is made.
     name: str = attrs.field(init=False, default="")
     model: Any = attrs.field(init=False, default=None, repr=False)
+
+    #: What is wrong with the call that made the field; the model refuses it.
+    mistake: ClassVar[str | None] = None
 
     #: Whether ``where[...]`` may compare the column, and whether by order and by pattern too.
     comparable: ClassVar[bool] = True
@@ -73,6 +110,7 @@ class Field:
         if self.primary_key and self.null:
             raise self.misdeclared("a primary key cannot be null")
         self.check_options()
+        self._check_choices()
         if self.has_constant_default and self.default is not None:
             try:
                 self.check(self.default)
@@ -80,6 +118,17 @@ class Field:
                 raise self.misdeclared(f"its default {error}") from error
         elif self.default is None and not self.null:
             raise self.misdeclared("its default is None, so it needs null=True")
+
+    def _check_choices(self) -> None:
+        if self.choices is None:
+            return
+        if not self.choices:
+            raise self.misdeclared("choices is empty; leave it out to allow every value")
+        for value in self.allowed:
+            try:
+                self.check_bounds(self.convert(value))
+            except ValueError as error:
+                raise self.misdeclared(f"its choice {value!r} {error}") from error
 
     def check_options(self) -> None:
         """Check the options of one kind of field; raise ``misdeclared``."""
@@ -117,7 +166,7 @@ class Field:
     def check_bounds(self, value: Any) -> None:
         """Raise ``ValueError`` when a value of the right type is too long, too large …"""
 
-    @property
+    @cached_property
     def allowed(self) -> list[Any]:
         """The values of ``choices``."""
         return [each[0] if isinstance(each, tuple | list) and len(each) == 2 else each for each in self.choices or ()]

@@ -11,12 +11,12 @@ Rules kept here:
 from __future__ import annotations
 
 from enum import Enum
-from typing import Any
+from typing import Any, ClassVar
 
 import attrs
 from sqlalchemy.types import TypeEngine
 
-from fluxon.database.fields.base import Field
+from fluxon.database.fields.base import Field, FieldType
 from fluxon.errors import ConfigurationError
 
 
@@ -48,6 +48,8 @@ class ForeignKey(Field):
     target: Any = attrs.field(init=False, default=None, repr=False)
 
     def check_options(self) -> None:
+        if self.choices is not None:
+            raise self.misdeclared("a relation has no choices; it refers to the rows there are")
         if not isinstance(self.on_delete, OnDelete):
             raise self.misdeclared("on_delete is CASCADE, PROTECT, SET_NULL, SET_DEFAULT or NO_ACTION")
         if self.on_delete is SET_NULL and not self.null:
@@ -97,7 +99,7 @@ class OneToOneField(ForeignKey):
 
 
 @attrs.define(eq=False, slots=False)
-class ManyToManyField:
+class ManyToManyField(metaclass=FieldType):
     """Rows of two models in pairs, kept by the model ``through``, which refers to both. It has no column."""
 
     to_table: Any
@@ -111,6 +113,7 @@ class ManyToManyField:
     link: Any = attrs.field(init=False, default=None, repr=False)
     own_side: Any = attrs.field(init=False, default=None, repr=False)
     other_side: Any = attrs.field(init=False, default=None, repr=False)
+    mistake: ClassVar[str | None] = None
 
     def __str__(self) -> str:
         return f"{getattr(self.model, '__name__', '?')}.{self.name}"
