@@ -9,6 +9,8 @@ Rules of this module:
 - Only one thread at a time receives (``Link`` sees to that), and only a receiving thread closes: a descriptor that
   another thread still uses must not be reused.
 - An exception in the middle of sending (Ctrl+C) ends the stream: half a frame cannot be taken back.
+- What TLS has to say of itself (the answer to a change of keys) leaves with the next bytes, or when it was all that
+  came.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from selectors import EVENT_READ, EVENT_WRITE
 from OpenSSL import SSL
 
 from fluxon.connect.channel import TLSChannel
+from fluxon.connect.claim import claim
 
 #: ``wait_quickly`` waits so long, in seconds: most answers are there by then, and a heartbeat can wait for it.
 QUICK = 0.05
@@ -46,6 +49,8 @@ class Stream:
         self._tls = threading.Lock()
         self._unsent = bytearray()
         self._stopped: str | None = None
+        # Guards the waker alone. Re-entrant: a signal's handler may close the client in the middle of anything.
+        self._waking = threading.RLock()
         self._waker, self._woken = socket.socketpair()
         self._waker.setblocking(False)
         self._woken.setblocking(False)
@@ -57,23 +62,29 @@ class Stream:
         self._arrived: deque[bytes] = deque()
         self._quick = connected.dup()
         self._quick.settimeout(QUICK)
+        # What the server said right behind its handshake.
+        self._early = self._open_early()
 
     # --- from any thread ----------------------------------------------------------------------------------------------
 
     def flush(self, output: list[bytes]) -> None:
         """Send, in order, and remove what is in ``output``; others may append to it at the same time."""
         # Whoever appended before finding the lock taken is seen by its holder, who looks again after releasing it.
-        while output and self._sending.acquire(False):
+        while output:
+            held: list[bool] = []
             try:
-                count = len(output)
-                data = output[0] if count == 1 else b"".join(output[:count])
-                del output[:count]
-                self._write(data)
+                if not claim(self._sending, held):
+                    return
+                frames = output[:]
+                del output[: len(frames)]
+                if frames:  # or the conversation was closed just now, and they are void
+                    self._write(frames[0] if len(frames) == 1 else b"".join(frames))
             except BaseException:
                 self.stop("a thread was interrupted while it sent")
                 raise
             finally:
-                self._sending.release()
+                if True in held:
+                    self._sending.release()
 
     def stop(self, reason: str) -> None:
         """Have the receiving thread end the stream for ``reason``."""
@@ -83,9 +94,17 @@ class Stream:
 
     def _write(self, data: bytes) -> None:
         """Under ``_sending``."""
+        if self._stopped is not None:
+            return
         if self._channel is not None:
-            with self._tls:
-                data = self._channel.encrypt(data)
+            try:
+                with self._tls:
+                    data = self._channel.encrypt(data)
+            except SSL.Error:  # the server ended TLS, and no thread has read that yet
+                self.stop("the server ended TLS")
+                return
+            if not data:
+                return
         if self._unsent:
             self._unsent += data
             return
@@ -101,16 +120,17 @@ class Stream:
             self._wake()
 
     def _wake(self) -> None:
-        try:
-            self._waker.send(b"\0")
-        except OSError:  # full: it will wake anyhow; closed: it is past waking
-            pass
+        with self._waking:
+            try:
+                self._waker.send(b"\0")
+            except OSError:  # full: it will wake anyhow; closed: it is past waking
+                pass
 
     # --- from a receiving thread --------------------------------------------------------------------------------------
 
     def wait(self, timeout: float | None) -> None:
         """Wait until there is something to do for ``receive``, for ``timeout`` seconds at most."""
-        self._ready = self._selector.select(0 if self._arrived else timeout)
+        self._ready = self._selector.select(0 if self._arrived or self._early else timeout)
 
     def receive(self) -> bytes:
         """What has come, ``b""`` if nothing did. Raises ``StreamLost``."""
@@ -125,6 +145,9 @@ class Stream:
                 readable = True
         if self._stopped is not None:
             raise StreamLost(self._stopped)
+        if self._early:
+            early, self._early = self._early, b""
+            return early
         if self._arrived:
             return self.take()
         return self._open(self._read()) if readable else b""
@@ -161,17 +184,39 @@ class Stream:
         if data is None:
             return b""
         if not data:
-            raise StreamLost("the server closed it")
+            cut = self._channel is not None and not self._channel.ended
+            raise StreamLost("it ended without the server's goodbye" if cut else "the server closed it")
         if self._channel is None:
             return data
+        data = self._decrypt(self._channel, data)
+        if self._channel.ended:
+            if not data:
+                raise StreamLost("the server closed it")
+            # A server that has said goodbye may wait for ours, and say nothing more: the end follows what it said.
+            self._arrived.append(b"")
+        elif not data:
+            with self._sending:
+                self._write(b"")
+        return data
+
+    def _open_early(self) -> bytes:
+        if self._channel is None:
+            return b""
+        try:
+            data = self._decrypt(self._channel, b"")
+        except StreamLost as lost:
+            self.stop(str(lost))
+            return b""
+        if self._channel.ended:
+            self._arrived.append(b"")
+        return data
+
+    def _decrypt(self, channel: TLSChannel, data: bytes) -> bytes:
         try:
             with self._tls:
-                data = self._channel.decrypt(data)
+                return channel.decrypt(data)
         except SSL.Error as error:
             raise StreamLost("what came is no valid TLS") from error
-        if not data and self._channel.ended:
-            raise StreamLost("the server closed it")
-        return data
 
     def _notice(self) -> None:
         try:
@@ -204,8 +249,9 @@ class Stream:
                 except OSError:
                     pass
             self._selector.close()
-            for each in (self._socket, self._quick, self._waker, self._woken):
-                each.close()
+            with self._waking:
+                for each in (self._socket, self._quick, self._waker, self._woken):
+                    each.close()
 
 
 def _describe(error: OSError) -> str:
