@@ -24,6 +24,7 @@ from fluxon.blocking import on_reactor_thread
 from fluxon.commands import Call, Hello, SessionChanged
 from fluxon.connect.arguments import DEFAULT_PORT, check_trust, checked_address, checked_timeout
 from fluxon.connect.backoff import Backoff
+from fluxon.connect.claim import claim
 from fluxon.connect.connector import Connector
 from fluxon.connect.functions import Function, Functions
 from fluxon.connect.greeting import Greeting, hello_arguments
@@ -182,9 +183,10 @@ class ConnectionInterface:
 
     def _greet_again(self, link: Link, deadline: float) -> None:
         """Another connection of this session has a newer token: present it here, too."""
-        if not link.greeting_lock.acquire(timeout=max(deadline - monotonic(), 0)):
-            raise Overdue(False)
+        held: list[bool] = []
         try:
+            if not claim(link.greeting_lock, held, deadline - monotonic()):
+                raise Overdue(False)
             presented = self._session.token
             if link.token == presented:
                 return  # another thread was here first
@@ -199,7 +201,8 @@ class ConnectionInterface:
             self._greeted(presented, greeting)
             link.apply(greeting, self._session)
         finally:
-            link.greeting_lock.release()
+            if True in held:
+                link.greeting_lock.release()
 
     # --- what the server says, on the receiving thread ----------------------------------------------------------------
 

@@ -5,21 +5,29 @@ Rules of this module:
 - One thread at a time receives: whoever holds ``_receiving``. It is the connection's own thread (``greet``, then
   ``run``), or, for a moment, one that has just asked: where requests come one by one, each thread reads its own answer
   and no other thread has to wake (measured: half the time of a call).
+- A thread that reads for itself only hands out answers. Whatever else comes it leaves to the connection's thread, and
+  lets that read: what belongs to the owner is never changed by a thread that can be interrupted.
+- Whoever lets go of ``_receiving`` calls the connection's thread back if anything is left to do. That one would come
+  anyhow, ``_STAY_AWAY`` later.
 - Any number of threads ask and answer. ``_lock`` guards the conversation and is never held during a system call.
 - Whatever ends the connection, every ask gets its outcome, once.
+- A thread that is interrupted (Ctrl+C) gives up its ask, and no more; only in the middle of changing what all threads
+  share it ends the connection, since nobody knows how far it came.
 """
 
 from __future__ import annotations
 
 import threading
+from collections import deque
 from math import inf
 from time import monotonic
 from typing import Any, Protocol
 
 from fluxon.commands import Hello
+from fluxon.connect.claim import claim
 from fluxon.connect.greeting import Greeting, hello_arguments, new_conversation
 from fluxon.connect.session import SessionHolder
-from fluxon.connect.stream import Stream, StreamLost
+from fluxon.connect.stream import QUICK, Stream, StreamLost
 from fluxon.connect.waiter import Lost, Waiter
 from fluxon.errors import FluxonError, OutcomeUnknown, ProtocolError, from_wire
 from fluxon.wire import Answer, Ask, Cancel, Failed, Message
@@ -27,6 +35,8 @@ from fluxon.wire import Answer, Ask, Cancel, Failed, Message
 #: The connection's thread stays away from the socket so long after the last request that was answered, for the next one
 #: to read for itself; what the server calls meanwhile waits as long at most.
 _STAY_AWAY = 0.003
+
+_INTERRUPTED = "a thread was interrupted in the middle of using it"
 
 #: How much of what came first is kept, to tell what kind of server speaks.
 _BEGINNING = 8
@@ -66,6 +76,11 @@ class Link:
         self._asked_at = 0.0
         self._taking = False
         self._trouble: Exception | None = None
+        # What came and is no answer, for the connection's thread, and the answers behind it: whoever logged in and has
+        # the answer finds the session as the server left it.
+        self._said: deque[Message] = deque()
+        # Whoever asks, until it has given up: one that was interrupted may have lost the answers of others.
+        self._waiters: set[Waiter] = set()
         self._over = False
         self._heard = monotonic()
         self.conversation = new_conversation()
@@ -89,25 +104,75 @@ class Link:
         connection was lost; ``Unserialisable`` or ``ResourceExhausted`` before anything is sent.
         """
         waiter = Waiter()
-        tag = self._begin(waiter, command, arguments, deadline, urgent)
+        self._waiters.add(waiter)
         try:
-            if self._receiving.acquire(False):
-                self._read_for(waiter)
-            settled = waiter.wait(deadline)
+            self._begin(waiter, command, arguments, deadline, urgent)
+            self._read_if_nobody_does(waiter, deadline)
+            if not waiter.wait(deadline):
+                sent = self._abandon(waiter)
+                if not waiter.wait(0):
+                    raise Overdue(sent)
         except BaseException:  # Ctrl+C: the server need not bother
-            self._abandon(tag)
+            self._abandon(waiter)
             raise
-        if not settled:
-            sent = self._abandon(tag)
-            if not waiter.wait(0):
-                raise Overdue(sent)
+        finally:
+            self._waiters.discard(waiter)
         return _result(waiter.outcome)
 
-    def _read_for(self, waiter: Waiter) -> None:
-        """Receive until ``waiter`` is settled or nothing has come for a while. Releases ``_receiving``."""
+    def _begin(self, waiter: Waiter, command: str, arguments: dict[str, Any], deadline: float, urgent: bool) -> None:
+        timeout = deadline - monotonic()
+        if timeout <= 0:
+            raise Overdue(False)
+        with self._lock:
+            if self._over:
+                raise NeverSent
+            try:
+                waiter.tag = self.conversation.ask(command, arguments, waiter=waiter, timeout=timeout, urgent=urgent)
+            except FluxonError:
+                raise
+            except BaseException:
+                self.stop(_INTERRUPTED)
+                raise
+        self._stream.flush(self.conversation.output)
+
+    def _abandon(self, waiter: Waiter) -> bool:
+        """Whether the ask may have reached the server."""
+        with self._lock:
+            self._waiters.discard(waiter)
+            if waiter.tag is None:
+                return False
+            try:
+                known = waiter.tag in self.conversation.asked
+                sent = self.conversation.abandon(waiter.tag) or not known
+            except BaseException:
+                self.stop(_INTERRUPTED)
+                raise
+        self._stream.flush(self.conversation.output)
+        return sent
+
+    def _read_if_nobody_does(self, waiter: Waiter, deadline: float) -> None:
+        held: list[bool] = []
         try:
-            stream = self._stream
-            while waiter.outcome is None and self._trouble is None and stream.wait_quickly():
+            if claim(self._receiving, held):
+                self._read_for(waiter, deadline)
+        finally:
+            if True in held:
+                self._receiving.release()
+                # Whoever asked meanwhile waits for somebody who reads: they asked before they looked for the lock.
+                if self.conversation.asked or self._said or self._trouble is not None:
+                    self._called_back.set()
+
+    def _read_for(self, waiter: Waiter, deadline: float) -> None:
+        """Receive until ``waiter`` is settled, nothing has come for a while, or there is more to do than that."""
+        stream = self._stream
+        try:
+            while (
+                waiter.outcome is None
+                and not self._said
+                and self._trouble is None
+                and monotonic() < deadline - QUICK
+                and stream.wait_quickly()
+            ):
                 self._taking = True
                 data = stream.take()
                 if data:
@@ -116,32 +181,10 @@ class Link:
             self._asked_at = monotonic()
         except (StreamLost, ProtocolError) as error:
             self._trouble = error  # for the connection's thread, which ends it and settles everybody
-        except BaseException:
-            if self._taking:
-                self.stop("a thread was interrupted in the middle of what the server said")
-            raise
+            self._taking = False
         finally:
-            self._receiving.release()
-            # Whoever asked meanwhile waits for somebody who reads: they asked before they looked for the lock.
-            if self.conversation.asked or self._trouble is not None:
-                self._called_back.set()
-
-    def _begin(self, waiter: Waiter, command: str, arguments: dict[str, Any], deadline: float, urgent: bool) -> int:
-        timeout = deadline - monotonic()
-        if timeout <= 0:
-            raise Overdue(False)
-        with self._lock:
-            if self._over:
-                raise NeverSent
-            tag = self.conversation.ask(command, arguments, waiter=waiter, timeout=timeout, urgent=urgent)
-        self._stream.flush(self.conversation.output)
-        return tag
-
-    def _abandon(self, tag: int) -> bool:
-        with self._lock:
-            sent = self.conversation.abandon(tag)
-        self._stream.flush(self.conversation.output)
-        return sent
+            if self._taking:
+                self.stop(_INTERRUPTED)
 
     def stop(self, reason: str) -> None:
         """Have the receiving thread end the connection for ``reason``."""
@@ -157,7 +200,7 @@ class Link:
         """Answer ``ask``. Raises for a value that cannot cross; the server has then got an error."""
         try:
             with self._lock:
-                if self.expects(ask):
+                if self.expects(ask) and not self._over:
                     self.conversation.answer(ask.tag, value)
         finally:
             self._stream.flush(self.conversation.output)
@@ -165,23 +208,27 @@ class Link:
     def fail(self, ask: Ask, error: FluxonError) -> None:
         """Answer ``ask`` with an error."""
         with self._lock:
-            if self.expects(ask):
+            if self.expects(ask) and not self._over:
                 self.conversation.fail(ask.tag, error)
         self._stream.flush(self.conversation.output)
 
     def apply(self, greeting: Greeting, session: SessionHolder) -> None:
         """The server answered a hello with ``greeting``: from now on speak as it takes it."""
-        self.greeting = greeting
-        self.token = greeting.token
-        greeting.apply(self.conversation, session)
+        with self._lock:
+            self.greeting = greeting
+            self.token = greeting.token
+            greeting.apply(self.conversation, session)
+        self._stream.flush(self.conversation.output)  # what waited for a place, if there are more of them now
 
     def session_changed(self, token: str, session: SessionHolder) -> None:
         """The server said that the session goes on under ``token``; a login allows larger frames."""
-        self.token = token
-        if self.greeting is not None:
-            self.greeting.apply(self.conversation, session)
+        with self._lock:
+            self.token = token
+            if self.greeting is not None:
+                self.greeting.apply(self.conversation, session)
+        self._stream.flush(self.conversation.output)
 
-    # --- on the receiving thread --------------------------------------------------------------------------------------
+    # --- on the connection's thread -----------------------------------------------------------------------------------
 
     def greet(self, token: str | None, deadline: float) -> Greeting:
         """Say the first hello. Raises what the server answered, ``Overdue``, ``StreamLost`` or ``ProtocolError``."""
@@ -205,14 +252,18 @@ class Link:
         while True:
             self._stay_away()
             with self._receiving:
+                self._act()
                 if self._trouble is not None:
                     raise self._trouble
                 pinged = self._attend(heartbeat, pinged)
 
     def _stay_away(self) -> None:
         """While requests come one by one, let those who make them read."""
-        while (left := self._asked_at + _STAY_AWAY - monotonic()) > 0 and not self._called_back.wait(left):
-            pass
+        while (left := self._asked_at + _STAY_AWAY - monotonic()) > 0:
+            if self.conversation.asked and not self._receiving.locked():
+                break  # asked while this thread still held the lock: nobody else reads
+            if self._called_back.wait(left):
+                break
         self._called_back.clear()
 
     def _attend(self, heartbeat: float, pinged: bool) -> bool:
@@ -237,6 +288,7 @@ class Link:
         self._stream.wait(timeout)
         data = self._stream.receive()
         settled = self._take(data) if data else False
+        settled = self._act() or settled
         self._stream.flush(self.conversation.output)
         return settled
 
@@ -245,28 +297,33 @@ class Link:
         if len(self.beginning) < _BEGINNING:
             self.beginning += data[:_BEGINNING]
         settled = False
-        others: list[Message] = []
         with self._lock:
             # Settled under the lock, so that whoever gives up finds either its ask or its outcome.
             for message in self.conversation.receive(data):
-                if isinstance(message, (Answer, Failed)):
+                if isinstance(message, (Answer, Failed)) and not self._said:
                     message.waiter.settle(message)
                     settled = True
                 else:
-                    others.append(message)
-        for message in others:
-            self._act(message)
+                    self._said.append(message)
         if self.conversation.output:
             self._stream.flush(self.conversation.output)
         return settled
 
-    def _act(self, message: Message) -> None:
-        if isinstance(message, Ask):
-            self._owner.asked(self, message)
-        elif isinstance(message, Cancel):
-            self._owner.cancelled(self, message.tag)
-        else:
-            raise ProtocolError("a message of a stream that was never opened")
+    def _act(self) -> bool:
+        """Act on what callers left to this thread; whether an ask of ours was settled."""
+        settled = False
+        while self._said:
+            message = self._said.popleft()
+            if isinstance(message, (Answer, Failed)):
+                message.waiter.settle(message)
+                settled = True
+            elif isinstance(message, Ask):
+                self._owner.asked(self, message)
+            elif isinstance(message, Cancel):
+                self._owner.cancelled(self, message.tag)
+            else:
+                raise ProtocolError("a message of a stream that was never opened")
+        return settled
 
     def close(self, reason: str) -> None:
         """Free the socket and settle every ask: the connection is over, for ``reason``. Called once."""
@@ -276,6 +333,12 @@ class Link:
                 self._over = True
                 for waiter, sent in self.conversation.close():
                     waiter.settle(Lost(reason, sent))
+                for message in self._said:
+                    if isinstance(message, (Answer, Failed)):
+                        message.waiter.settle(message)
+                for waiter in list(self._waiters):
+                    if waiter.outcome is None:  # an interrupted thread had its answer in hand
+                        waiter.settle(Lost(reason, True))
             self._stream.close()
 
 

@@ -24,12 +24,14 @@ class Lost:
 class Waiter:
     """One ask's place to wait. A bare lock: an Event or a Queue costs four times as much, on every request."""
 
-    __slots__ = ("_lock", "outcome")
+    __slots__ = ("_lock", "outcome", "tag")
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._lock.acquire()
         self.outcome: Any = None
+        #: The ask's, once it is made.
+        self.tag: int | None = None
 
     def settle(self, outcome: Any) -> None:
         """Wake the thread that waits. Called once."""

@@ -142,7 +142,8 @@ class AskingTests(LinkTestCase):
         self.assertEqual(second.get(timeout=PATIENCE), 2)
 
     def test_server_asks_while_a_thread_reads_for_itself(self) -> None:
-        """What the server asks meanwhile reaches the owner, and is answered from any thread."""
+        """What the server asks meanwhile reaches the owner at once, and is answered from any thread."""
+        self.run_link()
         outcome = self.ask("one")
         (ask,) = self.received()
         self.server.ask("call", {"x": 1}, waiter="ours")
