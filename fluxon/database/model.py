@@ -23,7 +23,6 @@ from fluxon.database.operations import Operations, bound
 from fluxon.database.options import Options, read_options
 from fluxon.errors import ConfigurationError
 
-
 #: Attributes of a model that are none of its columns.
 _TAKEN = {"declaration", "abstract_fields", "abstract_options"}
 

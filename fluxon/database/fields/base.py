@@ -59,7 +59,7 @@ class FieldType(type):
             try:
                 return super().__call__(*args, **options)
             except TypeError as error:
-                known = list(inspect.signature(cls).parameters)
+                known = list(inspect.signature(cls.__init__).parameters)[1:]
                 wrong = [name for name in options if name not in known]
                 field = cls.__new__(cls)
                 field.mistake = (
