@@ -42,6 +42,16 @@ class ReactorInbox:
     def put(self, deferred: Deferred[Any], result: Any) -> None:
         """From any thread: fire ``deferred`` with ``result`` (a value or a Failure) on the reactor thread."""
         self._ready.append((deferred, result))
+        self.wake()
+
+    def add(self, deferred: Deferred[Any], result: Any) -> None:
+        """As ``put``, but at the next ``wake`` by anybody: for one who has more of them in a moment."""
+        self._ready.append((deferred, result))
+
+    def wake(self) -> None:
+        """From any thread: have the reactor take what is here."""
+        if not self._ready:
+            return
         with self._lock:
             if self._woken:
                 return

@@ -92,7 +92,7 @@ class SQLiteDatabase(Database):
         opened = self._open()
         if opened.readers is None:
             return self.write(work, *args)
-        return opened.reading_pool(self._own_reactor()).submit(opened.read, work, *args)
+        return opened.reading(self._own_reactor()).submit(work, *args)
 
     def write(self, work: Callable[..., T], *args: Any) -> Deferred[T]:
         opened = self._open()

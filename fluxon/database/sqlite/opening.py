@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from fluxon.database.sqlite.connection import SQLiteConnection
 from fluxon.database.sqlite.readers import Readers
+from fluxon.database.sqlite.reading import ReadingThreads
 from fluxon.database.sqlite.writer import Piece, Writer
 from fluxon.workers import ReactorInbox, WorkerPool
 
@@ -28,21 +29,15 @@ T = TypeVar("T")
 HASHING_THREADS = 2
 MAX_WAITING_HASHES = 100
 
-#: Threads that read for the reactor. SQLite reads are short; more threads only contend for the interpreter.
-READER_THREADS = 4
-
 #: A stop waits so long for what is being written; beyond it a piece hangs in code of the program.
 STOP_SECONDS = 10.0
-
-#: Reads that may wait for a thread.
-MAX_WAITING_READS = 10_000
 
 
 class Opening:
     """One opening of a database: from its first call (or ``start``) to ``stop``."""
 
     def __init__(self, database: SQLiteDatabase) -> None:
-        self._pool: WorkerPool | None = None
+        self._reading: ReadingThreads | None = None
         self._hashing: WorkerPool | None = None
         self._inbox: ReactorInbox | None = None
         name = os.path.basename(database.path)
@@ -56,7 +51,7 @@ class Opening:
         self.ready = True
 
     def read(self, work: Callable[..., T], *args: Any) -> T:
-        """Runs in a thread of the reading pool."""
+        """Runs in one of the threads that read for a reactor."""
         if not self.ready:
             self.wait_until_ready()
         assert self.readers is not None
@@ -79,11 +74,11 @@ class Opening:
             raise error
         return result  # type: ignore[no-any-return]
 
-    def reading_pool(self, reactor: Any) -> WorkerPool:
+    def reading(self, reactor: Any) -> ReadingThreads:
         """The threads that read for ``reactor``."""
-        if self._pool is None:
-            self._pool = WorkerPool("database", READER_THREADS, reactor, MAX_WAITING_READS)
-        return self._pool
+        if self._reading is None:
+            self._reading = ReadingThreads("fluxon-database", self.read, self.inbox(reactor))
+        return self._reading
 
     def hashing_pool(self, reactor: Any) -> WorkerPool:
         """The threads that hash passwords for ``reactor``."""
@@ -100,9 +95,9 @@ class Opening:
     def close(self) -> None:
         """Finish what waits, then close every connection. Blocks."""
         thread = self.writer.stop()
-        for pool in (self._pool, self._hashing):
-            if pool is not None:
-                pool.stop()
+        for threads in (self._reading, self._hashing):
+            if threads is not None:
+                threads.stop()
         if thread is not None:
             thread.join(STOP_SECONDS)
         if self.readers is not None:
