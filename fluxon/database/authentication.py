@@ -5,45 +5,59 @@ Rules kept here:
 - A wrong password and a user who does not exist take the same time and get the same answer, None.
 - The password is verified in a thread for hashing; neither the reactor nor the database waits for it.
 - What cannot be a name or a password (no text, too long) is nobody's, and raises nothing: it came from a stranger.
+- Tries are throttled by name and address (``fluxon.database.throttle``), before anything else is done for them.
+- A hash of other parameters than today's is replaced at a login, keeping its salt: sessions know a password by that
+  (``password_identity``), so other devices stay logged in. Only the hash that was verified is replaced, never a
+  password that was changed meanwhile.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+import attrs
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
 from fluxon.blocking import either
+from fluxon.caller import caller_address
 from fluxon.database.declaration import Declaration
 from fluxon.database.fields import Field, PasswordField
+from fluxon.database.hashing import in_turn
 from fluxon.database.rows import Row
+from fluxon.database.throttle import Attempt
 from fluxon.errors import ConfigurationError, InvalidPayload
-from fluxon.security.passwords import verify_password
+from fluxon.security.passwords import needs_rehash, rehash_password, verify_password
+
+_log = Logger()
 
 #: What a person logs in by, the first of these that the model has.
 _NAMES = ("username", "email")
 
 
-def authenticate(declaration: Declaration, name: Any, password: Any) -> Any:
-    """The row of the user with this name and password, or None."""
+def authenticate(declaration: Declaration, name: Any, password: Any, address: str | None) -> Any:
+    """The row of the user with this name and password, or None. Without ``address``, that of the request under way."""
     database = declaration.database
     name_field, password_field = login_fields(declaration)
     try:
-        values = (name_field.convert(name), 1)
+        name = name_field.check(name)
+        values = (name, 1)
     except ValueError:
-        values = ("", 0)  # asks the database all the same, for no row
+        name, values = None, ("", 0)  # asks the database all the same, for no row
     shape = ("select", declaration, declaration.all_fields, ("==", name_field), (), True, False)
     prepared = database.statements.shape(shape)
-    position = declaration.all_fields.index(password_field)
-
-    def blocking() -> Row | None:
-        if database.in_transaction:
-            raise RuntimeError("Authenticate cannot be used inside transaction(): hashing would hold up every writer")
-        return _verified(database.read_blocking(_find, prepared, values), position, password)
-
+    if database.in_transaction:
+        raise RuntimeError("Authenticate cannot be used inside transaction(): hashing would hold up every writer")
+    attempt = database.login_throttle.begin(name, caller_address() if address is None else address)
+    login = _Login(declaration, password_field, password, attempt)
     return either(
-        lambda: database.read(_find, prepared, values).addCallback(
-            lambda found: database.hash(_verified, found, position, password)
+        lambda: (
+            database.read(_find, prepared, values)
+            .addCallback(lambda found: database.hash(login.verify, found))
+            .addCallbacks(login.answered, login.failed)
         ),
-        blocking,
+        lambda: login.blocking(lambda: database.read_blocking(_find, prepared, values)),
     )
 
 
@@ -63,9 +77,77 @@ def _find(connection: Any, prepared: Any, values: tuple[Any, ...]) -> Row | None
     return rows[0] if rows else None
 
 
-def _verified(found: Row | None, position: int, password: Any) -> Row | None:
-    try:
-        right = verify_password(password, None if found is None else found[position])
-    except InvalidPayload:
-        return None
-    return found if right else None
+@attrs.frozen
+class _Login:
+    """One call, from the row that was found to its answer."""
+
+    declaration: Declaration
+    field: Field
+    password: Any
+    attempt: Attempt
+
+    def verify(self, found: Row | None) -> tuple[Row | None, str | None]:
+        """The row if the password is its user's, and the hash to store in place of an outdated one. Blocks."""
+        stored = None if found is None else getattr(found, self.field.name)
+        try:
+            right = in_turn(verify_password, self.password, stored)
+        except InvalidPayload:
+            right = False
+        if not right:
+            return None, None
+        if stored is None or not needs_rehash(stored):
+            return found, None
+        return found, in_turn(rehash_password, self.password, stored)
+
+    def blocking(self, find: Callable[[], Row | None]) -> Row | None:
+        """The whole call in the calling thread."""
+        database = self.declaration.database
+        try:
+            found, renewed = self.verify(find())
+        except BaseException:
+            self.attempt.undone()
+            raise
+        if found is None:
+            return None
+        self.attempt.succeeded()
+        if renewed is not None:
+            try:
+                database.write_blocking(_renew, *self._renewal(found, renewed))
+            except Exception:
+                _log.failure("an outdated password hash could not be renewed")
+                return found
+            return found._replace(**{self.field.name: renewed})
+        return found
+
+    def answered(self, verified: tuple[Row | None, str | None]) -> Any:
+        """On the reactor: what the thread for hashing found."""
+        found, renewed = verified
+        if found is None:
+            return None
+        self.attempt.succeeded()
+        if renewed is None:
+            return found
+        stored = self.declaration.database.write(_renew, *self._renewal(found, renewed))
+        return stored.addCallbacks(
+            lambda _: found._replace(**{self.field.name: renewed}), lambda failure: _not_renewed(failure, found)
+        )
+
+    def failed(self, failure: Failure) -> Failure:
+        """On the reactor: it came to no answer."""
+        self.attempt.undone()
+        return failure
+
+    def _renewal(self, found: Row, renewed: str) -> tuple[Any, ...]:
+        declaration, field = self.declaration, self.field
+        condition = ("&", ("==", declaration.key), ("==", field))
+        prepared = declaration.database.statements.shape(("update", declaration, (field,), condition))
+        return prepared, (renewed, getattr(found, declaration.key.name), getattr(found, field.name))
+
+
+def _renew(connection: Any, prepared: Any, values: tuple[Any, ...]) -> None:
+    connection.change(prepared, values)
+
+
+def _not_renewed(failure: Failure, found: Row) -> Row:
+    _log.failure("an outdated password hash could not be renewed", failure)
+    return found

@@ -28,6 +28,7 @@ from fluxon.database.model import AuthenticatedUser
 from fluxon.database.raw import run
 from fluxon.database.rows import Row
 from fluxon.database.statements import Statements
+from fluxon.database.throttle import LoginThrottle
 from fluxon.errors import ConfigurationError
 
 T = TypeVar("T")
@@ -43,6 +44,8 @@ class Database(ABC):
         self.metadata = sqlalchemy.MetaData()
         #: The bound models, in the order of their declaration.
         self.models: list[Any] = []
+        #: How often logins may be tried.
+        self.login_throttle = LoginThrottle()
         self._engine_tables: dict[str, sqlalchemy.Table] = {}
         self._active = threading.local()
 

@@ -129,10 +129,12 @@ class AuthenticatedUser(Model, abstract=True):
     """The model whose rows log in: ``request.user`` is one of them. There is exactly one in a program."""
 
     @classmethod
-    def Authenticate(cls, name: Any, password: Any, /) -> Any:
+    def Authenticate(cls, name: Any, password: Any, *, address: str | None = None) -> Any:
         """The user (a row) with this ``username``, or ``email`` where there is none, and this password; or None.
 
-        Takes as long for a user that does not exist. Follows the rule of ``fluxon.blocking``.
+        Takes as long for a user that does not exist. Raises ``ResourceExhausted`` when too many tries failed for this
+        name or from this address: inside a view the address is the client's, elsewhere it may be given. Follows the
+        rule of ``fluxon.blocking``.
         """
         declaration, _ = bound(cls)
-        return authenticate(declaration, name, password)
+        return authenticate(declaration, name, password, address)

@@ -18,6 +18,7 @@ from fluxon.blocking import either
 from fluxon.database.declaration import Declaration
 from fluxon.database.expressions import Shape
 from fluxon.database.fields import Field, PasswordField
+from fluxon.database.hashing import in_turn
 from fluxon.security.passwords import hash_password
 
 _Row = dict[Field, Any]
@@ -61,7 +62,7 @@ def _with_passwords(declaration: Declaration, rows: list[_Row], work: Callable[[
 def _hashed(rows: list[_Row]) -> list[_Row]:
     return [
         {
-            field: hash_password(value) if isinstance(field, PasswordField) and value is not None else value
+            field: in_turn(hash_password, value) if isinstance(field, PasswordField) and value is not None else value
             for field, value in row.items()
         }
         for row in rows

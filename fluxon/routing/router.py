@@ -15,6 +15,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from fluxon.blocking import wait_for
+from fluxon.caller import serve
 from fluxon.commands import Call, Hello
 from fluxon.errors import Unavailable
 from fluxon.limits import Limits
@@ -50,6 +51,7 @@ class Router:
         if view is None:
             raise unknown_view(arguments["view"], self.views)
         request = Request(arguments["payload"], peer, self)
+        serve(request)
         if not peer.session.fresh(request._timestamp):
             return self._call_verified(peer, view, request)
         if view.in_thread:
@@ -72,6 +74,7 @@ class Router:
 
     def _run_in_thread(self, view: View, request: Request, peer: Peer) -> Deferred[Any]:
         def run(request: Request) -> Any:
+            serve(request)
             # It may have waited for its thread, while its user was thrown out.
             if not peer.session.fresh(self.reactor.seconds()):
                 wait_for(self.reactor, lambda: Deferred.fromCoroutine(self._verify(peer)))

@@ -229,12 +229,12 @@ class Peer:
             self.conversation.fail(ask.tag, error)
             return
         self.current = ask
+        context = copy_context()
         try:
-            result = responder(self, ask.arguments)
+            result = context.run(responder, self, ask.arguments)
         except BaseException:
             result = Failure()
         if type(result) is CoroutineType:
-            context = copy_context()
             try:
                 awaited = context.run(result.send, None)
             except StopIteration as stop:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
-from base64 import b64encode
+from base64 import b64decode, b64encode
 
 from cryptography.exceptions import InvalidKey
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
@@ -55,6 +55,28 @@ def hash_password(text: str) -> str:
         salt=os.urandom(SALT_BYTES), length=HASH_BYTES, iterations=PASSES, lanes=LANES, memory_cost=MEMORY_KIB
     )
     return deriver.derive_phc_encoded(_prepared(text))
+
+
+def rehash_password(text: str, stored: str) -> str:
+    """A hash of ``text`` with today's parameters and the salt of ``stored``, which was made from it. Blocking.
+
+    The salt is what ``password_identity`` goes by, so the password stays the same one. A salt that is shorter than
+    today's is not kept.
+    """
+    salt = _salt(stored)
+    if salt is None or len(salt) < SALT_BYTES:
+        return hash_password(text)
+    deriver = Argon2id(salt=salt, length=HASH_BYTES, iterations=PASSES, lanes=LANES, memory_cost=MEMORY_KIB)
+    return deriver.derive_phc_encoded(_prepared(text))
+
+
+def password_identity(stored: object) -> str:
+    """What tells one stored password from another: the salt of a hash, or all of what is none.
+
+    Each password that is set has a salt of its own, and ``rehash_password`` keeps it.
+    """
+    match = _PHC.fullmatch(stored) if isinstance(stored, str) else None
+    return repr(stored) if match is None else match[4]
 
 
 def verify_password(text: str, stored: str | None) -> bool:
@@ -99,6 +121,16 @@ def _parameters(stored: str | None) -> tuple[int, int, int] | None:
     if not (1 <= lanes <= _MAX_LANES and 1 <= passes <= _MAX_PASSES and 8 * lanes <= memory <= _MAX_MEMORY_KIB):
         return None
     return memory, passes, lanes
+
+
+def _salt(stored: str) -> bytes | None:
+    match = _PHC.fullmatch(stored)
+    if match is None:
+        return None
+    try:
+        return b64decode(match[4] + "=" * (-len(match[4]) % 4), validate=True)
+    except ValueError:
+        return None
 
 
 def _decoy() -> str:

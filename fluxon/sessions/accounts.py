@@ -12,6 +12,7 @@ from twisted.internet.defer import Deferred
 
 from fluxon.database.database import Database
 from fluxon.database.models import PasswordField
+from fluxon.security.passwords import password_identity
 
 #: ``digest(purpose, data)``: keyed, so that what a store keeps says nothing about a password (``Secrets.digest``).
 Digest = Callable[[str, bytes], bytes]
@@ -36,7 +37,8 @@ class DatabaseAccounts:
     """The users of ``database``: rows of its ``AuthenticatedUser``.
 
     The credential is every ``PasswordField`` of that model, and a field called ``password`` of any kind. A model
-    with neither has sessions that outlive nothing but their user.
+    with neither has sessions that outlive nothing but their user. A password that ``Authenticate`` hashes anew stays
+    the same credential.
     """
 
     def __init__(self, database: Database) -> None:
@@ -48,4 +50,4 @@ class DatabaseAccounts:
     def credential(self, row: Any) -> bytes:
         fields = self._database.user_model.declaration.fields
         names = [name for name, field in fields.items() if isinstance(field, PasswordField) or name == "password"]
-        return repr([getattr(row, name) for name in names]).encode()
+        return repr([password_identity(getattr(row, name)) for name in names]).encode()
