@@ -16,6 +16,7 @@ import attrs
 from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import BindParameter, ClauseElement
+from sqlalchemy.types import Float, Numeric, TypeEngine
 
 from fluxon.database.rows import Row, row_maker
 
@@ -128,5 +129,14 @@ def _rows(statement: ClauseElement, dialect: DefaultDialect) -> Callable[[Iterab
     columns = list(getattr(statement, "exported_columns", ()))
     if not columns:
         return None
-    processors = [column.type.dialect_impl(dialect).result_processor(dialect, None) for column in columns]
+    processors = [
+        column.type.dialect_impl(dialect).result_processor(dialect, _driver_type(column.type)) for column in columns
+    ]
     return row_maker([column.key for column in columns], processors)
+
+
+def _driver_type(type_: TypeEngine[Any]) -> int | None:
+    """What psycopg would say of the column: its processors for numbers ask (OIDs of float8 and numeric)."""
+    if isinstance(type_, Float):
+        return 701
+    return 1700 if isinstance(type_, Numeric) else None

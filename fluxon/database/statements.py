@@ -30,8 +30,10 @@ MAX_CORE_STATEMENTS = 500
 class Statements:
     """The prepared statements of one dialect. Shared by all threads."""
 
-    def __init__(self, dialect: DefaultDialect) -> None:
+    def __init__(self, dialect: DefaultDialect, ddl_dialect: DefaultDialect | None = None) -> None:
         self.dialect = dialect
+        #: Writes CREATE and DROP: they take no parameters, so nothing in them (a per cent sign) is escaped for them.
+        self.ddl_dialect = dialect if ddl_dialect is None else ddl_dialect
         #: From a model's shape (see ``fluxon.database.shapes``) to its text.
         self.shape: Callable[[Shape], Prepared] = lru_cache(MAX_SHAPES)(self._write_shape)
         self._core = lru_cache(MAX_CORE_STATEMENTS)(self._write_core)

@@ -58,10 +58,15 @@ class ExactDecimal(TypeDecorator[Decimal]):
             return value
         return int(value.scaleb(self.places))
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> Decimal | None:
-        if value is None or dialect.name != "sqlite":
-            return value  # type: ignore[no-any-return]
-        return Decimal(value).scaleb(-self.places)
+    def result_processor(self, dialect: Dialect, coltype: object) -> Any:
+        if dialect.name != "sqlite":
+            return None  # the drivers answer a Decimal
+        places = self.places
+
+        def unscale(value: int | None) -> Decimal | None:
+            return None if value is None else Decimal(value).scaleb(-places)
+
+        return unscale
 
 
 class UTCDateTime(TypeDecorator[datetime]):
@@ -109,11 +114,12 @@ class current_moment(ColumnElement[Any]):
 
 @compiles(current_moment)
 def _current_moment(element: current_moment, compiler: Any, **_: Any) -> str:
+    # Connections to servers are set to UTC.
     if isinstance(element.type, sqlalchemy.Date):
         return "(CURRENT_DATE)"
     if isinstance(element.type, sqlalchemy.Time):
-        return "(CURRENT_TIME)"
-    return "(CURRENT_TIMESTAMP)"
+        return "(LOCALTIME(6))" if compiler.dialect.name == "postgresql" else "(CURRENT_TIME(6))"
+    return "(CURRENT_TIMESTAMP(6))"
 
 
 @compiles(current_moment, "sqlite")
@@ -124,3 +130,18 @@ def _current_moment_sqlite(element: current_moment, compiler: Any, **_: Any) -> 
     if isinstance(element.type, sqlalchemy.Time):
         return "(strftime('%H:%M:%f000', 'now'))"
     return "(strftime('%Y-%m-%d %H:%M:%f000', 'now'))"
+
+
+class column_condition(ColumnElement[bool]):
+    """A CHECK on one column: ``text`` with the column's name in place of ``{}``, quoted as the dialect does."""
+
+    inherit_cache = False
+
+    def __init__(self, text: str, name: str) -> None:
+        self.text, self.name = text, name
+        self.type = sqlalchemy.Boolean()
+
+
+@compiles(column_condition)
+def _column_condition(element: column_condition, compiler: Any, **_: Any) -> str:
+    return element.text.format(compiler.preparer.quote_identifier(element.name))

@@ -1,7 +1,7 @@
 """What every database keeps to, whichever it is and whichever thread asks.
 
-Each test runs twice: on the reactor's thread, where a call answers something to await, and in another thread, where it
-answers the result.
+Each test runs on SQLite, PostgreSQL and MariaDB (or MySQL), and on each of them twice: on the reactor's thread, where a
+call answers something to await, and in another thread, where it answers the result.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import database_servers
 import sqlalchemy
 from twisted.internet import reactor, threads
 from twisted.internet.defer import gatherResults
@@ -24,7 +25,13 @@ from twisted.trial.unittest import TestCase
 
 from fluxon.blocking import Pending
 from fluxon.database import models, schema
-from fluxon.database.apis import AsyncSQLiteDatabase, SQLiteDatabase
+from fluxon.database.apis import (
+    AsyncMySQLDatabase,
+    AsyncSQLiteDatabase,
+    MySQLDatabase,
+    PostgreSQLDatabase,
+    SQLiteDatabase,
+)
 from fluxon.database.query import where
 from fluxon.errors import AlreadyExists, ConfigurationError, Conflict, InvalidPayload
 
@@ -142,12 +149,12 @@ class Contract:
 
     async def test_a_failure_that_is_no_constraint_raises(self: Any) -> None:
         """A missing table is no duplicate: False would tell a stranger that a name is taken."""
-        User = self.models.User
-        drop = sqlalchemy.schema.DropTable(User.declaration.table)
+        Everything = self.models.Everything
+        drop = sqlalchemy.schema.DropTable(Everything.declaration.table)
         await self.database.write(lambda connection: connection.define(drop))
-        error = await self.fails(ConfigurationError, self.user)
+        error = await self.fails(ConfigurationError, Everything.Insert)
         self.assertIn("updateschema", error.text)
-        await self.fails(ConfigurationError, User.Check)
+        await self.fails(ConfigurationError, Everything.Check)
 
     async def test_hostile_names_are_no_sql(self: Any) -> None:
         """A payload's keys are looked up, all of them are told, and none reaches the database."""
@@ -397,3 +404,36 @@ class InMemory(OnTheReactor):
 
     def make_database(self, module: Any) -> Any:
         return AsyncSQLiteDatabase(":memory:", models=module)
+
+
+class OnPostgreSQL:
+    """A database of the PostgreSQL server."""
+
+    def make_database(self, module: Any) -> Any:
+        return PostgreSQLDatabase(database_servers.postgresql(), models=module)
+
+
+class OnMySQL:
+    """A database of the MariaDB or MySQL server."""
+
+    def make_database(self, module: Any) -> Any:
+        return MySQLDatabase(database_servers.mysql(), models=module)
+
+
+class PostgreSQLOnTheReactor(OnPostgreSQL, OnTheReactor):
+    """PostgreSQL, asked on the reactor's thread."""
+
+
+class PostgreSQLInAThread(OnPostgreSQL, InAThread):
+    """PostgreSQL, asked in a thread."""
+
+
+class MySQLOnTheReactor(OnTheReactor):
+    """MariaDB or MySQL, asked on the reactor's thread, by the adapter's other name."""
+
+    def make_database(self, module: Any) -> Any:
+        return AsyncMySQLDatabase(database_servers.mysql(), models=module)
+
+
+class MySQLInAThread(OnMySQL, InAThread):
+    """MariaDB or MySQL, asked in a thread."""

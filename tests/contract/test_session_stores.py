@@ -1,15 +1,16 @@
-"""One contract for every session store: what ``fluxon.sessions.store`` promises, on memory and on a real database."""
+"""One contract for every session store: what ``fluxon.sessions.store`` promises, in memory and on real databases."""
 
 import os
 import shutil
 import tempfile
 from typing import Any
 
+import database_servers
 from twisted.internet import reactor
 from twisted.internet.defer import gatherResults
 from twisted.trial.unittest import TestCase
 
-from fluxon.database.apis import SQLiteDatabase
+from fluxon.database.apis import MySQLDatabase, PostgreSQLDatabase, SQLiteDatabase
 from fluxon.sessions import MemoryStore, SessionRecord, SQLStore
 
 
@@ -109,13 +110,11 @@ class StoreContract:
     async def test_never_both_and_never_neither(self) -> None:
         """Whoever lists a user's sessions while they are rotated sees exactly one, at every moment."""
         await self.store.save(record("0"))
-        steps: list[Any] = []
         for step in range(20):
-            steps.append(self.store.replace(record(str(step)).key, record(str(step + 1))))
-            steps.append(self.store.list_user(1))
-        seen = await gatherResults(steps)
-        self.assertEqual(set(seen[0::2]), {True})
-        self.assertEqual({len(listed) for listed in seen[1::2]}, {1})
+            rotating = self.store.replace(record(str(step)).key, record(str(step + 1)))
+            replaced, *seen = await gatherResults([rotating, *(self.store.list_user(1) for _ in range(3))])
+            self.assertIs(replaced, True)
+            self.assertEqual([len(listed) for listed in seen], [1, 1, 1])
 
     async def test_list_is_latest_first(self) -> None:
         """A user's sessions come with the one used last in front."""
@@ -143,38 +142,76 @@ class MemoryStoreTests(StoreContract, TestCase):
         self.store = MemoryStore(100)
 
 
-class SQLiteStoreTests(StoreContract, TestCase):
-    """The contract, in an SQLite file, through the engine's threads."""
+class DatabaseStoreContract(StoreContract):
+    """The contract, in a database, through the engine's threads; and what only a database can keep."""
 
-    async def setUp(self) -> None:
-        folder = tempfile.mkdtemp()
-        self.addCleanup(shutil.rmtree, folder)
-        self.path = os.path.join(folder, "project.db")
+    def new_database(self: Any) -> str:
+        """What names a new, empty database."""
+        raise NotImplementedError
+
+    def connect(self: Any, path: str) -> Any:
+        """The adapter on it."""
+        raise NotImplementedError
+
+    async def setUp(self: Any) -> None:
+        self.path = self.new_database()
         self.database = await self.opened()
         self.store = SQLStore(self.database)
 
-    async def opened(self) -> SQLiteDatabase:
-        database = SQLiteDatabase(self.path)
+    async def opened(self: Any) -> Any:
+        database = self.connect(self.path)
         SQLStore(database)
         await database.start(reactor)
         self.addCleanup(database.stop)
         return database
 
-    async def test_outlives_the_process(self) -> None:
+    async def test_outlives_the_process(self: Any) -> None:
         """What was saved is there for whoever opens the file next; a restart logs nobody out."""
         await self.store.save(record("a"))
         await self.database.stop()
         self.assertEqual(await SQLStore(await self.opened()).load(record("a").key), record("a"))
 
-    async def test_is_shared(self) -> None:
-        """Two processes' stores on one file see each other's answered calls at once."""
+    async def test_is_shared(self: Any) -> None:
+        """Two processes' stores on one database see each other's answered calls at once."""
         other = SQLStore(await self.opened())
         await self.store.save(record("a"))
         self.assertEqual(await other.load(record("a").key), record("a"))
         self.assertIs(await other.delete(record("a").key), True)
         self.assertIsNone(await self.store.load(record("a").key))
 
-    def test_strangers_do_not_write(self) -> None:
+    def test_strangers_do_not_write(self: Any) -> None:
         """An anonymous record is refused before the database hears of it."""
         with self.assertRaises(ValueError):
             self.store.save(SessionRecord(b"k" * 32, None, 1.0, 1.0))
+
+
+class SQLiteStoreTests(DatabaseStoreContract, TestCase):
+    """The contract, in an SQLite file."""
+
+    def new_database(self) -> str:
+        folder = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, folder)
+        return os.path.join(folder, "project.db")
+
+    def connect(self, path: str) -> SQLiteDatabase:
+        return SQLiteDatabase(path)
+
+
+class PostgreSQLStoreTests(DatabaseStoreContract, TestCase):
+    """The contract, on a PostgreSQL server."""
+
+    def new_database(self) -> str:
+        return database_servers.postgresql()
+
+    def connect(self, path: str) -> PostgreSQLDatabase:
+        return PostgreSQLDatabase(path)
+
+
+class MySQLStoreTests(DatabaseStoreContract, TestCase):
+    """The contract, on a MariaDB or MySQL server."""
+
+    def new_database(self) -> str:
+        return database_servers.mysql()
+
+    def connect(self, path: str) -> MySQLDatabase:
+        return MySQLDatabase(path)

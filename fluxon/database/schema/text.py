@@ -4,29 +4,48 @@ Rules kept here:
 
 - SQLAlchemy Core writes every statement, in the dialect of the adapter.
 - The same models give the same text: tables in the order of their references and then of their names, indexes by name.
+- References that close a circle come last, where the dialect cannot name a table before it is there.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy.schema import CreateIndex, CreateTable, sort_tables_and_constraints
+import attrs
+from sqlalchemy.schema import AddConstraint, CreateIndex, CreateTable, ExecutableDDLElement, sort_tables_and_constraints
 
 from fluxon.database.schema.files import Renamed, SchemaText
 
 
+@attrs.frozen
+class Statement:
+    """One statement of a schema, and the table that it makes or completes."""
+
+    table: str
+    sql: str
+
+
 def schema_of(database: Any) -> SchemaText:
     """What the models bound to ``database`` declare."""
-    dialect = database.statements.dialect
-    statements = []
-    for table, _ in sort_tables_and_constraints(database.metadata.tables.values()):  # type: ignore[no-untyped-call]
-        if table is None:  # the references that close a circle; SQLite takes them inside CREATE TABLE
+    body = "\n".join(each.sql + ";\n" for each in statements_of(database))
+    return SchemaText(database.statements.dialect.name, body, tuple(_renamed(database.models)))
+
+
+def statements_of(database: Any) -> list[Statement]:
+    """The same, statement by statement."""
+    dialect = database.statements.ddl_dialect
+    found: list[tuple[str, ExecutableDDLElement]] = []
+    for table, references in sort_tables_and_constraints(database.metadata.tables.values()):  # type: ignore[no-untyped-call]
+        if table is None:
+            if dialect.supports_alter:
+                ordered = sorted(references, key=lambda each: str(each.name))
+                found += [(each.table.name, AddConstraint(each, isolate_from_table=False)) for each in ordered]
             continue
-        statements.append(str(CreateTable(table).compile(dialect=dialect)))
-        for index in sorted(table.indexes, key=lambda each: str(each.name)):
-            statements.append(str(CreateIndex(index).compile(dialect=dialect)))
-    body = "\n".join(_tidy(each) + ";\n" for each in statements)
-    return SchemaText(dialect.name, body, tuple(_renamed(database.models)))
+        # SQLite takes every reference inside CREATE TABLE, and in no other place.
+        included = list(references) if dialect.supports_alter else None
+        found.append((table.name, CreateTable(table, include_foreign_key_constraints=included)))
+        found += [(table.name, CreateIndex(each)) for each in sorted(table.indexes, key=lambda each: str(each.name))]
+    return [Statement(table, _tidy(str(each.compile(dialect=dialect)))) for table, each in found]
 
 
 def _tidy(statement: str) -> str:

@@ -159,6 +159,13 @@ def schemas(database: Any, directory: str | os.PathLike[str]) -> list[str]:
 def create_tables(database: Any) -> None:
     """Make the tables of the bound models that are missing, without schema files: for scripts and tests. Blocks."""
     content = _declared(database)
+    if database.dialect_name != "sqlite":
+        from fluxon.database.schema.text import statements_of
+
+        with database.administration() as connection:
+            for s in statements_of(database):
+                connection.script(s.sql)
+        return
     want = tables_in(content.body, "the models' schema")
 
     def make(connection: Any) -> None:

@@ -1,0 +1,1 @@
+"""MariaDB and MySQL, through PyMySQL (the extra ``fluxon[mysql]``)."""

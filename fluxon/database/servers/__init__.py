@@ -1,0 +1,1 @@
+"""What the adapters of database servers share: connections, their pools, and transactions that are tried again."""
