@@ -19,7 +19,7 @@ from twisted.logger import Logger
 
 from fluxon import __version__
 from fluxon.commands import PROTOCOL_VERSION, SessionChanged
-from fluxon.errors import Conflict, InvalidPayload
+from fluxon.errors import Conflict, InvalidPayload, Unavailable
 from fluxon.limits import Limits
 from fluxon.routing.request import peername
 from fluxon.rpc import Peer
@@ -90,6 +90,8 @@ class Greeting:
         if peer.lost:
             # Nobody will ever present a token that was never sent.
             self._sessions.revoke(session).addErrback(_ignore)
+            if session.user_id is not None:
+                raise Unavailable("the connection was lost during the login, which was undone")
             return
         self._adopt(peer, session, told=True)
         peer.ask(

@@ -156,7 +156,8 @@ class Request:
 
         May be called without ``await``: the answer waits for it, and fails if it does. ``InvalidPayload`` for what
         is no id, ``NotFound`` when there is no such user; the session is then as it was. ``Conflict`` when another
-        request logged the session in or out, or somebody revoked it, meanwhile.
+        request logged the session in or out, or somebody revoked it, meanwhile; ``Unavailable`` when the connection is
+        gone, so that nobody is logged in.
         """
         return self._change(lambda: self._router.greeting.login(self._peer, user_id))
 

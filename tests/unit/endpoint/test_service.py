@@ -100,7 +100,9 @@ class LifeTests(Observed):
             server.startService()
             await server.when_ready()
             self.assertEqual(await Person.Count(), 1)
-            self.assertEqual(await (await self.wire(server)).call("echo", 1), 1)
+            wire = await self.wire(server)
+            self.assertEqual(await wire.call("echo", 1), 1)
+            await wire.abort()
 
     async def test_start_before_the_stop_is_over(self) -> None:
         """Told to start while it stops, it starts when that is done; the last word holds, whatever came before."""
@@ -389,6 +391,28 @@ class FailureTests(Observed):
         for path in ("nowhere/people.sqlite3", "folder", "text"):
             await self.refused(self.setup_of(echo, users=True, database_path=path), Exception)
             self.events.clear()
+
+    async def test_a_certificate_that_is_none(self) -> None:
+        """A secure server whose certificate cannot be read does not start without."""
+        setup = self.setup_of(echo, users=True)
+        setup.secrets.open()
+        Path(setup.secrets.certificate_path).write_text("-----BEGIN CERTIFICATE-----\n")
+        await self.refused(setup, Exception, secure=True, host="127.0.0.1")
+
+    async def test_on_failure(self) -> None:
+        """Whoever asked is told when a start fails, and not when it is stopped meanwhile."""
+        told: list[Any] = []
+        server = AsyncServer(port=-1, setup=self.setup_of(echo))
+        server.on_failure(lambda failure: told.append(failure.value))
+        server.startService()
+        await self.fails(ConfigurationError, server.when_ready())
+        self.assertEqual([type(each) for each in told], [ConfigurationError])
+        await server.stopService()
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            server.configured_port = taken.getsockname()[1]
+            server.startService()
+            await server.stopService()
+        self.assertEqual(len(told), 1)
 
     async def test_logs_that_cannot_be(self) -> None:
         """A file where the folder should be."""

@@ -225,19 +225,25 @@ class LoginTests(SessionsTestCase):
     async def test_the_connection_dies_meanwhile(self) -> None:
         """A session whose token nobody received does not stay behind."""
         server = await self.people()
+        store, saved, go = server.sessions._persistent, Deferred(), Deferred()
+        save = store.save
+
+        async def slow_save(record: Any) -> None:
+            await save(record)
+            saved.callback(None)
+            await go
+
+        self.patch(store, "save", lambda record: Deferred.fromCoroutine(slow_save(record)))
         wire = await self.wire(server)
-        asked = wire.ask("login", 1)
-        asked.addErrback(lambda _: None)
-        # Everything is on this machine and this thread: the request is sent, and then the connection cut.
-        await deferLater(reactor, 0)
+        wire.ask("login", 1).addErrback(lambda _: None)
+        await saved
+        self.assertEqual(len(await server.sessions.list_user(1)), 1)
         await wire.abort()
-        await asked
-        sessions = server.sessions
-        for _ in range(200):
-            if not await sessions.list_user(1):
-                break
-            await deferLater(reactor, 0.01)
-        self.assertEqual(await sessions.list_user(1), [])
+        while server.sessions.connected():
+            await deferLater(reactor, 0.002)
+        go.callback(None)
+        while await server.sessions.list_user(1):
+            await deferLater(reactor, 0.002)
 
     async def test_several_devices(self) -> None:
         """Two logins of one user are two sessions; ending one leaves the other."""
@@ -394,6 +400,40 @@ class EndTests(SessionsTestCase):
         reading[0].callback(None)
         await deferLater(reactor, 0.02)
         self.assertEqual(seen, [])
+
+    async def test_a_view_that_outlives_its_session(self) -> None:
+        """It runs on after its connection is lost; when its user is thrown out, ``request.user`` is None there, too."""
+        go: list[Deferred[None]] = []
+        seen: list[Any] = []
+
+        async def lasting(request: Request) -> None:
+            seen.append(request.user and request.user.username)
+            go.append(Deferred())
+            await go[0]
+            seen.append(request.user)
+
+        server = await self.serve(*VIEWS, lasting, users=True)
+        await Person.Insert(username="ann", password="x")
+        ann = await self.logged_in(server)
+        ann.ask("lasting").addErrback(lambda _: None)
+        while not go:
+            await deferLater(reactor, 0.002)
+        await ann.abort()
+        while server.sessions.connected():
+            await deferLater(reactor, 0.002)
+        await server.sessions.revoke_user(1)
+        go[0].callback(None)
+        self.assertEqual(seen, ["ann", None])
+
+    async def test_a_public_name_is_no_token(self) -> None:
+        """``request.sessionid`` is in logs and answers: offering it, in any form, resumes nobody."""
+        server = await self.people()
+        ann = await self.logged_in(server)
+        name, parts = await ann.call("sessionid"), str(ann.token).split(".")
+        for token in (name, f"v1.{parts[1]}.{name}.{parts[3]}", f"{parts[0]}.{parts[1]}.{name}."):
+            thief = await self.wire(server, greet=False)
+            self.assertTrue((await thief.hello(token))["fresh"])
+            self.assertIsNone(await thief.call("who"))
 
     async def test_a_store_that_fails(self) -> None:
         """A session that cannot be looked at is not relied on: the request fails, and the next one may succeed."""
