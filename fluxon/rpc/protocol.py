@@ -161,26 +161,35 @@ class PeerProtocol(Protocol):
     def _write(self) -> None:
         conversation = self.conversation
         output = conversation.output
-        data = output[0] if len(output) == 1 else b"".join(output)
-        output.clear()
-        conversation.output_size = 0
-        if self._ended:
-            return
-        if not self._paused and len(data) <= _SLICE:
+        if not self._paused and not self._ended and conversation.output_size <= _SLICE:
+            data = output[0] if len(output) == 1 else b"".join(output)
+            output.clear()
+            conversation.output_size = 0
             self.transport.write(data)
             return
+        pieces = _pieces(output)
+        self._discard()
+        if self._ended:
+            return
+        for piece in pieces:
+            if not self._queue(piece):
+                self.abort("it does not read its answers")
+                return
+        if self.backlog > self.factory.limits.output_high:
+            self.peer.holding = True
+
+    def _queue(self, piece: bytes) -> bool:
+        """Send ``piece``, or keep it until that is possible; False if too much is kept already."""
         backlog = self._backlog
         if backlog is None:
             backlog = self._backlog = deque()
         # One answer may be large, and a slow reader take its time with it; what waits behind it is bounded.
         if backlog and self.backlog - len(backlog[0]) > self.factory.limits.output_abort:
-            self.abort("it does not read its answers")
-            return
-        backlog.append(memoryview(data))
-        self.backlog += len(data)
+            return False
+        backlog.append(memoryview(piece))
+        self.backlog += len(piece)
         self._write_backlog()
-        if self.backlog > self.factory.limits.output_high:
-            self.peer.holding = True
+        return True
 
     def _write_backlog(self) -> None:
         backlog = self._backlog
@@ -368,3 +377,18 @@ class PeerProtocol(Protocol):
         address = self.transport.getPeer() if self.transport is not None else None
         host, port = getattr(address, "host", None), getattr(address, "port", None)
         return f"{host}:{port}" if host is not None else str(address)
+
+
+def _pieces(frames: list[bytes]) -> list[bytes]:
+    """Small frames joined to slices; a large one stands for itself."""
+    pieces: list[bytes] = []
+    joined: list[bytes] = []
+    size = 0
+    for each in frames:
+        if joined and size + len(each) > _SLICE:
+            pieces.append(b"".join(joined))
+            joined, size = [], 0
+        joined.append(each)
+        size += len(each)
+    pieces.append(b"".join(joined))
+    return pieces

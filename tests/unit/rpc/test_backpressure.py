@@ -185,6 +185,28 @@ class AbortTests(BackpressureCase):
                 job.callback(b"x" * 100_000)
         self.assertEqual(self.line.clock.getDelayedCalls(), [])
 
+    def test_burst(self) -> None:
+        """The same 128 answers ready in one turn: no more is kept of them than of answers that come one by one."""
+        jobs: list[Deferred[Any]] = []
+        self.line.jobs["wait"] = lambda _: jobs.append(Deferred()) or jobs[-1]
+        for _ in range(128):
+            self.line.ask("wait")
+        self.stop_reading()
+        for job in jobs:
+            job.callback(b"x" * 100_000)
+        self.assertEqual(self.line.ended, "ConnectionAborted")
+        self.assertLess(sum(self.line.transport.writes), MIB)
+
+    def test_burst_that_is_read(self) -> None:
+        """For one who reads, 128 answers of one turn arrive, in slices."""
+        jobs: list[Deferred[Any]] = []
+        self.line.jobs["wait"] = lambda _: jobs.append(Deferred()) or jobs[-1]
+        tags = [self.line.ask("wait") for _ in range(128)]
+        for job in jobs:
+            job.callback(b"x" * 100_000)
+        self.assertEqual([len(self.line.outcome(tag)) for tag in tags], [100_000] * 128)
+        self.assertLessEqual(max(self.line.transport.writes), 256 * KIB)
+
     def test_ping_flood(self) -> None:
         """Whoever floods with pings and never reads the pongs is given up."""
         self.stop_reading()

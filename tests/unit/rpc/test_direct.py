@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import socket
+import ssl
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from twisted.trial.unittest import TestCase
 from fluxon.rpc import direct, send_directly
 from fluxon.rpc.direct import DirectServer
 from fluxon.security import Secrets
-from fluxon.security.tls import BlockingTLS, ServerTLS, client_tls
+from fluxon.security.tls import ServerTLS
 
 reactor: Any = _reactor
 PATIENCE = 10.0
@@ -225,16 +226,13 @@ class TLSTests(DirectCase):
         number = await self.listen(TLSMemoryBIOFactory(creator, False, factory))
 
         def read() -> bytes:
-            tls = BlockingTLS(
-                socket.create_connection(("127.0.0.1", number), timeout=PATIENCE),
-                client_tls("localhost", secrets.certificate_path),
-            )
-            tls.handshake(timeout=PATIENCE)
-            tls.sendall(b"?", timeout=PATIENCE)
-            heard = b""
-            while part := tls.recv(timeout=PATIENCE):
-                heard += part
-            tls.close()
+            context = ssl.create_default_context(cafile=str(secrets.certificate_path))
+            plain = socket.create_connection(("127.0.0.1", number), timeout=PATIENCE)
+            with context.wrap_socket(plain, server_hostname="localhost") as tls:
+                tls.sendall(b"?")
+                heard = b""
+                while part := tls.recv(65_536):
+                    heard += part
             return heard
 
         self.assertEqual(await deferToThread(read), b"".join(parts))

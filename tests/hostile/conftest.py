@@ -1,0 +1,212 @@
+"""A server in a process of its own to attack, and the hands of an attacker: for the tests that ask for them."""
+
+from __future__ import annotations
+
+import json
+import socket
+import ssl
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fluxon.errors import FluxonError, from_wire
+from fluxon.wire import Answer, Conversation, Failed
+
+#: Far longer than anything takes that goes well: what waits so long has failed.
+PATIENCE = 15.0
+
+HELLO = {"version": 1, "token": None, "seen": 0, "features": []}
+
+
+class Visitor:
+    """One connection, polite so far as it is told to be."""
+
+    def __init__(self, port: int, context: ssl.SSLContext | None = None, receive_buffer: int | None = None) -> None:
+        plain = socket.socket()
+        if receive_buffer is not None:
+            plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        plain.settimeout(PATIENCE)
+        plain.connect(("127.0.0.1", port))
+        self.socket = plain if context is None else context.wrap_socket(plain, server_hostname="localhost")
+        self.conversation = Conversation(receive_limit=2**25, send_limit=2**25, ask_limit=100_000)
+        self.outcomes: dict[int, Any] = {}
+
+    def __enter__(self) -> Visitor:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.socket.close()
+
+    def greet(self) -> Visitor:
+        """Say hello, and hear the answer."""
+        answer = self.outcome(self.ask_command("hello", HELLO))
+        if isinstance(answer, FluxonError):
+            raise answer
+        self.hello = answer
+        return self
+
+    def send(self, data: bytes) -> None:
+        self.socket.sendall(data)
+
+    def put_call(self, view: str, payload: Any = None, timeout: float | None = None) -> int:
+        """A call that leaves with the next ``flush``."""
+        return self.conversation.ask("call", {"view": view, "payload": payload}, waiter=None, timeout=timeout)
+
+    def call(self, view: str, payload: Any = None, timeout: float | None = None) -> int:
+        tag = self.put_call(view, payload, timeout)
+        self.flush()
+        return tag
+
+    def ask_command(self, command: str, arguments: dict[str, Any]) -> int:
+        tag = self.conversation.ask(command, arguments, waiter=None)
+        self.flush()
+        return tag
+
+    def flush(self) -> None:
+        data = b"".join(self.conversation.output)
+        self.conversation.output.clear()
+        self.send(data)
+
+    def read(self) -> bool:
+        """One read's worth of messages; False at the end of the connection."""
+        try:
+            data = self.socket.recv(262_144)
+        except ConnectionError:
+            return False
+        for message in self.conversation.receive(data):
+            if isinstance(message, Answer):
+                self.outcomes[message.tag] = message.value
+            elif isinstance(message, Failed):
+                self.outcomes[message.tag] = from_wire(message.code, message.text, message.details)
+        return bool(data)
+
+    def outcome(self, tag: int) -> Any:
+        """What an ask came to: its value, its error, or ``...`` when the connection ended first."""
+        while tag not in self.outcomes:
+            if not self.read():
+                return ...
+        return self.outcomes[tag]
+
+    def result(self, view: str, payload: Any = None, timeout: float | None = None) -> Any:
+        """Call a view, and wait for what it came to."""
+        return self.outcome(self.call(view, payload, timeout))
+
+    def code(self, tag: int) -> str:
+        """The code of the error that an ask came to."""
+        outcome = self.outcome(tag)
+        return outcome.code if isinstance(outcome, FluxonError) else repr(outcome)
+
+    def say_no_more(self) -> None:
+        """End this direction of the connection, if there still is one."""
+        try:
+            self.socket.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
+    def ends(self, within: float = 5.0) -> bool:
+        """Read until the server ends the connection; False if it does not within so many seconds of silence."""
+        self.socket.settimeout(within)
+        try:
+            while self.read():
+                pass
+        except TimeoutError:
+            return False
+        return True
+
+
+class Attacked:
+    """The server's process, and a well-behaved client of it that must never notice anything."""
+
+    def __init__(self, folder: str, secure: bool, limits: dict[str, Any]) -> None:
+        options = json.dumps({"folder": f"{folder}/secrets", "secure": secure, "limits": limits})
+        self.log_path = Path(folder) / "log"
+        with self.log_path.open("wb") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, Path(__file__).with_name("attacked.py"), options],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+            )
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise AssertionError(f"the server did not start: {self.log}")
+        self.port = int(line)
+        self.context: ssl.SSLContext | None = None
+        if secure:
+            self.context = ssl.create_default_context(cafile=str(next(Path(folder).glob("secrets/*cert*"))))
+        self._witness = self.visit().greet()
+
+    @property
+    def log(self) -> str:
+        """What the server has logged."""
+        return self.log_path.read_text()
+
+    def visit(self, **more: Any) -> Visitor:
+        """A new connection."""
+        return Visitor(self.port, self.context, **more)
+
+    def result(self, view: str, payload: Any = None) -> Any:
+        """What a client gets that was there before and does nothing wrong; it comes again if it was silent too long."""
+        try:
+            outcome = self._witness.result(view, payload)
+        except ConnectionError:
+            outcome = ...
+        if outcome is ...:
+            self._witness.socket.close()
+            self._witness = self.visit().greet()
+            outcome = self._witness.result(view, payload)
+        return outcome
+
+    def state(self) -> dict[str, Any]:
+        """The server's counts, as its witness sees them."""
+        return dict(self.result("state", "collect"))
+
+    def until(self, met: Callable[[dict[str, Any]], bool], within: float = PATIENCE) -> dict[str, Any]:
+        """The first state that meets a condition, for there is no event to wait for; the last one after ``within``."""
+        end = time.monotonic() + within
+        while not met(state := self.state()) and time.monotonic() < end:
+            pass
+        return state
+
+    def stop(self) -> int:
+        """End the server; its exit status."""
+        self._witness.socket.close()
+        self._process.communicate(timeout=PATIENCE)
+        return self._process.returncode
+
+
+@contextmanager
+def attacked(secure: bool = False, **limits: Any) -> Iterator[Attacked]:
+    """A running server, for as long as the block lasts. It must be there, and clean, at the end."""
+    with tempfile.TemporaryDirectory() as folder:
+        server = Attacked(folder, secure, limits)
+        try:
+            yield server
+            assert server.result("echo", "alive") == "alive"
+        finally:
+            status = server.stop()
+        assert status == 0, server.log
+        assert "Unhandled" not in server.log, server.log
+
+
+@pytest.fixture(scope="class")
+def server(request: pytest.FixtureRequest) -> Iterator[None]:
+    """``self.server`` of a class of tests that share one, with ``limits`` and ``secure`` as the class says."""
+    with attacked(getattr(request.cls, "secure", False), **getattr(request.cls, "limits", {})) as running:
+        request.cls.server = running
+        yield
+        request.cls.server = None
+
+
+@pytest.fixture
+def attackers(request: pytest.FixtureRequest) -> None:
+    """``self.attacked``: to run a server of the test's own."""
+    request.instance.attacked = attacked

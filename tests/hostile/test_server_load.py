@@ -1,0 +1,177 @@
+"""Peers that ask too much or never read: what they cost is bounded, and others hardly notice."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+import pytest
+from twisted.trial.unittest import SynchronousTestCase
+
+from fluxon.wire.messages import write_ask, write_ping
+
+MIB = 1024 * 1024
+
+
+class Prober:
+    """A client that asks again and again, and notes how long each answer took."""
+
+    def __init__(self, server: Any) -> None:
+        self._visitor = server.visit().greet()
+        self._stop = threading.Event()
+        self.times: list[float] = []
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> Prober:
+        self._thread.start()
+        return self
+
+    def _run(self) -> None:
+        while not self._stop.wait(0.005):
+            began = time.monotonic()
+            assert self._visitor.result("echo", 1) == 1
+            self.times.append(time.monotonic() - began)
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        self._visitor.socket.close()
+
+    @property
+    def slow(self) -> float:
+        """Seconds that 99 of 100 answers took at most."""
+        return sorted(self.times)[int(len(self.times) * 0.99)]
+
+
+@pytest.mark.usefixtures("attackers")
+class LoadCase(SynchronousTestCase):
+    attacked: Any
+
+
+class FloodTests(LoadCase):
+    def test_asks(self) -> None:
+        """20,000 asks without waiting: at most 128 at work, the rest refused, little memory, others served well."""
+        with self.attacked() as server, server.visit() as flooder, Prober(server) as prober:
+            flooder.greet()
+            before = server.state()["resident"]
+            reader = threading.Thread(target=self._count, args=(flooder, 20_000), daemon=True)
+            reader.start()
+            most = {"answering": 0, "working": 0, "resident": before}
+            for start in range(10, 20_010, 1_000):
+                flooder.send(
+                    b"".join(
+                        write_ask(tag, "call", {"view": "later", "payload": 10}, None, {})
+                        for tag in range(start, start + 1_000)
+                    )
+                )
+                state = server.state()
+                most = {key: max(each, state[key]) for key, each in most.items()}
+            reader.join(10)
+            self.assertFalse(reader.is_alive())
+            self.assertLessEqual(most["answering"], 128)
+            self.assertLessEqual(most["working"], 128)
+            self.assertLess(most["resident"] - before, 20 * MIB)
+            self.assertGreaterEqual(self.codes["ResourceExhausted"], 1_000)
+            self.assertGreaterEqual(self.codes["answered"], 128)
+            self.assertEqual(sum(self.codes.values()), 20_000)
+        self.assertLess(prober.slow, 0.25)
+
+    def _count(self, flooder: Any, expected: int) -> None:
+        """Whatever the answers are, count them by kind without keeping them."""
+        self.codes = {"answered": 0, "ResourceExhausted": 0}
+        held = b""
+        while sum(self.codes.values()) < expected:
+            data = flooder.socket.recv(262_144)
+            if not data:
+                return
+            held += data
+            while len(held) >= 4 and len(held) >= 4 + int.from_bytes(held[:4], "big"):
+                size = 4 + int.from_bytes(held[:4], "big")
+                self.codes["ResourceExhausted" if b"ResourceExhausted" in held[:size] else "answered"] += 1
+                held = held[size:]
+
+    def test_connections(self) -> None:
+        """400 connections that come, say hello and stay cost little each, and nothing when they are gone."""
+        with self.attacked() as server:
+            before = server.state()
+            visitors = [server.visit().greet() for _ in range(400)]
+            full = server.state()
+            self.assertEqual(full["peers"] - before["peers"], 400)
+            self.assertLess(full["resident"] - before["resident"], 400 * 40 * 1024)
+            for visitor in visitors:
+                visitor.socket.close()
+            after = server.until(lambda state: state["peers"] == before["peers"])
+            for count in ("peers", "descriptors", "sessions", "working"):
+                self.assertEqual(after[count], before[count], count)
+
+
+class NeverReadingTests(LoadCase):
+    """Who asks and does not read."""
+
+    def test_costs_little(self) -> None:
+        """64 MiB of answers asked for, none read: about 4 MiB held at most, and the end after its patience."""
+        with self.attacked(output_stalled=2.0) as server, server.visit(receive_buffer=4_096) as visitor:
+            visitor.greet()
+            before = server.state()["resident"]
+            most = {"resident": 0, "backlog": 0}
+            visitor.socket.settimeout(0.5)
+            began = time.monotonic()
+            tag = 10
+            try:
+                while time.monotonic() - began < 20:
+                    asks = (
+                        write_ask(tag + number, "call", {"view": "make", "payload": 200_000}, None, {})
+                        for number in range(100)
+                    )
+                    tag += 100
+                    visitor.send(b"".join(asks))
+                    state = server.state()
+                    most = {key: max(each, state[key]) for key, each in most.items()}
+            except TimeoutError:
+                self.fail("the server no longer reads")
+            except ConnectionError:
+                pass
+            self.assertLess(time.monotonic() - began, 10)
+            self.assertGreater(most["backlog"], MIB // 2)
+            self.assertLessEqual(most["backlog"], 4 * MIB + MIB // 2)
+            self.assertLess(most["resident"] - before, 12 * MIB)
+            self.assertEqual(server.until(lambda state: state["backlog"] == 0)["backlog"], 0)
+
+    def test_answers_that_were_under_way(self) -> None:
+        """128 answers of 200 KB that end one after the other: given up above 4 MiB, without waiting for the clock."""
+        with self.attacked(in_flight=128) as server, server.visit(receive_buffer=4_096) as visitor:
+            visitor.greet()
+            before = server.state()["resident"]
+            for _ in range(128):
+                visitor.put_call("later", 200_000)
+            visitor.flush()
+            state = server.until(lambda state: state["peers"] == 1, within=10)
+            self.assertEqual(state["peers"], 1)
+            self.assertLess(state["resident"] - before, 40 * MIB)
+
+    def test_pings(self) -> None:
+        """Pings without end and no pong read: given up."""
+        with self.attacked(output_stalled=30.0) as server, server.visit(receive_buffer=4_096) as visitor:
+            visitor.greet()
+            visitor.socket.settimeout(5)
+            flood = write_ping(1) * 50_000
+            with self.assertRaises(ConnectionError):
+                for _ in range(200):
+                    visitor.send(flood)
+
+    def test_crowd(self) -> None:
+        """50 of them at once: each costs no more than one, and others are served."""
+        with self.attacked(output_stalled=3.0) as server, Prober(server) as prober:
+            before = server.state()["resident"]
+            crowd = [server.visit(receive_buffer=4_096).greet() for _ in range(50)]
+            for visitor in crowd:
+                for _ in range(60):
+                    visitor.put_call("make", 100_000)
+                visitor.flush()
+            most = server.state()["resident"]
+            self.assertEqual(server.until(lambda state: state["peers"] == 2)["peers"], 2)
+            for visitor in crowd:
+                visitor.socket.close()
+            self.assertLess(most - before, 50 * 3 * MIB)
+        self.assertLess(prober.slow, 0.25)
