@@ -42,14 +42,14 @@ class TLSChannel:
         return True
 
     def encrypt(self, data: bytes) -> bytes:
-        """``data`` as TLS records, behind whatever was pending; for ``b""`` that alone."""
+        """``data`` as TLS records, behind whatever was pending."""
         send = self._connection.send
         view = memoryview(data)
         records = []
         while view:
             view = view[send(view[:_STEP]) :]
             records.append(self.pending())
-        return b"".join(records) if records else self.pending()
+        return b"".join(records)
 
     def decrypt(self, data: bytes) -> bytes:
         """What ``data`` completes. Raises ``OpenSSL.SSL.Error`` for records that were tampered with."""

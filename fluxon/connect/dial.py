@@ -36,7 +36,8 @@ def dial(where: Address, deadline: float) -> socket.socket:
 def shake_hands(connected: socket.socket, tls: ClientTLS, where: Address, deadline: float) -> TLSChannel:
     """TLS over ``connected``; the server is then the one that was asked for.
 
-    Raises ``UntrustedServer``, ``ProtocolError`` when it speaks no TLS, ``Unavailable`` when it does not answer.
+    Raises ``UntrustedServer``, also when it speaks no TLS, and ``Unavailable`` when it does not answer, goes away, or
+    no agreement is reached.
     """
     channel = TLSChannel(tls)
     received = b""
@@ -45,7 +46,7 @@ def shake_hands(connected: socket.socket, tls: ClientTLS, where: Address, deadli
             _send(connected, channel.pending(), deadline)
             received = _receive(connected, deadline)
             if not received:
-                raise reasons.not_tls(where)
+                raise reasons.closed_in_handshake(where)
         _send(connected, channel.pending(), deadline)
     except SSL.Error as error:
         _say_why(connected, channel)
@@ -53,14 +54,14 @@ def shake_hands(connected: socket.socket, tls: ClientTLS, where: Address, deadli
     except TimeoutError as error:
         raise reasons.silent(where) from error
     except OSError as error:
-        raise reasons.not_tls(where) from error
+        raise reasons.closed_in_handshake(where) from error
     return channel
 
 
 def _refusal(channel: TLSChannel, error: SSL.Error, where: Address) -> FluxonError:
     if isinstance(channel.refusal, FluxonError):
         return channel.refusal
-    return explain_tls_failure(error, where.host) or reasons.not_tls(where)
+    return explain_tls_failure(error, where.host) or reasons.broken_handshake(where)
 
 
 def _say_why(connected: socket.socket, channel: TLSChannel) -> None:

@@ -66,11 +66,19 @@ def closed_before_hello(where: Address, *, secure: bool) -> Unavailable:
     return Unavailable(f"the server at {where} closed the connection before it answered hello: {advice}")
 
 
-def not_tls(where: Address) -> ProtocolError:
-    """The TLS handshake was answered by something else, or cut off."""
-    return ProtocolError(
-        f"the server at {where} does not speak TLS: check the port, or pass secure=False if it is meant to "
-        "be a plain one"
+def closed_in_handshake(where: Address) -> Unavailable:
+    """The other side went away before TLS stood: a server that stops does so, and one that takes TLS for garbage."""
+    return Unavailable(
+        f"the server at {where} closed the connection in the TLS handshake: it may be starting or full; if it is "
+        "meant to be one without TLS, pass secure=False"
+    )
+
+
+def broken_handshake(where: Address) -> Unavailable:
+    """TLS was spoken and not agreed on, for no reason that is the certificate's or the version's."""
+    return Unavailable(
+        f"the TLS handshake with {where} failed: its bytes were damaged on the way, or the server's TLS settings do "
+        "not fit; the server's log may say more"
     )
 
 

@@ -9,8 +9,7 @@ Rules of this module:
 - Only one thread at a time receives (``Link`` sees to that), and only a receiving thread closes: a descriptor that
   another thread still uses must not be reused.
 - An exception in the middle of sending (Ctrl+C) ends the stream: half a frame cannot be taken back.
-- What TLS has to say of itself (the answer to a change of keys) leaves with the next bytes, or when it was all that
-  came.
+- What TLS has to say of itself (the answer to a change of keys, RFC 8446 section 4.6.3) leaves with the next bytes.
 """
 
 from __future__ import annotations
@@ -103,8 +102,6 @@ class Stream:
             except SSL.Error:  # the server ended TLS, and no thread has read that yet
                 self.stop("the server ended TLS")
                 return
-            if not data:
-                return
         if self._unsent:
             self._unsent += data
             return
@@ -194,9 +191,6 @@ class Stream:
                 raise StreamLost("the server closed it")
             # A server that has said goodbye may wait for ours, and say nothing more: the end follows what it said.
             self._arrived.append(b"")
-        elif not data:
-            with self._sending:
-                self._write(b"")
         return data
 
     def _open_early(self) -> bytes:

@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from twisted.internet import reactor
@@ -16,9 +17,12 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
+from fluxon.connect.arguments import Address
+from fluxon.connect.dial import dial, shake_hands
+from fluxon.connect.stream import Stream, StreamLost
 from fluxon.errors import Unavailable, UntrustedServer
 from fluxon.security import Secrets
-from fluxon.security.tls import BlockingTLS, ServerTLS, client_tls
+from fluxon.security.tls import ServerTLS, client_tls
 
 MESSAGE = bytes(range(256)) * 8
 
@@ -53,17 +57,27 @@ class PeerCase(TestCase):
 def listen_to(port: int, creator: Any) -> tuple[bytes, Exception | None]:
     """What the server said before the end, and the error that was the end."""
     heard = b""
-    tls = BlockingTLS(socket.create_connection(("127.0.0.1", port), timeout=10), creator)
+    where = Address("127.0.0.1", port)
+    deadline = monotonic() + 10
+    connected = dial(where, deadline)
     try:
-        tls.handshake(timeout=10)
-        tls.sendall(b"?", timeout=10)
-        while part := tls.recv(timeout=10):
-            heard += part
+        channel = shake_hands(connected, creator, where, deadline)
+    except Exception as error:
+        connected.close()
+        return heard, error
+    stream = Stream(connected, channel)
+    try:
+        stream.flush([b"?"])
+        while monotonic() < deadline:
+            stream.wait(deadline - monotonic())
+            heard += stream.receive()
+        return heard, TimeoutError()
+    except StreamLost as error:
+        return heard, None if channel.ended else error
     except Exception as error:
         return heard, error
     finally:
-        tls.close()
-    return heard, None
+        stream.close()
 
 
 class ServerTests(PeerCase):
@@ -150,7 +164,7 @@ class NetworkTests(PeerCase):
                 if error is None:
                     self.assertEqual(heard, MESSAGE, (position, flip))
                 else:
-                    self.assertIsInstance(error, UntrustedServer | Unavailable | OSError, (position, flip))
+                    self.assertIsInstance(error, UntrustedServer | Unavailable | StreamLost, (position, flip))
 
         return self.against(attack)
 
@@ -171,14 +185,14 @@ class NetworkTests(PeerCase):
                 self.assertTrue(error is not None or heard == MESSAGE, limit)
                 errors.append(type(error))
             self.assertIn(Unavailable, errors)  # within the handshake
-            self.assertIn(ConnectionResetError, errors)  # after it
+            self.assertIn(StreamLost, errors)  # after it
 
         return self.against(attack)
 
 
 class ClientTests(SynchronousTestCase):
     def test_garbage(self) -> None:
-        """A server that answers the handshake with garbage: one of the two declared errors, and a closed socket."""
+        """A server that answers the handshake with garbage: one of the two declared errors."""
         chance = random.Random(3)
         creator = client_tls("localhost")
         blobs = [
@@ -196,11 +210,10 @@ class ClientTests(SynchronousTestCase):
                 with server:
                     server.sendall(blob)
                     server.shutdown(socket.SHUT_WR)
-                    tls = BlockingTLS(connected, creator)
-                    try:
-                        tls.handshake(timeout=10)
-                    except (UntrustedServer, Unavailable) as error:
-                        self.assertIn("localhost", str(error))
-                    else:
-                        self.fail("garbage is no handshake")
-                    self.assertEqual(connected.fileno(), -1)
+                    with connected:
+                        try:
+                            shake_hands(connected, creator, Address("localhost", 1), monotonic() + 10)
+                        except (UntrustedServer, Unavailable) as error:
+                            self.assertIn("localhost", str(error))
+                        else:
+                            self.fail("garbage is no handshake")

@@ -18,7 +18,6 @@ from fluxon.errors import (
     Internal,
     OutcomeUnknown,
     PermissionDenied,
-    ProtocolError,
     ResourceExhausted,
     Unavailable,
     UnknownView,
@@ -148,8 +147,8 @@ class RequestTests(SynchronousTestCase):
     def test_tls_client_at_a_plain_server(self) -> None:
         """The advice is to leave out secure=True."""
         with ConnectionInterface("localhost", self.server.port, secure=True) as connection:
-            error = self.assertRaises(ProtocolError, connection.send_request, "echo")
-        self.assertIn("does not speak TLS", error.text)
+            error = self.assertRaises(Unavailable, connection.send_request, "echo")
+        self.assertIn("secure=False", error.text)
 
     def test_wrong_arguments(self) -> None:
         """What can never work is refused when the object is made."""

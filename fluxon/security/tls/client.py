@@ -41,7 +41,7 @@ _MAX_HOST = 253
 
 
 class Refusable(Protocol):
-    """Who drives a connection: a ``TLSMemoryBIOProtocol`` or a ``BlockingTLS``."""
+    """Who drives a connection: a ``TLSMemoryBIOProtocol`` or a ``TLSChannel``."""
 
     def failVerification(self, reason: Failure) -> None:
         """End the connection, with ``reason`` as the cause that its user sees."""
@@ -51,8 +51,8 @@ class Refusable(Protocol):
 class ClientTLS:
     """Makes the TLS connections of a client to one host; keep it for all reconnects.
 
-    For ``twisted.internet.endpoints.wrapClientTLS``, ``TLSMemoryBIOFactory`` and ``BlockingTLS``. May be used by
-    several threads at once.
+    For ``twisted.internet.endpoints.wrapClientTLS``, ``TLSMemoryBIOFactory`` and the blocking client's
+    ``TLSChannel``. May be used by several threads at once.
     """
 
     def __init__(self, host: str, context: SSL.Context, identity: ServiceID, trust_given: bool) -> None:

@@ -90,8 +90,8 @@ def refuse_name(host: str, certificate: X509 | None, cause: Exception) -> Untrus
 def explain_tls_failure(reason: Failure | BaseException, host: str) -> UntrustedServer | None:
     """The ``UntrustedServer`` that a failed connection stands for, or None when it failed for another reason.
 
-    ``reason`` is what ``connectionLost``, a failed ``connect`` or ``BlockingTLS.handshake`` gave. A lost connection
-    is None: it says nothing about the server's identity.
+    ``reason`` is what ``connectionLost``, a failed ``connect`` or a handshake of OpenSSL gave. A lost connection is
+    None: it says nothing about the server's identity.
     """
     error = reason.value if isinstance(reason, Failure) else reason
     if isinstance(error, UntrustedServer):
