@@ -22,6 +22,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from fluxon.blocking import Pending
 from fluxon.database.database import Database
 from fluxon.database.engine_tables import create_engine_tables
 from fluxon.database.schema.record import TABLE as SCHEMA_RECORD
@@ -89,15 +90,15 @@ class SQLiteDatabase(Database):
             opened.close()
 
     def read(self, work: Callable[..., T], *args: Any) -> Deferred[T]:
-        opened = self._open()
+        opened = self._opened or self._open()
         if opened.readers is None:
             return self.write(work, *args)
-        return opened.reading(self._own_reactor()).submit(work, *args)
+        return (opened.reading or opened.begin_reading(self._own_reactor())).submit(work, *args)
 
     def write(self, work: Callable[..., T], *args: Any) -> Deferred[T]:
-        opened = self._open()
+        opened = self._opened or self._open()
         inbox = opened.inbox(self._own_reactor())
-        deferred: Deferred[T] = Deferred()
+        deferred: Pending[T] = Pending()
 
         def answer(result: Any, error: BaseException | None) -> None:
             inbox.put(deferred, result if error is None else Failure(error))
@@ -116,13 +117,10 @@ class SQLiteDatabase(Database):
         if active is not None:
             return work(active, *args)
         self._refuse_reactor_thread()
-        opened = self._opened
-        if opened is None or not opened.ready:
-            opened = self._open()
-            opened.wait_until_ready()
+        opened = self._opened or self._open()
         if opened.readers is None:
             return self.write_blocking(work, *args)
-        return opened.readers.read(work, *args)
+        return opened.read(work, *args)
 
     def write_blocking(self, work: Callable[..., T], *args: Any) -> T:
         active = self._current()

@@ -37,7 +37,8 @@ class Opening:
     """One opening of a database: from its first call (or ``start``) to ``stop``."""
 
     def __init__(self, database: SQLiteDatabase) -> None:
-        self._reading: ReadingThreads | None = None
+        #: The threads that read for a reactor, once one asked for them.
+        self.reading: ReadingThreads | None = None
         self._hashing: WorkerPool | None = None
         self._inbox: ReactorInbox | None = None
         name = os.path.basename(database.path)
@@ -51,7 +52,7 @@ class Opening:
         self.ready = True
 
     def read(self, work: Callable[..., T], *args: Any) -> T:
-        """Runs in one of the threads that read for a reactor."""
+        """``work(connection, *args)`` with the calling thread's own connection. Blocks."""
         if not self.ready:
             self.wait_until_ready()
         assert self.readers is not None
@@ -74,11 +75,11 @@ class Opening:
             raise error
         return result  # type: ignore[no-any-return]
 
-    def reading(self, reactor: Any) -> ReadingThreads:
-        """The threads that read for ``reactor``."""
-        if self._reading is None:
-            self._reading = ReadingThreads("fluxon-database", self.read, self.inbox(reactor))
-        return self._reading
+    def begin_reading(self, reactor: Any) -> ReadingThreads:
+        """The threads that read for ``reactor``; made at the first call."""
+        if self.reading is None:
+            self.reading = ReadingThreads("fluxon-database", self.read, self.inbox(reactor))
+        return self.reading
 
     def hashing_pool(self, reactor: Any) -> WorkerPool:
         """The threads that hash passwords for ``reactor``."""
@@ -95,7 +96,7 @@ class Opening:
     def close(self) -> None:
         """Finish what waits, then close every connection. Blocks."""
         thread = self.writer.stop()
-        for threads in (self._reading, self._hashing):
+        for threads in (self.reading, self._hashing):
             if threads is not None:
                 threads.stop()
         if thread is not None:
