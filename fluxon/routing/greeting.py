@@ -6,15 +6,18 @@ Rules of this module:
 - Login and logout move the calling connection alone. Every other connection of the old session becomes anonymous at
   once; its client presents the new token in another hello if it shares it.
 - The new token leaves before the answer of the request that made it.
+- One change at a time on a connection, in the order they were asked for, each until the client has acknowledged it: one
+  that never does must not pile up what it owes.
 - What a connection may send follows who is logged in on it, as far as its client was told: the bound falls with the
   message that says so, never behind a client's back, or a large request under way would end the connection.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredLock, succeed
 from twisted.logger import Logger
 
 from fluxon import __version__
@@ -23,11 +26,14 @@ from fluxon.errors import Conflict, InvalidPayload, Unavailable
 from fluxon.limits import Limits
 from fluxon.routing.request import peername
 from fluxon.rpc import Peer
+from fluxon.sessions.shared import unstoppable
 
 if TYPE_CHECKING:
     from fluxon.sessions import Session, Sessions
 
 _log = Logger(namespace="fluxon.sessions")
+
+_Outcome: TypeAlias = "tuple[Session, str]"
 
 #: A client acknowledges its new token at once; one that does not is none of ours.
 _ACKNOWLEDGE_WITHIN = 10.0
@@ -44,6 +50,8 @@ class Greeting:
     def __init__(self, sessions: Sessions, limits: Limits) -> None:
         self._sessions = sessions
         self._limits = limits
+        # Of connections whose session is being changed.
+        self._turns: dict[Peer, DeferredLock] = {}
 
     async def hello(self, peer: Peer, arguments: dict[str, Any]) -> dict[str, Any]:
         """Give a connection the session of its token, or a new one."""
@@ -79,27 +87,41 @@ class Greeting:
 
     def login(self, peer: Peer, user_id: int) -> Deferred[None]:
         """Log a user in on this connection."""
-        return self._sessions.login(peer.session, user_id).addCallback(self._follow, peer)
+        return self._change(peer, lambda: self._sessions.login(peer.session, user_id))
 
     def logout(self, peer: Peer) -> Deferred[None]:
         """Log whoever it is out on this connection."""
-        return self._sessions.logout(peer.session).addCallback(self._follow, peer)
+        return self._change(peer, lambda: self._sessions.logout(peer.session))
 
-    def _follow(self, outcome: tuple[Session, str], peer: Peer) -> None:
-        session, token = outcome
+    def _change(self, peer: Peer, begin: Callable[[], Deferred[_Outcome]]) -> Deferred[None]:
+        # Once begun it is carried to its end, whoever gives up on it: a new session that nobody follows is worse.
+        return unstoppable(Deferred.fromCoroutine(self._changed(peer, begin)))
+
+    async def _changed(self, peer: Peer, begin: Callable[[], Deferred[_Outcome]]) -> None:
+        turn = self._turns.setdefault(peer, DeferredLock())
+        await turn.acquire()
+        told: Deferred[Any] = succeed(None)
+        try:
+            told = self._follow(peer, *await begin())
+        finally:
+            told.addBoth(self._end_turn, peer, turn)
+
+    def _end_turn(self, _: Any, peer: Peer, turn: DeferredLock) -> None:
+        turn.release()
+        if not turn.locked:
+            del self._turns[peer]
+
+    def _follow(self, peer: Peer, session: Session, token: str) -> Deferred[Any]:
+        """Fires when the client has acknowledged its new session, or it is clear that it does not."""
         if peer.lost:
             # Nobody will ever present a token that was never sent.
             self._sessions.revoke(session).addErrback(_ignore)
             if session.user_id is not None:
                 raise Unavailable("the connection was lost during the login, which was undone")
-            return
+            return succeed(None)
         self._adopt(peer, session, told=True)
-        peer.ask(
-            SessionChanged,
-            {"session": session.public_id, "token": token, "authenticated": session.user_id is not None},
-            _ACKNOWLEDGE_WITHIN,
-            urgent=True,
-        ).addErrback(_ignore)
+        arguments = {"session": session.public_id, "token": token, "authenticated": session.user_id is not None}
+        return peer.ask(SessionChanged, arguments, _ACKNOWLEDGE_WITHIN, urgent=True)
 
     def ended(self, session: Session) -> None:
         """A session is over: its connections go on as strangers."""
@@ -135,7 +157,7 @@ class Greeting:
 
 
 def _ignore(_: Any) -> None:
-    """The client did not take its new token; it will find out at its next hello."""
+    """The session is over here all the same; its row is found out when somebody looks."""
 
 
 def _is_loopback(peer: Peer) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.defer import CancelledError, Deferred, DeferredLock
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -92,13 +92,6 @@ class Login(Pending[None]):
         return super().addBoth(*args, **kwargs)
 
 
-class _Logins(list[Login]):
-    """The logins and logouts that a view began, one after the other."""
-
-    def __init__(self) -> None:
-        self.turn = DeferredLock()
-
-
 class Request:
     """One request of a client.
 
@@ -112,7 +105,7 @@ class Request:
         self._peer = peer
         self._router = router
         self._ask = peer.current
-        self._logins: _Logins | None = None
+        self._logins: list[Login] | None = None
         self._timestamp = router.reactor.seconds()
 
     def __repr__(self) -> str:
@@ -155,9 +148,8 @@ class Request:
         """Bind the session to a user, who has just proved who they are. The session's id changes.
 
         May be called without ``await``: the answer waits for it, and fails if it does. ``InvalidPayload`` for what
-        is no id, ``NotFound`` when there is no such user; the session is then as it was. ``Conflict`` when another
-        request logged the session in or out, or somebody revoked it, meanwhile; ``Unavailable`` when the connection is
-        gone, so that nobody is logged in.
+        is no id, ``NotFound`` when there is no such user; the session is then as it was. ``Conflict`` when it was
+        revoked meanwhile, ``Unavailable`` when the connection is gone, so that nobody is logged in.
         """
         return self._change(lambda: self._router.greeting.login(self._peer, user_id))
 
@@ -171,21 +163,20 @@ class Request:
     def _remember(self, start: Callable[[], Deferred[None]]) -> Login:
         outcome = Login()
         if self._logins is None:
-            self._logins = _Logins()
+            self._logins = []
         if self._ask is not None:
             self._ask.settle = self._settle
         self._logins.append(outcome)
-        # A view that logs out and in again means one after the other, awaited or not.
-        self._logins.turn.run(start).addBoth(outcome.callback)
+        start().addBoth(outcome.callback)
         return outcome
 
     def _settle(self, result: Any) -> Deferred[Any]:
         """The answer, when the logins that the view began are over."""
-        logins, self._logins = self._logins or _Logins(), None
+        logins, self._logins = self._logins or [], None
         return pending(Deferred.fromCoroutine(_settled(logins, result)))
 
 
-async def _settled(logins: _Logins, result: Any) -> Any:
+async def _settled(logins: list[Login], result: Any) -> Any:
     refused: Failure | None = None
     for login in logins:
         if login.taken:

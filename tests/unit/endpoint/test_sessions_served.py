@@ -12,7 +12,7 @@ from twisted.internet.task import deferLater
 from fluxon.database.query import where
 from fluxon.endpoint import AsyncServer
 from fluxon.errors import Conflict, Internal, InvalidPayload, NotFound, PermissionDenied
-from fluxon.routing import Request
+from fluxon.routing import Request, greeting
 
 #: Every request looks the session up again: what another process did shows at once.
 ALWAYS_READ = {"session_freshness": 1e-6}
@@ -207,20 +207,29 @@ class LoginTests(SessionsTestCase):
         await self.fails(NotFound, wire.call("login_both", [99, 1]))
         await self.fails(NotFound, wire.call("login_both", [1, 99]))
 
-    async def test_two_requests_at_once(self) -> None:
-        """Two logins of one session race: one wins, the other is told; never a mixture."""
+    async def test_requests_at_once(self) -> None:
+        """Logins of one connection take place in the order they were asked for, and none of them fails."""
         server = await self.people()
         wire = await self.wire(server)
-        asked = [wire.ask("login", 1), wire.ask("login", 2)]
-        outcomes = []
+        asked = [wire.ask(view, user) for view in ("login_unawaited", "login_returned") for user in (1, 2, 1)]
+        asked += [wire.ask("logout"), wire.ask("login_unawaited", 2)]
         for each in asked:
-            try:
-                outcomes.append(await each)
-            except Conflict:
-                outcomes.append(None)
-        self.assertEqual(sum(each is not None for each in outcomes), 1)
-        winner = next(each for each in outcomes if each)
-        self.assertEqual(await wire.call("who"), winner)
+            await each
+        self.assertEqual(await wire.call("who"), "bob")
+        self.assertEqual(len(await server.sessions.list_user(1)), 0)
+        self.assertEqual(len(await server.sessions.list_user(2)), 1)
+        self.assertEqual(server._running()._greeting._turns, {})
+
+    async def test_two_connections_at_once(self) -> None:
+        """Two connections of one session log in: one session has one successor, so the other is told to try again."""
+        server = await self.people()
+        first = await self.wire(server)
+        second = await self.wire(server, first.token)
+        asked = [first.ask("login_unawaited", 1), second.ask("login_unawaited", 2)]
+        won = [await each.addErrback(lambda failure: failure.trap(Conflict) and None) for each in asked]
+        self.assertEqual(won.count("logged in"), 1)
+        names = [await first.call("who"), await second.call("who")]
+        self.assertEqual(names, ["ann", None] if won[0] else [None, "bob"])
 
     async def test_the_connection_dies_meanwhile(self) -> None:
         """A session whose token nobody received does not stay behind."""
@@ -244,6 +253,25 @@ class LoginTests(SessionsTestCase):
         go.callback(None)
         while await server.sessions.list_user(1):
             await deferLater(reactor, 0.002)
+
+    async def test_a_client_that_acknowledges_nothing(self) -> None:
+        """One new token at a time: the next login waits for the answer to the last one, and not for ever."""
+        self.patch(greeting, "_ACKNOWLEDGE_WITHIN", 0.2)
+        server = await self.people()
+        wire, silence = Wire(), Deferred()
+        self.patch(wire, "_session_changed", lambda *_: silence)
+        await wire.connect(f"tcp:127.0.0.1:{server.listening_port.getHost().port}")
+        self.addCleanup(wire.abort)
+        await wire.hello()
+        await wire.call("login_unawaited", 1)
+        following = [wire.ask("login_unawaited", 2), wire.ask("logout")]
+        (peer,) = server._running().factory.peers
+        self.assertLessEqual(len(peer.conversation.asked), 1)
+        for each in following:
+            await each
+        self.assertIsNone(await wire.call("who"))
+        self.assertLessEqual(len(peer.conversation.asked), 1)
+        silence.callback({})
 
     async def test_several_devices(self) -> None:
         """Two logins of one user are two sessions; ending one leaves the other."""
