@@ -60,6 +60,20 @@ class CloseTests(ClosingCase):
         self.assertEqual(len(self.line.outcome(large)), 2 * MIB)
         self.assertEqual(ran, [])
 
+    def test_nothing_new(self) -> None:
+        """While what is ready leaves, nothing new is begun, though there would be room for its answer."""
+        ran: list[Any] = []
+        self.line.jobs["note"] = ran.append
+        self.line.transport.reading = False
+        self.line.ask("make", 500_000)
+        self.line.protocol.close()
+        refused = self.line.ask("note", 1)
+        while self.line.transport.queue:
+            self.line.transport.take(100_000)
+        self.assert_clean()
+        self.assertEqual(self.line.code(refused), "Unavailable")
+        self.assertEqual(ran, [])
+
     def test_not_read(self) -> None:
         """A close that the other side does not let happen is an abort within seconds."""
         self.line.transport.reading = False
