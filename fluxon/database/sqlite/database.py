@@ -101,7 +101,7 @@ class SQLiteDatabase(Database):
         deferred: Pending[T] = Pending()
 
         def answer(result: Any, error: BaseException | None) -> None:
-            inbox.put(deferred, result if error is None else Failure(error))
+            inbox.add(deferred, result if error is None else Failure(error))
 
         try:
             opened.writer.submit(Piece(self._within(work, *args), answer, lambda: not deferred.called))

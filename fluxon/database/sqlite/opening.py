@@ -42,7 +42,7 @@ class Opening:
         self._hashing: WorkerPool | None = None
         self._inbox: ReactorInbox | None = None
         name = os.path.basename(database.path)
-        self.writer = Writer(database.open_writer, f"fluxon-database-writer-{name}")
+        self.writer = Writer(database.open_writer, f"fluxon-database-writer-{name}", self._wake_reactor)
         self.readers = None if database.path == ":memory:" else Readers(database.open_reading)
         self.ready = False
 
@@ -92,6 +92,11 @@ class Opening:
         if self._inbox is None:
             self._inbox = ReactorInbox(reactor)
         return self._inbox
+
+    def _wake_reactor(self) -> None:
+        """What was answered together crosses together."""
+        if self._inbox is not None:
+            self._inbox.wake()
 
     def close(self) -> None:
         """Finish what waits, then close every connection. Blocks."""

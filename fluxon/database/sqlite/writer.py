@@ -66,8 +66,15 @@ class Writer:
 
     log = Logger()
 
-    def __init__(self, open_connection: Callable[[], SQLiteConnection], name: str) -> None:
+    def __init__(
+        self,
+        open_connection: Callable[[], SQLiteConnection],
+        name: str,
+        group_answered: Callable[[], None] = lambda: None,
+    ) -> None:
+        """``group_answered`` is called in the writer thread when all that shared a transaction have their answers."""
         self._open = open_connection
+        self._group_answered = group_answered
         self._name = name
         self._waiting: SimpleQueue[Piece | None] = SimpleQueue()
         self._lock = threading.Lock()
@@ -132,6 +139,10 @@ class Writer:
                 piece.answer(result, failure)
             except BaseException:  # the thread outlives whatever an answer does
                 self.log.failure("answering a database write failed")
+        try:
+            self._group_answered()
+        except BaseException:
+            self.log.failure("answering database writes failed")
 
     def _again(self, piece: Piece, lost: _Lost) -> _Outcome:
         if piece is lost.piece and isinstance(lost.cause, DeadlineExceeded):
