@@ -2,7 +2,8 @@
 
 from fluxon.rpc.direct import send_directly
 from fluxon.rpc.factory import ClientFactory, PeerFactory, ServerFactory
-from fluxon.rpc.peer import Load, Peer
+from fluxon.rpc.load import Load
+from fluxon.rpc.peer import Peer
 from fluxon.rpc.protocol import PeerProtocol
 from fluxon.rpc.responders import Responder, Responders
 

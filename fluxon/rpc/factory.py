@@ -13,7 +13,8 @@ from twisted.internet.protocol import Factory
 from twisted.python.failure import Failure
 
 from fluxon.limits import Limits
-from fluxon.rpc.peer import Load, Peer
+from fluxon.rpc.load import Load
+from fluxon.rpc.peer import Peer
 from fluxon.rpc.protocol import PeerProtocol
 from fluxon.rpc.responders import Responders
 from fluxon.wire import Conversation

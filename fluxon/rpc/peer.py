@@ -35,6 +35,7 @@ from fluxon.errors import (
 from fluxon.limits import Limits
 from fluxon.rpc.faults import to_error
 from fluxon.rpc.held import HeldAsks
+from fluxon.rpc.load import Load
 from fluxon.rpc.responders import Responders
 from fluxon.rpc.task import Task
 from fluxon.wire import Answer, Ask, Cancel, Conversation, Failed, Message
@@ -49,28 +50,6 @@ _HANDED_ON = 16
 
 # Results that are nothing but values; what is not among them may still be one, after a closer look.
 _VALUES = frozenset({dict, list, tuple, str, int, float, bool, bytes, type(None)})
-
-
-class Load:
-    """Requests being worked on over all connections of a server."""
-
-    __slots__ = ("_count", "_limit", "full")
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._count = 0
-        #: Whether no more may begin.
-        self.full = False
-
-    def begin(self) -> None:
-        """One more has to wait for its result."""
-        self._count += 1
-        self.full = self._count >= self._limit
-
-    def end(self) -> None:
-        """One has its result."""
-        self._count -= 1
-        self.full = self._count >= self._limit
 
 
 class Peer:

@@ -13,7 +13,6 @@ Rules of this room:
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.interfaces import IDelayedCall, IPushProducer
@@ -23,6 +22,8 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from fluxon.errors import ProtocolError
+from fluxon.rpc.backlog import SLICE, Backlog, pieces
+from fluxon.rpc.heartbeat import Heartbeat
 from fluxon.rpc.peer import Peer
 from fluxon.wire import Conversation
 
@@ -30,9 +31,6 @@ if TYPE_CHECKING:
     from fluxon.rpc.factory import PeerFactory
 
 _log = Logger(namespace="fluxon.rpc")
-
-#: Handed to the transport at once; after each slice it may say that it is full. Twisted's own buffer is 64 KiB.
-_SLICE = 256 * 1024
 
 #: A graceful close waits so long for the last bytes to leave.
 _CLOSE_WITHIN = 5.0
@@ -49,16 +47,13 @@ class PeerProtocol(Protocol):
         "_corked",
         "_ended",
         "_flush_call",
-        "_heard",
-        "_heartbeat_call",
-        "_incomplete",
+        "_heartbeat",
         "_paused",
-        "_quiet",
         "_stall_call",
         "_wake_call",
-        "backlog",
         "conversation",
         "factory",
+        "heard",
         "peer",
         "transport",
     )
@@ -70,21 +65,17 @@ class PeerProtocol(Protocol):
         self.factory = factory
         self.conversation = conversation
         self.peer = Peer(self, conversation, factory.responders, factory.limits, factory.load)
-        #: Bytes of output that the transport has not taken.
-        self.backlog = 0
-        self._backlog: deque[memoryview] | None = None
+        #: Whether anything was read since the last beat.
+        self.heard = False
+        self._heartbeat = Heartbeat(self)
+        self._backlog: Backlog | None = None
         self._corked = False
         self._paused = False
-        self._heard = False
-        # Seconds without a byte, counted by the beat; and the frame that was incomplete at the last one.
-        self._quiet = 0.0
-        self._incomplete: tuple[int, int] | None = None
         # Nothing is read or written any more; and the transport was told to end at once.
         self._ended = False
         self._aborted = False
         self._flush_call: IDelayedCall | None = None
         self._wake_call: IDelayedCall | None = None
-        self._heartbeat_call: IDelayedCall | None = None
         self._stall_call: IDelayedCall | None = None
         self._close_call: IDelayedCall | None = None
 
@@ -99,13 +90,13 @@ class PeerProtocol(Protocol):
             except (AttributeError, OSError):  # a Unix socket, or gone already
                 pass
         self.transport.registerProducer(self, True)
-        self._heartbeat_call = self._call_later(self.factory.limits.handshake, self._not_greeted)
+        self._heartbeat.expect_hello()
         self.factory.connected(self.peer)
 
     def dataReceived(self, data: bytes) -> None:
         if self._ended:
             return
-        self._heard = True
+        self.heard = True
         self._corked = True
         conversation = self.conversation
         try:
@@ -117,7 +108,7 @@ class PeerProtocol(Protocol):
         for message in received:
             receive(message)
             # What is answered at once can be much more than what was asked: it must not pile up until the end.
-            if conversation.output_size > _SLICE:
+            if conversation.output_size > SLICE:
                 self._write()
         self._corked = False
         # An idle connection must not keep its last request alive.
@@ -127,18 +118,23 @@ class PeerProtocol(Protocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._ended = self._aborted = True
-        for call in (self._flush_call, self._heartbeat_call, self._stall_call, self._close_call):
+        self._heartbeat.stop()
+        for call in (self._flush_call, self._stall_call, self._close_call):
             if call is not None and call.active():
                 call.cancel()
-        self._flush_call = self._heartbeat_call = self._stall_call = self._close_call = None
+        self._flush_call = self._stall_call = self._close_call = None
         self._backlog = None
-        self.backlog = 0
         self.peer.connection_lost()
         if not self.conversation.answering:
             self._stop_waking()
         self.factory.disconnected(self.peer, reason)
 
     # --- to the transport ---------------------------------------------------------------------------------------------
+
+    @property
+    def backlog(self) -> int:
+        """Bytes of output that the transport has not taken."""
+        return self._backlog.size if self._backlog is not None else 0
 
     def flush_soon(self) -> None:
         """Send what there is at the end of this turn of the reactor."""
@@ -150,7 +146,7 @@ class PeerProtocol(Protocol):
 
     def write_much(self) -> None:
         """Send what there is now if it is much: what is answered at once must not pile up."""
-        if self.conversation.output_size > _SLICE:
+        if self.conversation.output_size > SLICE:
             self._write()
 
     def _flush(self) -> None:
@@ -161,45 +157,31 @@ class PeerProtocol(Protocol):
     def _write(self) -> None:
         conversation = self.conversation
         output = conversation.output
-        if not self._paused and not self._ended and conversation.output_size <= _SLICE:
+        if not self._paused and not self._ended and conversation.output_size <= SLICE:
             data = output[0] if len(output) == 1 else b"".join(output)
             output.clear()
             conversation.output_size = 0
             self.transport.write(data)
             return
-        pieces = _pieces(output)
+        # Answer by answer, so that each is counted, however many are ready at once.
+        ready = pieces(output)
         self._discard()
         if self._ended:
             return
-        for piece in pieces:
-            if not self._queue(piece):
+        if self._backlog is None:
+            self._backlog = Backlog(self.factory.limits.output_abort)
+        for piece in ready:
+            if not self._backlog.add(piece):
                 self.abort("it does not read its answers")
                 return
+            self._write_backlog()
         if self.backlog > self.factory.limits.output_high:
             self.peer.holding = True
-
-    def _queue(self, piece: bytes) -> bool:
-        """Send ``piece``, or keep it until that is possible; False if too much is kept already."""
-        backlog = self._backlog
-        if backlog is None:
-            backlog = self._backlog = deque()
-        # One answer may be large, and a slow reader take its time with it; what waits behind it is bounded.
-        if backlog and self.backlog - len(backlog[0]) > self.factory.limits.output_abort:
-            return False
-        backlog.append(memoryview(piece))
-        self.backlog += len(piece)
-        self._write_backlog()
-        return True
 
     def _write_backlog(self) -> None:
         backlog = self._backlog
         while backlog and not self._paused and not self._ended:
-            data = backlog.popleft()
-            if len(data) > _SLICE:
-                backlog.appendleft(data[_SLICE:])
-                data = data[:_SLICE]
-            self.backlog -= len(data)
-            self.transport.write(bytes(data))
+            self.transport.write(backlog.take())
 
     def _discard(self) -> None:
         self.conversation.output.clear()
@@ -259,8 +241,8 @@ class PeerProtocol(Protocol):
     def _end(self) -> None:
         self._ended = True
         self._discard()
-        self._backlog = None
-        self.backlog = 0
+        if self._backlog is not None:
+            self._backlog.clear()
         self.peer.ended()
 
     def close(self) -> None:
@@ -332,42 +314,9 @@ class PeerProtocol(Protocol):
             self._wake_call = None
 
     def greeted(self) -> None:
-        """Hello was answered: from now on silence is measured, not patience."""
-        if self._heartbeat_call is not None:
-            self._heartbeat_call.cancel()
-            self._heartbeat_call = None
+        """Hello was answered."""
         if not self._ended:
-            self._heartbeat_call = self._call_later(self._beat_interval(), self._beat)
-
-    def _not_greeted(self) -> None:
-        self._heartbeat_call = None
-        self.abort("it did not say hello in time")
-
-    def _beat(self) -> None:
-        limits = self.factory.limits
-        interval = self._beat_interval()
-        self._heartbeat_call = None
-        before, self._incomplete = self._incomplete, self.conversation.incomplete
-        if before is not None and self._incomplete is not None:
-            (number, size), (number_now, size_now) = before, self._incomplete
-            if number == number_now and size_now - size < limits.frame_rate * interval:
-                self.abort("it stalls within a frame")
-                return
-        if self._heard:
-            self._heard = False
-            self._quiet = 0.0
-        else:
-            self._quiet += interval
-            if self._quiet >= 2 * limits.heartbeat:
-                self.abort("it is silent")
-                return
-            if self._quiet >= limits.heartbeat:
-                self.conversation.ping()
-                self.flush_soon()
-        self._heartbeat_call = self._call_later(interval, self._beat)
-
-    def _beat_interval(self) -> float:
-        return min(self.factory.limits.heartbeat, self.factory.limits.frame_stall)
+            self._heartbeat.start()
 
     def _call_later(self, delay: float, function: Any, *arguments: Any) -> IDelayedCall:
         return self.factory.clock.callLater(delay, function, *arguments)
@@ -377,18 +326,3 @@ class PeerProtocol(Protocol):
         address = self.transport.getPeer() if self.transport is not None else None
         host, port = getattr(address, "host", None), getattr(address, "port", None)
         return f"{host}:{port}" if host is not None else str(address)
-
-
-def _pieces(frames: list[bytes]) -> list[bytes]:
-    """Small frames joined to slices; a large one stands for itself."""
-    pieces: list[bytes] = []
-    joined: list[bytes] = []
-    size = 0
-    for each in frames:
-        if joined and size + len(each) > _SLICE:
-            pieces.append(b"".join(joined))
-            joined, size = [], 0
-        joined.append(each)
-        size += len(each)
-    pieces.append(b"".join(joined))
-    return pieces
