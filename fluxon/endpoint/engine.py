@@ -106,8 +106,9 @@ class Engine:
             on_end=self._session_ended,
         )
         self._greeting = Greeting(self.sessions, limits)
-        self.reverse = Reverse(self.sessions, self._reactor, limits)
         self.router = Router(setup.views, self.sessions, self._greeting, self._server, self._reactor, limits)
+        self.router.database = database
+        self.reverse = Reverse(self.sessions, self._reactor, limits, self.router.wait)
         self.factory = ServerFactory(self.router.responders(), self._reactor, limits, on_disconnect=self._disconnected)
         self._purging = LoopingCall(self._purge)
         self._purging.clock = self._reactor

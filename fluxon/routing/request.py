@@ -10,7 +10,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from fluxon.blocking import Pending, either, pending, wait_for
+from fluxon.blocking import Pending, either, pending
 from fluxon.commands import Call
 from fluxon.routing.user import AuthenticatedUser
 from fluxon.rpc import Peer
@@ -50,7 +50,7 @@ class Connection:
         def start() -> Deferred[Any]:
             return self._peer.ask(Call, {"view": name, "payload": payload}, timeout)
 
-        return either(start, lambda: wait_for(self._router.reactor, start))
+        return either(start, lambda: self._router.wait(start))
 
     def close(self) -> None:
         """End the connection, after the answers that are ready."""
@@ -158,7 +158,7 @@ class Request:
         return self._change(lambda: self._router.greeting.logout(self._peer))
 
     def _change(self, start: Callable[[], Deferred[None]]) -> Pending[None] | None:
-        return either(lambda: self._remember(start), lambda: wait_for(self._router.reactor, start))
+        return either(lambda: self._remember(start), lambda: self._router.wait(start))
 
     def _remember(self, start: Callable[[], Deferred[None]]) -> Login:
         outcome = Login()

@@ -9,12 +9,13 @@ Rules of this module:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredList, succeed
 from twisted.python.failure import Failure
 
-from fluxon.blocking import Pending, either, wait_for
+from fluxon.blocking import Pending, either
 from fluxon.commands import Call
 from fluxon.errors import InvalidPayload, ResourceExhausted, Unavailable
 from fluxon.limits import Limits
@@ -27,10 +28,13 @@ from fluxon.wire import encode
 class Reverse:
     """The connections of users, as something to be called."""
 
-    def __init__(self, sessions: Sessions, reactor: Any, limits: Limits) -> None:
+    def __init__(
+        self, sessions: Sessions, reactor: Any, limits: Limits, wait: Callable[[Callable[[], Deferred[Any]]], Any]
+    ) -> None:
         self._sessions = sessions
         self._reactor = reactor
         self._limits = limits
+        self._wait = wait
 
     def reverse_request(self, user_id: Any, name: str, payload: Any, timeout: float | None) -> bool | Pending[bool]:
         """See ``AsyncServer.reverse_request``."""
@@ -38,7 +42,7 @@ class Reverse:
         def start() -> Deferred[bool]:
             return Deferred.fromCoroutine(self._reverse(user_id, name, payload, timeout))
 
-        return either(start, lambda: wait_for(self._reactor, start))
+        return either(start, lambda: self._wait(start))
 
     async def _reverse(self, user_id: Any, name: str, payload: Any, timeout: float | None) -> bool:
         outcome = await self._call(user_id, name, payload, timeout)
@@ -52,7 +56,7 @@ class Reverse:
         def start() -> Deferred[Any]:
             return Deferred.fromCoroutine(self._first_value(target, name, payload, timeout))
 
-        return either(start, lambda: wait_for(self._reactor, start))
+        return either(start, lambda: self._wait(start))
 
     async def _first_value(self, target: Any, name: str, payload: Any, timeout: float | None) -> Any:
         outcome = await self._call(target, name, payload, timeout)

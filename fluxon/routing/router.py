@@ -10,6 +10,7 @@ Rules of this module:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -17,6 +18,7 @@ from twisted.internet.defer import Deferred
 from fluxon.blocking import wait_for
 from fluxon.caller import serve
 from fluxon.commands import Call, Hello
+from fluxon.database.database import Database
 from fluxon.errors import Unavailable
 from fluxon.limits import Limits
 from fluxon.routing.greeting import Greeting
@@ -39,7 +41,21 @@ class Router:
         self.server = server
         self.reactor = reactor
         self.limits = limits
+        #: The project's, if it has one.
+        self.database: Database | None = None
         self._threads = ViewThreads(limits.view_threads, limits.view_queue, reactor)
+
+    def wait(self, start: Callable[[], Deferred[Any]]) -> Any:
+        """In a view's thread: what ``start()``, called on the reactor, answers.
+
+        ``RuntimeError`` in the function of a transaction: the answer could need the very database that it holds.
+        """
+        if self.database is not None and self.database.in_transaction:
+            raise RuntimeError(
+                "logins and calls into clients cannot be made inside transaction(): every writer would wait for them; "
+                "make them when it has returned"
+            )
+        return wait_for(self.reactor, start)
 
     def responders(self) -> Responders:
         """The table for a listener's factory."""

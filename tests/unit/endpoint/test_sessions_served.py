@@ -11,7 +11,7 @@ from twisted.internet.task import deferLater
 
 from fluxon.database.query import where
 from fluxon.endpoint import AsyncServer
-from fluxon.errors import Conflict, Internal, InvalidPayload, NotFound, PermissionDenied
+from fluxon.errors import Conflict, DeadlineExceeded, Internal, InvalidPayload, NotFound, PermissionDenied
 from fluxon.routing import Request, greeting
 
 #: Every request looks the session up again: what another process did shows at once.
@@ -272,6 +272,26 @@ class LoginTests(SessionsTestCase):
         self.assertIsNone(await wire.call("who"))
         self.assertLessEqual(len(peer.conversation.asked), 1)
         silence.callback({})
+
+    async def test_a_login_that_takes_too_long(self) -> None:
+        """The request is over at its deadline; the login is carried to its end, and the client learns of it."""
+        server = await self.people(limits={"view_timeout": 0.1})
+        store, go = server.sessions._persistent, Deferred()
+        save = store.save
+        self.patch(store, "save", lambda record: go.addCallback(lambda _: save(record)))
+        for view in ("login", "login_unawaited", "login_plain"):
+            wire = await self.wire(server)
+            await self.fails(DeadlineExceeded, wire.call(view, 1))
+            self.assertIsNone(await wire.call("who"))
+            go.callback(None)
+            while ("session", True) not in wire.events:
+                await deferLater(reactor, 0.002)
+            self.assertEqual(await wire.call("who"), "ann")
+            await wire.hello(wire.token)
+            self.assertEqual(await wire.call("who"), "ann")
+            go = Deferred()
+        self.flushLoggedErrors(CancelledError)
+        self.assertEqual(self.flushLoggedErrors(), [])
 
     async def test_several_devices(self) -> None:
         """Two logins of one user are two sessions; ending one leaves the other."""

@@ -227,6 +227,34 @@ class FacadeTests(ServingTestCase):
         self.assertEqual([await wire.call("plain_reverse"), await wire.call("reverse")], [False, False])
         self.assertTrue(await wire.call("kind"))
 
+    async def test_inside_a_transaction(self) -> None:
+        """Logins and calls into clients there would wait for the writer that they hold up: they raise at once."""
+        raised: list[str] = []
+
+        def inside(request: Request) -> Any:
+            def work() -> Any:
+                Person.Insert(username="ann", password="x")
+                for call in (
+                    lambda: request.login(1),
+                    lambda: request.logout(),
+                    lambda: request.connection.send("told"),
+                    lambda: request.server.reverse_request(1, "told"),
+                    lambda: request.server.call_client(1, "told"),
+                ):
+                    try:
+                        call()
+                    except RuntimeError as error:
+                        raised.append(str(error))
+
+            request.server.database.transaction(work)
+            request.login(1)
+            return request.user.username
+
+        wire = await self.wire(await self.serve(inside, users=True))
+        self.assertEqual(await wire.call("inside"), "ann")
+        self.assertEqual(len(raised), 5)
+        self.assertTrue(all("transaction()" in each for each in raised))
+
 
 class BusyTests(ServingTestCase):
     """Views that hang, and what they cost others."""
