@@ -137,7 +137,8 @@ class _Writer:
             case ("columns", comparison, left, right):
                 return _OPERATORS[comparison](self._column(left), self._column(right))  # type: ignore[no-any-return]
             case ("in", _, 0):
-                return sqlalchemy.false()
+                # Not false(): Core would leave out what stands beside it, and its parameters.
+                return sqlalchemy.literal_column("0") == sqlalchemy.literal_column("1")
             case ("in", field, length):
                 column = self._column(field)
                 return column.in_([self._parameter(column.type) for _ in range(length)])

@@ -11,6 +11,7 @@ Rules of this module:
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import CoroutineType
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -78,7 +79,9 @@ class Router:
         await self._verify(peer)
         if view.in_thread:
             return await self._run_in_thread(view, request, peer)
-        return view.function(request)
+        result = view.function(request)
+        # A coroutine goes on in this context, which knows whom it serves.
+        return await result if isinstance(result, CoroutineType) else result
 
     async def _verify(self, peer: Peer) -> None:
         session = peer.session
