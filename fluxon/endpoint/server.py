@@ -6,7 +6,7 @@ everything that can be called from views obeys the thread rule (``fluxon.blockin
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from twisted.application.service import Service
@@ -60,26 +60,23 @@ class AsyncServer(Service):
         self.endpoint = endpoint
         self._reactor = reactor
         self._engine: Engine | None = None
-        # One start or stop at a time, in the order they were told; the last one told decides what waiters hear.
+        # One start or stop at a time, in the order they were told, each with those who wait for it.
         self._turn = DeferredLock()
         self._commands = 0
         self._on_failure: list[Callable[[Failure], object]] = []
         self._outcome: Any = None
-        self._waiting: list[Deferred[AsyncServer]] = []
+        self._waiting: dict[int, list[Deferred[AsyncServer]]] = {}
 
     # --- as a service -------------------------------------------------------------------------------------------------
 
     def startService(self) -> None:
         """Begin to start; see ``when_ready``. One that is still stopping starts when that is done."""
         super().startService()  # type: ignore[no-untyped-call]
-        self._outcome = None
-        self._commands += 1
-        starting = self._turn.run(lambda: Deferred.fromCoroutine(self._start()))
-        starting.addBoth(self._carried_out, self._commands, self)
+        self._command(self._start, self)
 
     async def _start(self) -> None:
         if not self.running:
-            return  # told to stop before its turn came
+            raise Unavailable("the server was stopped before it began to start")
         reactor = self._reactor
         if reactor is None:
             from twisted.internet import reactor
@@ -102,22 +99,32 @@ class AsyncServer(Service):
             raise
         self._engine = engine
 
+    def _command(
+        self, carry_out: Callable[[], Coroutine[Any, Any, None]], outcome: AsyncServer | Failure
+    ) -> Deferred[None]:
+        self._outcome = None
+        # Whoever waits for this one hears of this one, whatever the server is told before it is done.
+        self._commands += 1
+        done: Deferred[None] = self._turn.run(lambda: Deferred.fromCoroutine(carry_out()))
+        return done.addBoth(self._carried_out, self._commands, outcome)
+
     def _carried_out(self, result: Any, number: int, outcome: AsyncServer | Failure) -> None:
-        if number != self._commands:
-            return  # told something else meanwhile, which decides
-        self._outcome = result if isinstance(result, Failure) else outcome
-        waiting, self._waiting = self._waiting, []
-        for each in waiting:
-            each.callback(self._outcome)
+        outcome = result if isinstance(result, Failure) else outcome
+        if number == self._commands:
+            self._outcome = outcome
+        for each in self._waiting.pop(number, ()):
+            each.callback(outcome)
 
     def when_ready(self) -> Deferred[AsyncServer]:
         """Fires with the server when it listens; fails with why it does not.
 
-        Asked before ``startService`` it waits for that; after ``stopService`` it fails with ``Unavailable``.
+        Asked before ``startService`` it waits for that; after ``stopService`` it fails with ``Unavailable``. Stopped
+        while it starts, it is ready first.
         """
         if self._outcome is None:
             waiting: Deferred[AsyncServer] = Deferred()
-            self._waiting.append(waiting)
+            # Before the first command: for that.
+            self._waiting.setdefault(max(self._commands, 1), []).append(waiting)
             return waiting
         return fail(self._outcome) if isinstance(self._outcome, Failure) else succeed(self)
 
@@ -135,11 +142,7 @@ class AsyncServer(Service):
         Fires when nothing is left, at the latest ``Limits.drain`` seconds after the last connection was to end.
         """
         super().stopService()  # type: ignore[no-untyped-call]
-        self._outcome = None
-        self._commands += 1
-        stopping = self._turn.run(lambda: Deferred.fromCoroutine(self._stop()))
-        stopping.addBoth(self._carried_out, self._commands, Failure(Unavailable("the server was stopped")))
-        return stopping
+        return self._command(self._stop, Failure(Unavailable("the server was stopped")))
 
     async def _stop(self) -> None:
         # Until the last view has its answer, views may call clients.

@@ -121,14 +121,28 @@ class LifeTests(Observed):
         self.assertRaises(Unavailable, lambda: server.listening_port)
 
     async def test_stop_during_start(self) -> None:
-        """What was opened until then is closed, and waiters are told."""
+        """It is carried to its end, so that its outcome is known, and then stopped; nothing stays open."""
         before = descriptors()
         server = AsyncServer(port=0, setup=self.setup_of(echo, users=True))
         server.startService()
-        waiting = server.when_ready()
-        await server.stopService()
-        await self.assertFailure(waiting, Unavailable)
+        order: list[str] = []
+        waiting = server.when_ready().addCallback(lambda _: order.append("ready"))
+        await server.stopService().addCallback(lambda _: order.append("stopped"))
+        await waiting
+        self.assertEqual(order, ["ready", "stopped"])
         self.assertEqual(descriptors(), before)
+
+    async def test_stopped_before_its_turn(self) -> None:
+        """A start that was taken back while another stop was going on does not happen."""
+        server = await self.serve(echo, users=True)
+        first = server.stopService()
+        server.startService()
+        waiting = server.when_ready()
+        second = server.stopService()
+        await self.assertFailure(waiting, Unavailable)
+        await first
+        await second
+        self.assertRaises(Unavailable, lambda: server.listening_port)
 
     async def test_when_ready(self) -> None:
         """Before the start it waits for it, while it runs it is there, after the stop it fails and does not hang."""
