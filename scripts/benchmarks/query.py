@@ -72,7 +72,9 @@ class Work:
         return type(answer) is int and answer > tables.ROWS
 
     def _update_arguments(self, chance: random.Random) -> Iterator[tuple[Any, ...]]:
-        return itertools.cycle([(chance.randint(1, tables.ROWS), chance.randint(1, 1000)) for _ in range(_PREPARED)])
+        # A new score each time: SQLite syncs nothing for a row that stays as it is.
+        keys = itertools.cycle([chance.randint(1, tables.ROWS) for _ in range(_PREPARED)])
+        return zip(keys, _numbers, strict=False)
 
     def _is_update(self, asked: tuple[Any, ...], answer: Any) -> bool:
         return type(answer) is int and answer == 1

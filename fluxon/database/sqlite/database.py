@@ -27,8 +27,8 @@ from fluxon.database.database import Database
 from fluxon.database.engine_tables import create_engine_tables
 from fluxon.database.schema.record import TABLE as SCHEMA_RECORD
 from fluxon.database.sqlite.connection import SQLiteConnection, open_connection
-from fluxon.database.sqlite.opening import Opening, always, nothing
-from fluxon.database.sqlite.writer import Piece
+from fluxon.database.sqlite.opening import Opening, nothing
+from fluxon.database.sqlite.writer import Piece, always
 from fluxon.database.statements import Statements
 from fluxon.errors import ConfigurationError
 from fluxon.workers import ReactorInbox
@@ -128,7 +128,8 @@ class SQLiteDatabase(Database):
             with active.savepoint():
                 return work(active, *args)
         self._refuse_reactor_thread()
-        return self._open().write_blocking(self._within(work, *args))
+        opened = self._opened or self._open()
+        return opened.writer.write(self._within(work, *args))  # type: ignore[no-any-return]
 
     def _open(self) -> Opening:
         with self._lock:

@@ -10,14 +10,12 @@ Rules kept here:
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from fluxon.database.sqlite.connection import SQLiteConnection
 from fluxon.database.sqlite.readers import Readers
 from fluxon.database.sqlite.reading import ReadingThreads
-from fluxon.database.sqlite.writer import Piece, Writer
+from fluxon.database.sqlite.writer import STOP_SECONDS, Writer
 from fluxon.workers import ReactorInbox, WorkerPool
 
 if TYPE_CHECKING:
@@ -28,9 +26,6 @@ T = TypeVar("T")
 #: A hash takes a tenth of a second and tens of MiB: two at once, and a few seconds of them waiting.
 HASHING_THREADS = 2
 MAX_WAITING_HASHES = 100
-
-#: A stop waits so long for what is being written; beyond it a piece hangs in code of the program.
-STOP_SECONDS = 10.0
 
 
 class Opening:
@@ -48,7 +43,7 @@ class Opening:
 
     def wait_until_ready(self) -> None:
         """The writer opens the file first: it makes what is missing. Blocks."""
-        self.write_blocking(nothing)
+        self.writer.write(nothing)
         self.ready = True
 
     def read(self, work: Callable[..., T], *args: Any) -> T:
@@ -57,23 +52,6 @@ class Opening:
             self.wait_until_ready()
         assert self.readers is not None
         return self.readers.read(work, *args)
-
-    def write_blocking(self, work: Callable[[SQLiteConnection], T]) -> T:
-        """Have the writer do ``work``, and wait for its COMMIT."""
-        done = threading.Lock()
-        done.acquire()
-        box: list[Any] = []
-
-        def answer(result: Any, error: BaseException | None) -> None:
-            box.extend((result, error))
-            done.release()
-
-        self.writer.submit(Piece(work, answer, always))
-        done.acquire()
-        result, error = box
-        if error is not None:
-            raise error
-        return result  # type: ignore[no-any-return]
 
     def begin_reading(self, reactor: Any) -> ReadingThreads:
         """The threads that read for ``reactor``; made at the first call."""
@@ -112,8 +90,3 @@ class Opening:
 
 def nothing(connection: Any = None) -> None:
     """Work that only has the database opened."""
-
-
-def always() -> bool:
-    """Whether the answer is still wanted: by one who cannot give up."""
-    return True

@@ -40,7 +40,8 @@ class ReadingTests(TestCase):
     def setUp(self) -> None:
         registerAsIOThread()
         self.counted = CountedReactor()
-        self.threads = ReadingThreads("reading-test", at_once, ReactorInbox(self.counted))  # type: ignore[arg-type]
+        self.name = self.id()
+        self.threads = ReadingThreads(self.name, at_once, ReactorInbox(self.counted))  # type: ignore[arg-type]
         self.addCleanup(self.threads.stop)
         self.release = threading.Event()
         self.addCleanup(self.release.set)
@@ -58,7 +59,7 @@ class ReadingTests(TestCase):
 
     def names(self) -> set[str]:
         """The threads of this room that run."""
-        return {each.name for each in threading.enumerate() if each.name.startswith("reading-test")}
+        return {each.name for each in threading.enumerate() if each.name.startswith(self.name)}
 
     async def test_results_and_errors(self) -> None:
         """Each caller gets its own result, or what its own work raised, those that end programs included."""
@@ -76,7 +77,7 @@ class ReadingTests(TestCase):
         self.assertEqual(self.names(), set())
         idents = await gatherResults([self.threads.submit(threading.get_ident) for _ in range(1000)])
         self.assertEqual(len(set(idents)), 1)
-        self.assertEqual(self.names() - {"reading-test-watch"}, {"reading-test-1"})
+        self.assertEqual(self.names() - {f"{self.name}-watch"}, {f"{self.name}-1"})
         self.assertLess(self.counted.woken, 100)
 
     async def test_order(self) -> None:
@@ -158,7 +159,7 @@ class ReadingTests(TestCase):
         await self.assertFailure(self.threads.submit(int), Unavailable)
         self.release.set()
         self.assertEqual(await gatherResults([slow, *waiting]), ["released", *range(64)])
-        for each in [each for each in threading.enumerate() if each.name.startswith("reading-test")]:
+        for each in [each for each in threading.enumerate() if each.name.startswith(self.name)]:
             each.join(30)
         self.assertEqual(self.names(), set())
 

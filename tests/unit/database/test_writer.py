@@ -14,6 +14,7 @@ from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from twisted.trial.unittest import SynchronousTestCase
 
 from fluxon.database.sqlite import connection as connections
+from fluxon.database.sqlite import groups
 from fluxon.database.sqlite import writer as writers
 from fluxon.database.sqlite.connection import SQLiteConnection, open_connection
 from fluxon.database.sqlite.writer import Piece, Writer
@@ -178,7 +179,7 @@ class WriterTests(SynchronousTestCase):
 
     def test_a_statement_that_runs_too_long_is_stopped(self) -> None:
         """It is told DeadlineExceeded once, without a second run, and the rest of its group is done."""
-        self.patch(writers, "MAX_SECONDS", 0.1)
+        self.patch(groups, "MAX_SECONDS", 0.1)
         runs = []
 
         def endless(connection: SQLiteConnection) -> None:
@@ -248,6 +249,76 @@ class WriterTests(SynchronousTestCase):
                 raise connections.translate(error) from error
 
         return run
+
+    def test_who_blocks_writes_by_himself(self) -> None:
+        """With nobody else writing the work runs in the calling thread, and is committed when the call returns."""
+        self.assertIs(self.writer.write(lambda connection: threading.current_thread()), threading.current_thread())
+        self.assertEqual(self.writer.write(self.insert(1)), 1)
+        self.assertEqual(self.keys(), [1])
+        with self.assertRaises(ZeroDivisionError):
+            self.writer.write(lambda connection: self.insert(2)(connection) / 0)
+        self.assertEqual(self.keys(), [1])
+        self.assertEqual(self.trace.count("ROLLBACK"), 1)
+
+    def test_who_blocks_joins_the_group_of_others(self) -> None:
+        """While another writes it waits in the queue, and shares a commit with all that came meanwhile."""
+        held, release = threading.Event(), threading.Event()
+        self.writer.submit(self.answers.piece("hold", lambda _: (held.set(), release.wait(30))))
+        held.wait(30)
+        found: list[int] = []
+        callers = [
+            threading.Thread(target=lambda key=key: found.append(self.writer.write(self.insert(key))))
+            for key in range(8)
+        ]
+        for each in callers:
+            each.start()
+        while self.writer._waiting.qsize() < 8:
+            self.assertFalse(release.wait(0.001))
+        release.set()
+        for each in callers:
+            each.join(30)
+        self.assertEqual((sorted(found), self.keys()), (list(range(8)), list(range(8))))
+        self.assertEqual(self.trace.count("COMMIT"), 2)
+
+    def test_a_thread_that_writes_without_pause_lets_others_in(self) -> None:
+        """What was submitted is written while another thread writes one row after another by itself."""
+        done = threading.Event()
+        rows = 0
+
+        def write() -> None:
+            nonlocal rows
+            while not done.is_set() and rows < 100_000:
+                self.writer.write(self.insert(1_000 + rows))
+                rows += 1
+
+        busy = threading.Thread(target=write)
+        busy.start()
+        for key in range(20):
+            self.writer.submit(self.answers.piece(str(key), self.insert(key)))
+            self.answers.wait(1)
+        done.set()
+        busy.join(30)
+        self.assertEqual(self.keys(), [*range(20), *range(1_000, 1_000 + rows)])
+
+    def test_an_interrupt_leaves_nothing_behind(self) -> None:
+        """Ctrl+C inside the work undoes it; the next write goes on as if it had not been."""
+
+        def interrupted(connection: SQLiteConnection) -> None:
+            self.insert(1)(connection)
+            raise KeyboardInterrupt
+
+        with self.assertRaises(KeyboardInterrupt):
+            self.writer.write(interrupted)
+        self.writer.submit(self.answers.piece("after", self.insert(2)))
+        self.assertEqual(self.answers.wait(1)["after"], 2)
+        self.assertEqual(self.keys(), [2])
+
+    def test_stopped_without_ever_a_thread(self) -> None:
+        """Its connection is closed all the same, and a later write is Unavailable."""
+        self.writer.write(self.insert(1))
+        self.assertIsNone(self.writer.stop())
+        self.assertRaises(Unavailable, self.writer.write, self.insert(2))
+        self.assertFalse(Path(self.path + "-wal").exists())
 
     def test_given_up_pieces_are_skipped(self) -> None:
         """A caller that cancelled before its turn changes nothing."""
