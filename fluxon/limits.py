@@ -39,6 +39,13 @@ class Limits:
     #: What a server may send to one of its clients in a frame: a listing of 10,000 rows fits.
     frame_to_client: int = _bound(16 * MIB)
 
+    #: Open connections. A plain one costs about 16 KiB, one with TLS 50: these fit 1 GiB. Further ones are closed when
+    #: they come. Descriptors may run out before (``ulimit -n``): then new connections wait until others end.
+    connections: int = _bound(20_000)
+    #: The same from one address. As many by default: a company, a phone network or a proxy is one address. Lower it
+    #: where strangers connect directly.
+    connections_per_address: int = _bound(20_000)
+
     #: Requests of one connection that are being worked on. With 128 of them and reads going on, memory grew by
     #: 14 MiB under a flood; without a cap, by 74.
     in_flight: int = _bound(128)

@@ -5,6 +5,7 @@ Any Twisted endpoint can listen or connect with one.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -46,6 +47,7 @@ class PeerFactory(Factory):
         self.load = Load(self.limits.in_flight_total)
         #: The connections that are open now.
         self.peers: set[Peer] = set()
+        self._by_address: Counter[str] = Counter()
         self._on_connect = on_connect
         self._on_disconnect = on_disconnect
 
@@ -58,15 +60,32 @@ class PeerFactory(Factory):
         """The state of a new connection, with this side's limits."""
         raise NotImplementedError
 
+    def refusal(self, address: str | None) -> str | None:
+        """Why a connection from ``address`` is not wanted now; None if it is."""
+        if len(self.peers) >= self.limits.connections:
+            return "there are too many connections"
+        if address is not None and self._by_address[address] >= self.limits.connections_per_address:
+            return "there are too many connections from its address"
+        return None
+
     def connected(self, peer: Peer) -> None:
         """A connection is made."""
         self.peers.add(peer)
+        if peer.protocol.address is not None:
+            self._by_address[peer.protocol.address] += 1
         if self._on_connect is not None:
             self._on_connect(peer)
 
     def disconnected(self, peer: Peer, reason: Failure) -> None:
         """A connection is lost."""
+        if peer not in self.peers:
+            return  # it was refused
         self.peers.discard(peer)
+        address = peer.protocol.address
+        if address is not None:
+            self._by_address[address] -= 1
+            if not self._by_address[address]:
+                del self._by_address[address]
         if self._on_disconnect is not None:
             self._on_disconnect(peer, reason)
 

@@ -51,6 +51,7 @@ class PeerProtocol(Protocol):
         "_paused",
         "_stall_call",
         "_wake_call",
+        "address",
         "conversation",
         "factory",
         "heard",
@@ -65,6 +66,8 @@ class PeerProtocol(Protocol):
         self.factory = factory
         self.conversation = conversation
         self.peer = Peer(self, conversation, factory.responders, factory.limits, factory.load)
+        #: The other side's host, while there is one: what connections are counted by.
+        self.address: str | None = None
         #: Whether anything was read since the last beat.
         self.heard = False
         self._heartbeat = Heartbeat(self)
@@ -82,6 +85,11 @@ class PeerProtocol(Protocol):
     # --- from the transport -------------------------------------------------------------------------------------------
 
     def connectionMade(self) -> None:
+        self.address = getattr(self.transport.getPeer(), "host", None)
+        refusal = self.factory.refusal(self.address)
+        if refusal is not None:
+            self.abort(refusal)
+            return
         set_no_delay = getattr(self.transport, "setTcpNoDelay", None)
         if set_no_delay is not None:
             # Answers are small and awaited; Nagle would hold every second one for the other side's acknowledgement.

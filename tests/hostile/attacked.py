@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import resource
 import sys
 import threading
 import time
@@ -136,6 +137,8 @@ VIEWS += (raise_async, leave, leave_plain, an_object, deep, circle)
 
 def main() -> None:
     options = json.loads(sys.argv[1])
+    if options["descriptors"]:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (options["descriptors"], options["descriptors"]))
     globalLogBeginner.beginLoggingTo([textFileLogObserver(sys.stderr)], redirectStandardIO=False)
     setup = Setup(
         mapping={view.__name__: view for view in VIEWS},

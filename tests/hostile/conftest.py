@@ -124,8 +124,10 @@ class Visitor:
 class Attacked:
     """The server's process, and a well-behaved client of it that must never notice anything."""
 
-    def __init__(self, folder: str, secure: bool, limits: dict[str, Any]) -> None:
-        options = json.dumps({"folder": f"{folder}/secrets", "secure": secure, "limits": limits})
+    def __init__(self, folder: str, secure: bool, descriptors: int | None, limits: dict[str, Any]) -> None:
+        options = json.dumps(
+            {"folder": f"{folder}/secrets", "secure": secure, "limits": limits, "descriptors": descriptors}
+        )
         self.log_path = Path(folder) / "log"
         with self.log_path.open("wb") as log:
             self._process = subprocess.Popen(
@@ -184,10 +186,10 @@ class Attacked:
 
 
 @contextmanager
-def attacked(secure: bool = False, **limits: Any) -> Iterator[Attacked]:
+def attacked(secure: bool = False, descriptors: int | None = None, **limits: Any) -> Iterator[Attacked]:
     """A running server, for as long as the block lasts. It must be there, and clean, at the end."""
     with tempfile.TemporaryDirectory() as folder:
-        server = Attacked(folder, secure, limits)
+        server = Attacked(folder, secure, descriptors, limits)
         try:
             yield server
             assert server.result("echo", "alive") == "alive"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from typing import Any
@@ -106,6 +107,33 @@ class FloodTests(LoadCase):
                 self.assertEqual(after[count], before[count], count)
 
 
+class CrowdTests(LoadCase):
+    """More connections than there is room for."""
+
+    def test_descriptors_run_out(self) -> None:
+        """With no descriptor left, those who are there are served, and those who wait come in when others leave."""
+        with self.attacked(descriptors=100) as server:
+            visitors = [server.visit() for _ in range(150)]
+            for _ in range(20):
+                self.assertEqual(server.result("echo", 1), 1)
+            for visitor in visitors[:100]:
+                visitor.socket.close()
+            late = server.visit()
+            self.assertEqual(late.greet().result("echo", 2), 2)
+            for visitor in [late, *visitors[100:]]:
+                visitor.socket.close()
+
+    def test_too_many(self) -> None:
+        """Beyond the limit of connections the next is closed at once, with TLS or without; others notice nothing."""
+        for secure in (False, True):
+            with self.attacked(secure, connections=3) as server, server.visit() as first, server.visit() as second:
+                first.greet()
+                second.greet()
+                with socket.create_connection(("127.0.0.1", server.port), timeout=5) as refused:
+                    self.assertEqual(_until_the_end(refused), b"")
+                self.assertEqual(first.result("echo", 1), 1)
+
+
 class NeverReadingTests(LoadCase):
     """Who asks and does not read."""
 
@@ -175,3 +203,14 @@ class NeverReadingTests(LoadCase):
                 visitor.socket.close()
             self.assertLess(most - before, 50 * 3 * MIB)
         self.assertLess(prober.slow, 0.25)
+
+
+def _until_the_end(connected: socket.socket) -> bytes:
+    """What comes until the other side ends the connection."""
+    heard = b""
+    try:
+        while data := connected.recv(4_096):
+            heard += data
+    except ConnectionError:
+        pass
+    return heard

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from twisted.internet.address import IPv4Address
 from twisted.internet.error import ConnectionAborted, ConnectionDone
 from twisted.internet.task import Clock
 from twisted.logger import globalLogPublisher
@@ -52,9 +53,10 @@ class Transport:
 
     bufferSize = 64 * 1024
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, peer: Any = None) -> None:
         self.clock = clock
         self.protocol: Any = None
+        self.peer = peer
         self.reading = True
         self.sent = b""
         self.writes: list[int] = []
@@ -109,8 +111,8 @@ class Transport:
             self.disconnected = True
             self.protocol.connectionLost(Failure(why))
 
-    def getPeer(self) -> None:
-        return None
+    def getPeer(self) -> Any:
+        return self.peer
 
 
 class Line:
@@ -130,13 +132,13 @@ class Line:
         )
         self.connect(greeted)
 
-    def connect(self, greeted: bool = True) -> None:
-        """Another connection of the same factory."""
+    def connect(self, greeted: bool = True, host: str | None = None) -> None:
+        """Another connection of the same factory, from ``host``."""
         protocol = self.factory.buildProtocol(None)
         assert isinstance(protocol, PeerProtocol)
         self.protocol = protocol
         self.peer = self.protocol.peer
-        self.transport = self.protocol_transport(self.protocol)
+        self.transport = self.protocol_transport(self.protocol, host)
         self.remote = Conversation(receive_limit=2**26, send_limit=2**26, in_flight=10_000, ask_limit=10_000)
         self.outcomes: dict[int, Any] = {}
         self.asked: list[Ask] = []
@@ -147,8 +149,8 @@ class Line:
             self.protocol.conversation.receive_limit = 2**26
             self.protocol.greeted()
 
-    def protocol_transport(self, protocol: PeerProtocol) -> Transport:
-        transport = Transport(self.clock)
+    def protocol_transport(self, protocol: PeerProtocol, host: str | None) -> Transport:
+        transport = Transport(self.clock, None if host is None else IPv4Address("TCP", host, 1))
         transport.protocol = protocol
         protocol.makeConnection(transport)  # type: ignore[arg-type]
         return transport
