@@ -12,13 +12,14 @@ class Where:
 
     __slots__ = ()
 
-    def __getitem__(self, condition: Any) -> Expression:
+    def __getitem__(self, condition: Expression) -> Expression:
         """``where[(User.username == name) & (User.age > 17)]``; raises ``TypeError`` for what is no condition."""
-        if not isinstance(condition, Expression):
-            if isinstance(condition, tuple):
+        given: Any = condition
+        if not isinstance(given, Expression):
+            if isinstance(given, tuple):
                 raise TypeError("where[...] takes one condition: join them with &, each in parentheses")
             raise TypeError(
-                f"where[...] takes a condition on a model's columns, as User.id == 3, not {type(condition).__name__}"
+                f"where[...] takes a condition on a model's columns, as User.id == 3, not {type(given).__name__}"
             )
         return condition
 

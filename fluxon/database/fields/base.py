@@ -23,6 +23,9 @@ from sqlalchemy.types import TypeEngine
 
 from fluxon.errors import ConfigurationError
 
+if TYPE_CHECKING:
+    from fluxon.database.attributes import Attribute
+
 
 class _Missing:
     """The type of ``MISSING``: no default was declared."""
@@ -190,3 +193,12 @@ class Field(metaclass=FieldType):
         if not self.has_constant_default or self.default is None:
             return None
         return sqlalchemy.literal(self.convert(self.default), self.column_type())
+
+
+@attrs.define(eq=False, kw_only=True, slots=False)
+class Column(Field):
+    """A field that a class body declares. On the class its name is an expression, which type checkers see here."""
+
+    if TYPE_CHECKING:
+
+        def __get__(self, instance: object, owner: Any) -> Attribute: ...

@@ -16,12 +16,12 @@ import attrs
 import sqlalchemy
 from sqlalchemy.types import TypeEngine
 
-from fluxon.database.fields.base import Field
+from fluxon.database.fields.base import Column
 from fluxon.limits import MAX_DEPTH, MAX_INT, MIN_INT
 
 
 @attrs.define(eq=False, slots=False, kw_only=True)
-class BinaryField(Field):
+class BinaryField(Column):
     """Bytes, at most ``max_length`` of them when it is given."""
 
     max_length: int | None = None
@@ -48,7 +48,7 @@ class BinaryField(Field):
 
 
 @attrs.define(eq=False, slots=False, kw_only=True)
-class JSONField(Field):
+class JSONField(Column):
     """A document of dicts, lists, texts, numbers, True, False and None."""
 
     comparable: ClassVar[bool] = False
@@ -102,7 +102,7 @@ def _check_leaf(value: Any) -> None:
 
 
 @attrs.define(eq=False, slots=False, kw_only=True)
-class UUIDField(Field):
+class UUIDField(Column):
     """A UUID; ``default=uuid.uuid4`` makes a new one for each row."""
 
     def column_type(self) -> TypeEngine[Any]:

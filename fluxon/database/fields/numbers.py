@@ -17,13 +17,13 @@ import attrs
 import sqlalchemy
 from sqlalchemy.types import TypeEngine
 
-from fluxon.database.fields.base import Field
+from fluxon.database.fields.base import Column
 from fluxon.database.types import MAX_DECIMAL_DIGITS, ExactDecimal
 from fluxon.limits import MAX_INT, MIN_INT
 
 
 @attrs.define(eq=False, slots=False, kw_only=True)
-class IntegerField(Field):
+class IntegerField(Column):
     """An integer of 64 bits."""
 
     minimum: ClassVar[int] = MIN_INT
@@ -71,7 +71,7 @@ class AutoField(IntegerField):
 
 
 @attrs.define(eq=False, slots=False, kw_only=True)
-class FloatField(Field):
+class FloatField(Column):
     """A finite number of 64 bits; an int is taken as one."""
 
     def column_type(self) -> TypeEngine[Any]:
@@ -90,7 +90,7 @@ class FloatField(Field):
 
 
 @attrs.define(eq=False, slots=False, kw_only=True)
-class DecimalField(Field):
+class DecimalField(Column):
     """An exact number of ``max_digits`` digits, ``decimal_places`` of them after the point: money."""
 
     max_digits: int
@@ -130,7 +130,7 @@ class DecimalField(Field):
 
 
 @attrs.define(eq=False, slots=False, kw_only=True)
-class BooleanField(Field):
+class BooleanField(Column):
     """True or False."""
 
     ordered: ClassVar[bool] = False

@@ -11,13 +11,17 @@ Rules kept here:
 from __future__ import annotations
 
 from enum import Enum
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import attrs
 from sqlalchemy.types import TypeEngine
 
 from fluxon.database.fields.base import Field, FieldType
 from fluxon.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from fluxon.database.attributes import Relation
+    from fluxon.database.linking import Links
 
 
 class OnDelete(Enum):
@@ -46,6 +50,10 @@ class ForeignKey(Field):
     #: Deleting what is referred to looks for the rows that refer to it.
     db_index: bool = attrs.field(default=True, kw_only=True)
     target: Any = attrs.field(init=False, default=None, repr=False)
+
+    if TYPE_CHECKING:
+
+        def __get__(self, instance: object, owner: Any) -> Relation: ...
 
     def check_options(self) -> None:
         if self.choices is not None:
@@ -114,6 +122,10 @@ class ManyToManyField(metaclass=FieldType):
     own_side: Any = attrs.field(init=False, default=None, repr=False)
     other_side: Any = attrs.field(init=False, default=None, repr=False)
     mistake: ClassVar[str | None] = None
+
+    if TYPE_CHECKING:
+
+        def __get__(self, instance: object, owner: Any) -> Links: ...
 
     def __str__(self) -> str:
         return f"{getattr(self.model, '__name__', '?')}.{self.name}"

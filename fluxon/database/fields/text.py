@@ -14,12 +14,12 @@ import attrs
 import sqlalchemy
 from sqlalchemy.types import TypeEngine
 
-from fluxon.database.fields.base import Field
+from fluxon.database.fields.base import Column
 from fluxon.database.validators import validate_email
 
 
 @attrs.define(eq=False, slots=False, kw_only=True)
-class TextField(Field):
+class TextField(Column):
     """Text of any length."""
 
     textual: ClassVar[bool] = True

@@ -17,12 +17,12 @@ import attrs
 import sqlalchemy
 from sqlalchemy.types import TypeEngine
 
-from fluxon.database.fields.base import MISSING, Field
+from fluxon.database.fields.base import MISSING, Column, Field
 from fluxon.database.types import UTCDateTime, current_moment
 
 
 @attrs.define(eq=False, slots=False, kw_only=True)
-class _ClockField(Field):
+class _ClockField(Column):
     """A field that can be filled from the clock."""
 
     auto_now: bool = False
