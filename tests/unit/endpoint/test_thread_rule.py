@@ -164,22 +164,24 @@ class FacadeTests(ServingTestCase):
     async def test_a_forgotten_await(self) -> None:
         """Using what was not awaited raises TypeError, which is the view's failure and not a wrong answer."""
         caught: list[TypeError] = []
+        forgotten: list[Any] = []
 
-        def note(use: Callable[[], Any]) -> Any:
+        def note(promise: Any, use: Callable[[Any], Any]) -> Any:
+            forgotten.append(promise)
             try:
-                return use()
+                return use(promise)
             except TypeError as error:
                 caught.append(error)
                 raise
 
         async def truth(request: Request) -> Any:
-            return note(lambda: "in" if Person.Check(where[Person.username == "nobody"]) else "out")
+            return note(Person.Check(where[Person.username == "nobody"]), lambda found: "in" if found else "out")
 
         async def index(request: Request) -> Any:
-            return note(lambda: Person.Check()[0])
+            return note(Person.Check(), lambda found: found[0])
 
         async def online(request: Request) -> Any:
-            return note(lambda: not request.server.reverse_request(1, "ping"))
+            return note(request.server.reverse_request(1, "ping"), lambda taken: not taken)
 
         wire = await self.wire(await self.serve(truth, index, online, users=True))
         for name in ("truth", "index", "online"):
@@ -187,6 +189,7 @@ class FacadeTests(ServingTestCase):
         self.assertEqual(len(caught), 3)
         self.assertTrue(all("forgot to await" in str(each) for each in caught))
         self.assertEqual(len(self.flushLoggedErrors(TypeError)), 3)
+        self.assertEqual([await each for each in forgotten], [[], [], False])
 
     async def test_returned_without_await(self) -> None:
         """A view that returns the call itself has it awaited; inside something else it cannot be sent."""
@@ -195,11 +198,14 @@ class FacadeTests(ServingTestCase):
             return Person.Check(columns=["username"])
 
         async def hidden(request: Request) -> Any:
-            return {"people": Person.Check()}
+            forgotten.append(Person.Check())
+            return {"people": forgotten[0]}
 
+        forgotten: list[Any] = []
         wire = await self.wire(await self.serve(people, hidden, users=True))
         self.assertEqual(await wire.call("people"), [])
         await self.fails(Unserialisable, wire.call("hidden"))
+        self.assertEqual(await forgotten[0], [])
 
     async def test_calls_into_clients_from_both_kinds(self) -> None:
         """``connection.send``, and a boolean of ``reverse_request``; in a thread they block."""
