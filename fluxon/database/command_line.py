@@ -68,6 +68,8 @@ def _update(database: Any, directory: Any, options: Any, out: TextIO) -> int:
         return 0
     if updated.backup is not None:
         print(f"the database as it was: {updated.backup.name}", file=out)
+    for name in updated.copies:
+        print(f"a copy of a table as it was: {name}", file=out)
     print(f"the database has schema {updated.number:05}", file=out)
     return 0
 

@@ -40,6 +40,8 @@ class Options:
     unique_together: tuple[Columns, ...] = ()
     indexes: tuple[Columns, ...] = ()
     checks: Mapping[str, Callable[[Any], Any]] = attrs.field(factory=dict)
+    #: The model's earlier name: a schema update then carries its rows over.
+    renamed_from: str | None = None
 
     def beside(self, inherited: Options) -> Options:
         """These and those of an abstract model."""
@@ -75,6 +77,8 @@ def read_options(model: str, meta: Any) -> Options:
             raise ConfigurationError(f"{model}.Meta: there is no option {name!r}; there are {', '.join(sorted(known))}")
     if not isinstance(given.get("abstract", False), bool):
         raise ConfigurationError(f"{model}.Meta.abstract is True or False")
+    if not isinstance(given.get("renamed_from", ""), str):
+        raise ConfigurationError(f"{model}.Meta.renamed_from is the model's earlier name")
     for name in ("unique_together", "indexes"):
         if name in given:
             given[name] = _lists(f"{model}.Meta.{name}", given[name])

@@ -66,6 +66,14 @@ class MySQLConnection(ServerConnection):
             if number_of(error.__cause__) != _DUPLICATE_INDEX:
                 raise
 
+    def script(self, text: str) -> None:
+        super().script(text)
+        try:
+            while self._cursor.nextset():  # a schema file has many statements; each may fail
+                pass
+        except Exception as error:
+            raise self._fails(error) from error
+
     def commit(self) -> None:
         self._deadline = float("inf")
         try:

@@ -19,6 +19,7 @@ from fluxon.database.fields import BinaryField, CharField, Field, ForeignKey, Te
 from fluxon.database.fields.relations import SET_DEFAULT
 from fluxon.database.mysql.connection import MySQLConnection, open_connection
 from fluxon.database.mysql.dialect import MySQLStatements
+from fluxon.database.schema.servers.journal import TABLE as SCHEMA_JOURNAL
 from fluxon.database.servers.database import ServerDatabase
 from fluxon.errors import ConfigurationError, Locked
 
@@ -38,6 +39,7 @@ class MySQLDatabase(ServerDatabase):
 
     dialect_name = "mysql"
     schemes = ("mysql", "mariadb")
+    own_tables = (*ServerDatabase.own_tables, SCHEMA_JOURNAL)
 
     def __init__(self, url: str | sqlalchemy.URL, models: Any = None, *, reactor: Any = None) -> None:
         if importlib.util.find_spec("pymysql") is None:

@@ -20,7 +20,8 @@ from sqlalchemy.dialects.mysql.pymysql import MySQLDialect_pymysql
 
 from fluxon.database.statements import Statements
 
-_TABLE_OPTIONS = (
+#: What follows the closing parenthesis of every CREATE TABLE.
+TABLE_OPTIONS = (
     " ENGINE=InnoDB DEFAULT CHARSET=utf8mb4"
     " /*M!100200 COLLATE=utf8mb4_nopad_bin */ /*!80017 COLLATE=utf8mb4_0900_bin */"
 )
@@ -52,7 +53,7 @@ class _TypeCompiler(MySQLTypeCompiler):
 
 class _DDLCompiler(MySQLDDLCompiler):
     def post_create_table(self, table: sqlalchemy.Table) -> str:
-        return _TABLE_OPTIONS
+        return TABLE_OPTIONS
 
 
 class MySQLDialect(MySQLDialect_pymysql):

@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import attrs
@@ -21,7 +22,7 @@ from fluxon.errors import AlreadyExists, ConfigurationError, NotFound
 
 _NAME = re.compile(r"schema_(\d{5})\.sql")
 _HEADER = re.compile(r"-- ([a-z]+): (.*)")
-_RENAMED = re.compile(r'"([^"]+)"\."([^"]+)" to "([^"]+)"')
+_RENAMED = re.compile(r'(?:"([^"]+)"\.)?"([^"]+)" to "([^"]+)"')
 
 MAX_NUMBER = 99_999
 
@@ -31,15 +32,25 @@ _MAX_BYTES = 16 * 1024 * 1024
 
 @attrs.frozen
 class Renamed:
-    """A column that had another name in the schema before."""
+    """A column of ``table``, or a table itself, that had another name in the schema before."""
 
-    table: str
+    table: str | None
     old: str
     new: str
 
-    def reversed(self) -> Renamed:
-        """The same, for the way down."""
-        return Renamed(self.table, self.new, self.old)
+    def __str__(self) -> str:
+        place = "" if self.table is None else f'"{self.table}".'
+        return f'{place}"{self.old}" to "{self.new}"'
+
+
+def reversed_names(renamed: Iterable[Renamed]) -> list[Renamed]:
+    """The same, for the way down: what was new is old, the names of renamed columns' tables included."""
+    renamed = list(renamed)
+    tables = {each.new: each.old for each in renamed if each.table is None}
+    return [
+        Renamed(None if each.table is None else tables.get(each.table, each.table), each.new, each.old)
+        for each in renamed
+    ]
 
 
 @attrs.frozen
@@ -53,7 +64,7 @@ class SchemaText:
     def text(self, number: int) -> str:
         """The whole file, header first."""
         lines = [f"-- Fluxon schema {number:05}", f"-- dialect: {self.dialect}"]
-        lines += [f'-- renamed: "{each.table}"."{each.old}" to "{each.new}"' for each in self.renamed]
+        lines += [f"-- renamed: {each}" for each in self.renamed]
         head, rest = "\n".join(lines) + "\n", "\n" + self.body
         return f"{head}-- checksum: {_digest(head + rest)}\n{rest}"
 

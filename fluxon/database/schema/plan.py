@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import attrs
 
@@ -73,7 +74,8 @@ Step = Create | Drop | Attach | Rebuild
 class Plan:
     """The steps, what they would lose (unless asked for by name), and what forbids them."""
 
-    steps: list[Step] = attrs.Factory(list)
+    #: ``Step``s on SQLite, ``Alteration``s on servers; ``str`` tells a person what each does.
+    steps: list[Any] = attrs.Factory(list)
     losses: dict[str, str] = attrs.Factory(dict)
     obstacles: list[str] = attrs.Factory(list)
 
@@ -95,9 +97,11 @@ def make_plan(
 ) -> Plan:
     """The plan from the tables in ``raw`` to ``want``; ``ours`` are the names that the last schema made."""
     plan = Plan()
-    hints = {(each.table, each.new): each.old for each in renamed}
+    renamed = list(renamed)
+    hints = {(each.table, each.new): each.old for each in renamed if each.table is not None}
+    sources = renamed_tables(have, want, renamed)
     for name, table in want.items():
-        old = have.get(name)
+        old = have.get(sources.get(name, name))
         if old is None:
             plan.steps.append(Create(table))
         elif old.sql != table.sql:
@@ -107,7 +111,7 @@ def make_plan(
             added = tuple(sql for each, sql in table.attached.items() if old.attached.get(each) != sql)
             plan.steps.append(Attach(table, removed, added))
     for name in ours:
-        if name in have and name not in want:
+        if name in have and name not in want and name not in sources.values():
             rows = _count(raw, name)
             plan.steps.append(Drop(name, rows))
             if rows:
@@ -115,11 +119,20 @@ def make_plan(
     return plan
 
 
+def renamed_tables(have: Iterable[str], want: Iterable[str], renamed: Iterable[Renamed]) -> dict[str, str]:
+    """From the new names of tables that are renamed to those that they have now."""
+    have, want = set(have), set(want)
+    found = {each.new: each.old for each in renamed if each.table is None}
+    return {
+        new: old for new, old in found.items() if new in want and new not in have and old in have and old not in want
+    }
+
+
 def _plan_rebuild(
     plan: Plan, raw: sqlite3.Connection, old: Table, new: Table, hints: Mapping[tuple[str, str], str]
 ) -> None:
     values: dict[str, str] = {}
-    changes: list[str] = []
+    changes: list[str] = [] if old.name == new.name else [f"{old.name} becomes {new.name}"]
     used: set[str] = set()
     empty = _count(raw, old.name) == 0
     for name, column in new.columns.items():

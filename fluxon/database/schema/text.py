@@ -53,9 +53,15 @@ def _tidy(statement: str) -> str:
 
 
 def _renamed(models: list[Any]) -> list[Renamed]:
-    return [
+    tables = [
+        Renamed(None, model.declaration.options.renamed_from.lower(), model.declaration.table_name)
+        for model in models
+        if model.declaration.options.renamed_from is not None
+    ]
+    columns = [
         Renamed(model.declaration.table_name, field.renamed_from, field.name)
         for model in models
         for field in model.declaration.all_fields
         if field.renamed_from is not None
     ]
+    return tables + columns

@@ -17,10 +17,9 @@ from typing import Any
 import attrs
 
 from fluxon.database.schema import files, record
-from fluxon.database.schema.lock import schema_lock
-from fluxon.database.schema.plan import Plan, make_plan
-from fluxon.database.schema.sqlite_update import apply_plan, backup_path
-from fluxon.database.schema.structure import Table, tables_in, tables_of
+from fluxon.database.schema.changes import Changes, Goal
+from fluxon.database.schema.kinds import changes_of
+from fluxon.database.schema.plan import Plan
 from fluxon.database.schema.text import schema_of
 from fluxon.errors import ConfigurationError, Conflict, FluxonError, NotFound
 
@@ -46,8 +45,11 @@ class UpdatedSchema:
     number: int
     previous: int | None
     plan: tuple[str, ...]
+    #: A copy of the whole database (SQLite).
     backup: Path | None
     applied: bool
+    #: Tables in the database that hold what changed tables held (servers).
+    copies: tuple[str, ...] = ()
 
 
 def save_schema(database: Any, directory: str | os.PathLike[str]) -> SavedSchema:
@@ -80,8 +82,9 @@ def update_schema(
     as it was.
     """
     file = _chosen(database, Path(directory), number)
-    with schema_lock(_path(database), patience):
-        return _update(database, file, plan_only, drop)
+    changes = changes_of(database)
+    with changes.locked(patience):
+        return _update(changes, file, plan_only, drop)
 
 
 def prepare(database: Any, directory: str | os.PathLike[str]) -> list[str]:
@@ -91,18 +94,19 @@ def prepare(database: Any, directory: str | os.PathLike[str]) -> list[str]:
     """
     if not database.models:
         return []
-    folder = Path(directory)
-    with schema_lock(_path(database), PREPARE_PATIENCE):
-        with _connection(database) as connection:
+    folder, changes = Path(directory), changes_of(database)
+    with changes.locked(PREPARE_PATIENCE):
+        with changes.connection() as connection:
             known = record.load(connection)
-            empty = known is None and not tables_of(connection.raw)
+            begun = changes.interrupted(connection) is not None
+            empty = known is None and not begun and not changes.tables(connection)
         if not empty:
             return check(database, folder)
         lines = []
         saved = save_schema(database, folder)
         if saved.changed:
             lines.append(f"saved the models as {saved.path.name}")
-        _update(database, _chosen(database, folder, saved.number), False, ())
+        _update(changes, _chosen(database, folder, saved.number), False, ())
         lines.append(f"made the database's tables: schema {saved.number:05}")
         return lines
 
@@ -120,12 +124,17 @@ def check(database: Any, directory: str | os.PathLike[str]) -> list[str]:
             lines.append(error.text)
     if newest is None or newest.content.body != _declared(database).body:
         lines.append(f"the models are not saved as a schema yet; type: {_COMMAND} saveschema")
-    with _connection(database) as connection:
+    changes = changes_of(database)
+    with changes.connection() as connection:
         known = record.load(connection)
-        have = tables_of(connection.raw)
-    if known is None:
-        lines.append(f"no schema was applied to the database yet; type: {_COMMAND} updateschema")
-        return lines
+        half = changes.interrupted(connection)
+        if half is not None:
+            lines.append(f"{half.told}; to go on, type: {_COMMAND} updateschema {half.number}")
+            return lines
+        if known is None:
+            lines.append(f"no schema was applied to the database yet; type: {_COMMAND} updateschema")
+            return lines
+        changed = _changed(changes, connection, known)
     if existing and known.number != existing[-1]:
         lines.append(
             f"the database has schema {known.number:05}, and the newest is {existing[-1]:05}; "
@@ -133,17 +142,17 @@ def check(database: Any, directory: str | os.PathLike[str]) -> list[str]:
         )
     elif not existing:
         lines.append(f"the database has schema {known.number:05}, whose file is gone")
-    _, made = files.parse(known.text, files.file_name(known.number))
-    for name, table in tables_in(made.body, files.file_name(known.number)).items():
-        if name not in have or have[name].sql != table.sql:
-            lines.append(f"the table {name} is not as schema {known.number:05} made it; type: {_COMMAND} updateschema")
+    lines += [
+        f"the table {name} is not as schema {known.number:05} made it; type: {_COMMAND} updateschema"
+        for name in changed
+    ]
     return lines
 
 
 def schemas(database: Any, directory: str | os.PathLike[str]) -> list[str]:
     """The schema files, a line each, the database's own marked. Blocks."""
     folder = Path(directory)
-    with _connection(database) as connection:
+    with changes_of(database).connection() as connection:
         known = record.load(connection)
     lines = []
     for number in files.numbers(folder):
@@ -158,72 +167,63 @@ def schemas(database: Any, directory: str | os.PathLike[str]) -> list[str]:
 
 def create_tables(database: Any) -> None:
     """Make the tables of the bound models that are missing, without schema files: for scripts and tests. Blocks."""
-    content = _declared(database)
-    if database.dialect_name != "sqlite":
-        from fluxon.database.schema.text import statements_of
-
-        with database.administration() as connection:
-            for s in statements_of(database):
-                connection.script(s.sql)
-        return
-    want = tables_in(content.body, "the models' schema")
-
-    def make(connection: Any) -> None:
-        have = tables_of(connection.raw)
-        for name, table in want.items():
-            if name not in have:
-                for sql in (table.sql, *table.attached.values()):
-                    connection.script(sql)
-
-    database.write_blocking(make)
+    _declared(database)
+    changes_of(database).create_missing()
 
 
-def _update(database: Any, file: files.SchemaFile, plan_only: bool, drop: Iterable[str]) -> UpdatedSchema:
-    want = tables_in(file.content.body, file.name)
-    with _connection(database) as connection:
-        known = record.load(connection)
-        before, renamed = _history(known, file)
-        raw = connection.raw
-
-        def make() -> Plan:
-            return make_plan(raw, tables_of(raw), want, before, renamed)
-
-        previous = known.number if known else None
-        if plan_only:
-            return UpdatedSchema(file.number, previous, tuple(make().lines()), None, False)
-
-        def make_allowed() -> Plan:
-            plan = make()
-            _refuse(plan, drop)
-            return plan
-
-        backup = backup_path(Path(database.path), file.number) if tables_of(raw) else None
-        plan = apply_plan(
-            connection,
-            make_allowed,
-            lambda: record.save(connection, file.number, file.checksum, file.content.text(file.number)),
-            backup,
-        )
-        taken = backup if plan.steps else None
-        return UpdatedSchema(file.number, previous, tuple(plan.lines()), taken, True)
-
-
-def _history(known: record.Record | None, file: files.SchemaFile) -> tuple[dict[str, Table], list[files.Renamed]]:
-    """The tables that the last schema made, and the renames on the way from it to ``file``."""
-    renamed = list(file.content.renamed)
-    if known is None:
-        return {}, renamed
+def _changed(changes: Changes, connection: Any, known: record.Record) -> list[str]:
+    """The names of tables that are not as the last schema made them."""
     name = files.file_name(known.number)
     _, content = files.parse(known.text, name)
-    if known.number > file.number:
-        renamed += [each.reversed() for each in content.renamed]
-    return tables_in(content.body, name), renamed
+    have = changes.tables(connection)
+    made = changes.target(connection, content.body, name)
+    return [each for each, table in made.items() if each not in have or not changes.same(have[each], table)]
 
 
-def _refuse(plan: Plan, drop: Iterable[str]) -> None:
-    asked = {each.lower() for each in drop}
+def _update(changes: Changes, file: files.SchemaFile, plan_only: bool, drop: Iterable[str]) -> UpdatedSchema:
+    with changes.connection() as connection:
+        known = record.load(connection)
+        previous = known.number if known else None
+        goal = _goal(changes, connection, known, file, tuple(drop))
+        if plan_only:
+            lines = changes.plan(connection, goal).lines()
+            return UpdatedSchema(file.number, previous, tuple(lines), None, False)
+        applied = changes.apply(
+            connection,
+            goal,
+            lambda plan: _refuse(plan, goal.drop, tuple(drop)),
+            lambda: record.save(connection, file.number, file.checksum, file.content.text(file.number)),
+        )
+        lines = applied.plan.lines()
+        return UpdatedSchema(file.number, previous, tuple(lines), applied.backup, True, applied.copies)
+
+
+def _goal(
+    changes: Changes, connection: Any, known: record.Record | None, file: files.SchemaFile, drop: tuple[str, ...]
+) -> Goal:
+    """Where ``file`` leads from what is there: the last schema, or half of one."""
+    renamed, ours, allowed = list(file.content.renamed), dict[str, None](), list(drop)
+    before = [(known.number, known.text)] if known else []
+    half = changes.interrupted(connection)
+    if half is not None:
+        before.append((half.number, half.text))
+        if half.number == file.number:
+            allowed += half.drop
+    for number, text in before:
+        name = files.file_name(number)
+        _, content = files.parse(text, name)
+        if number > file.number:
+            renamed += files.reversed_names(content.renamed)
+        ours |= dict.fromkeys(changes.target(connection, content.body, name))
+    want = changes.target(connection, file.content.body, file.name)
+    return Goal(file, want, list(ours), renamed, tuple(allowed))
+
+
+def _refuse(plan: Plan, allowed: Iterable[str], named: Iterable[str]) -> None:
+    """Raise unless every loss is among ``allowed``, and every one ``named`` now is one."""
+    asked = {each.lower() for each in allowed}
     possible = {each.lower() for each in plan.losses}
-    unknown = asked - possible - {str(step).split()[2].lower() for step in plan.steps}
+    unknown = {each.lower() for each in named} - possible - {str(step).split()[2].lower() for step in plan.steps}
     if unknown:
         raise ConfigurationError(f"the update would not lose anything called {', '.join(sorted(unknown))}")
     refused = [text for name, text in plan.losses.items() if name.lower() not in asked]
@@ -250,15 +250,3 @@ def _declared(database: Any) -> files.SchemaText:
     if not database.models:
         raise ConfigurationError("no models are bound to the database; give their module to Setup(models=...)")
     return schema_of(database)
-
-
-def _path(database: Any) -> str:
-    path: str = database.path
-    if path == ":memory:":
-        raise ConfigurationError("a database in memory has no schema files; use create_tables()")
-    return path
-
-
-def _connection(database: Any) -> Any:
-    """A connection of its own for a schema change, with the engine's tables there."""
-    return database.administration()

@@ -43,6 +43,8 @@ class ServerDatabase(Database):
 
     #: What a URL of this server begins with.
     schemes: ClassVar[Sequence[str]]
+    #: Tables that the adapter itself needs.
+    own_tables: ClassVar[Sequence[sqlalchemy.Table]] = (SCHEMA_RECORD,)
     log = Logger()
 
     def __init__(self, url: Any, models: Any = None, *, reactor: Any = None) -> None:
@@ -144,7 +146,7 @@ class ServerDatabase(Database):
             connection.close()
 
     def _make_tables_on(self, connection: ServerConnection) -> None:
-        tables = [SCHEMA_RECORD, *self.engine_tables]
+        tables = [*self.own_tables, *self.engine_tables]
         self._make_tables_alone(connection, lambda: create_engine_tables(connection, tables))
 
     def _engine_tables_changed(self) -> None:

@@ -1,0 +1,1 @@
+"""Schema updates on database servers, which change tables in place."""
