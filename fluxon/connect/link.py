@@ -104,8 +104,8 @@ class Link:
         connection was lost; ``Unserialisable`` or ``ResourceExhausted`` before anything is sent.
         """
         waiter = Waiter()
-        self._waiters.add(waiter)
         try:
+            self._waiters.add(waiter)
             self._begin(waiter, command, arguments, deadline, urgent)
             self._read_if_nobody_does(waiter, deadline)
             if not waiter.wait(deadline):

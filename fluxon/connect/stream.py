@@ -79,7 +79,8 @@ class Stream:
                 if frames:  # or the conversation was closed just now, and they are void
                     self._write(frames[0] if len(frames) == 1 else b"".join(frames))
             except BaseException:
-                self.stop("a thread was interrupted while it sent")
+                if True in held:
+                    self.stop("a thread was interrupted while it sent")
                 raise
             finally:
                 if True in held:
