@@ -14,10 +14,8 @@ from typing import Any
 import pytest
 from twisted.trial.unittest import SynchronousTestCase
 
-from fluxon.errors import (
-    Internal,
-    UnknownView,
-)
+from fluxon.connect import ConnectionInterface
+from fluxon.errors import Internal, OutcomeUnknown, UnknownView
 
 #: Far longer than anything here takes; a wait that ends by it fails its test.
 PATIENCE = 20.0
@@ -185,6 +183,31 @@ class ReverseTests(SynchronousTestCase):
         connection.reverse_request_mapping({"down": down})
         self.assertEqual(connection.send_request("call_back", {"name": "down", "payload": {"level": 3}}), "bottom")
 
+    def test_called_while_it_asks(self) -> None:
+        """Threads that ask and are called, by functions that ask in turn, with a heartbeat: nobody is held up."""
+        connection = self.connect(heartbeat=0.05)
+        connection.reverse_request_mapping({"back": lambda value: connection.send_request("echo", value)})
+        until = time.monotonic() + 2
+        worst: SimpleQueue[float] = SimpleQueue()
+
+        def work(number: int) -> None:
+            slowest, turn = 0.0, 0
+            while (began := time.monotonic()) < until:
+                turn += 1
+                if turn % 3:
+                    answer = connection.send_request("echo", [number, turn])
+                else:
+                    request = {"name": "back", "payload": {"value": [number, turn]}}
+                    answer = connection.send_request("call_back", request)
+                slowest = max(slowest, time.monotonic() - began if answer == [number, turn] else PATIENCE)
+            worst.put(slowest)
+
+        threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+        for each in threads:
+            each.start()
+        for _ in threads:
+            self.assertLess(worst.get(timeout=PATIENCE), 1.0)
+
     def test_in_order(self) -> None:
         """Messages arrive in the order in which the server sent them, none twice."""
         connection = self.connect()
@@ -194,3 +217,36 @@ class ReverseTests(SynchronousTestCase):
         for number in range(50):
             self.assertTrue(connection.send_request("tell_user", {"number": number}))
         self.assertEqual(got, list(range(50)))
+
+
+@pytest.mark.usefixtures("servers")
+class DeathTests(SynchronousTestCase):
+    """The server is killed."""
+
+    def test_with_every_thread_in_a_request(self) -> None:
+        """Over TLS and without: each thread that waits is told at once that nobody knows whether it was done."""
+        for secure in (False, True):
+            server = self.new_server(secure=secure)
+            self.addCleanup(server.remove)
+            trust = {"secure": True, "trust": server.certificate} if secure else {}
+            with ConnectionInterface("localhost", server.port, **trust) as connection:
+                connection.send_request("echo")
+                link = connection._connector.link
+                assert link is not None
+                outcomes: SimpleQueue[Any] = SimpleQueue()
+
+                def ask(connection: ConnectionInterface = connection, outcomes: Any = outcomes) -> None:
+                    try:
+                        outcomes.put(connection.send_request("slow"))
+                    except BaseException as error:
+                        outcomes.put(error)
+
+                threads = [threading.Thread(target=ask) for _ in range(8)]
+                for each in threads:
+                    each.start()
+                while len(link.conversation.asked) < len(threads):
+                    time.sleep(0.001)
+                connection.send_request("echo")  # behind all of them
+                server.kill()
+                for _ in threads:
+                    self.assertIsInstance(outcomes.get(timeout=1.0), OutcomeUnknown)

@@ -7,6 +7,7 @@ import socket
 import tempfile
 import threading
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from OpenSSL import SSL
@@ -168,6 +169,63 @@ class ChannelTests(SynchronousTestCase):
         self.server.shutdown()
         self.assertEqual(channel.decrypt(self.server.bio_read(1000)), b"")
         self.assertTrue(channel.ended)
+
+    def test_the_last_words_and_the_goodbye_in_one_piece(self) -> None:
+        """The end is seen behind the data, though nothing more comes: such a server waits for our goodbye."""
+        for quickly in (False, True):
+            self.setUp()
+            channel = TLSChannel(client_tls("localhost", self.certificate))
+            self.shake_hands(channel)
+            ours, theirs = socket.socketpair()
+            self.addCleanup(theirs.close)
+            stream = Stream(ours, channel)
+            self.addCleanup(stream.close)
+            self.server.send(b"bye")
+            self.server.shutdown()
+            theirs.sendall(self.server.bio_read(1000))
+            if quickly:
+                self.assertTrue(stream.wait_quickly())
+                self.assertEqual(stream.take(), b"bye")
+            else:
+                stream.wait(PATIENCE)
+                self.assertEqual(stream.receive(), b"bye")
+            began = monotonic()
+            stream.wait(PATIENCE)
+            self.assertEqual(str(self.assertRaises(StreamLost, stream.receive)), "the server closed it")
+            self.assertLess(monotonic() - began, PATIENCE / 2)
+
+    def test_said_with_the_handshake(self) -> None:
+        """What the server says in the same bytes as the end of its handshake is there at once."""
+        context = self.server.get_context()
+        context.set_max_proto_version(SSL.TLS1_2_VERSION)  # there the server's is the last word
+        self.server = SSL.Connection(context, None)
+        self.server.set_accept_state()
+        channel = TLSChannel(client_tls("localhost", self.certificate))
+        said = b""
+        while not channel.handshake(said):
+            said = self.carry(channel.pending())
+            if self.server.get_state_string() == b"SSL negotiation finished successfully":
+                self.server.send(b"first")
+                said += self.server.bio_read(100_000)
+        ours, theirs = socket.socketpair()
+        self.addCleanup(theirs.close)
+        stream = Stream(ours, channel)
+        self.addCleanup(stream.close)
+        stream.wait(PATIENCE)
+        self.assertEqual(stream.receive(), b"first")
+
+    def test_sending_after_the_server_broke_tls(self) -> None:
+        """Whoever sends is not told by an exception of OpenSSL: the receiving thread ends the stream."""
+        channel = TLSChannel(client_tls("localhost", self.certificate))
+        self.shake_hands(channel)
+        ours, theirs = socket.socketpair()
+        self.addCleanup(theirs.close)
+        stream = Stream(ours, channel)
+        self.addCleanup(stream.close)
+        channel.goodbye()  # from here on OpenSSL refuses to send
+        stream.flush([b"x"])
+        stream.wait(PATIENCE)
+        self.assertIn("ended TLS", str(self.assertRaises(StreamLost, stream.receive)))
 
     def test_byte_by_byte(self) -> None:
         """Records arrive however the network cuts them."""
