@@ -124,12 +124,16 @@ class ChannelTests(SynchronousTestCase):
         self.addCleanup(shutil.rmtree, folder)
         secrets = Secrets(folder / "secrets")
         secrets.open()
+        self.certificate, self.key = secrets.certificate_path, secrets.key_path
+        self.serve(SSL.TLS1_3_VERSION)
+
+    def serve(self, version: int) -> None:
         context = SSL.Context(SSL.TLS_SERVER_METHOD)
-        context.use_certificate_file(str(secrets.certificate_path))
-        context.use_privatekey_file(str(secrets.key_path))
+        context.set_max_proto_version(version)
+        context.use_certificate_file(str(self.certificate))
+        context.use_privatekey_file(str(self.key))
         self.server = SSL.Connection(context, None)
         self.server.set_accept_state()
-        self.certificate = secrets.certificate_path
 
     def carry(self, data: bytes) -> bytes:
         """Give ``data`` to the server; what it says to that."""
@@ -173,7 +177,7 @@ class ChannelTests(SynchronousTestCase):
     def test_the_last_words_and_the_goodbye_in_one_piece(self) -> None:
         """The end is seen behind the data, though nothing more comes: such a server waits for our goodbye."""
         for quickly in (False, True):
-            self.setUp()
+            self.serve(SSL.TLS1_3_VERSION)
             channel = TLSChannel(client_tls("localhost", self.certificate))
             self.shake_hands(channel)
             ours, theirs = socket.socketpair()
@@ -196,10 +200,7 @@ class ChannelTests(SynchronousTestCase):
 
     def test_said_with_the_handshake(self) -> None:
         """What the server says in the same bytes as the end of its handshake is there at once."""
-        context = self.server.get_context()
-        context.set_max_proto_version(SSL.TLS1_2_VERSION)  # there the server's is the last word
-        self.server = SSL.Connection(context, None)
-        self.server.set_accept_state()
+        self.serve(SSL.TLS1_2_VERSION)  # there the server's is the last word
         channel = TLSChannel(client_tls("localhost", self.certificate))
         said = b""
         while not channel.handshake(said):
