@@ -4,6 +4,7 @@ Rules kept here:
 
 - A thread reads through its own connection, without waiting for anybody (WAL: readers never wait for the writer).
 - A connection is closed by ``close_all`` or with its thread, and never while it is in use.
+- Closing ends a query that runs; work that hangs in code of the program is left to its thread.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import threading
+import time
 import weakref
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -19,6 +21,12 @@ from fluxon.database.sqlite.connection import SQLiteConnection
 from fluxon.errors import Unavailable
 
 T = TypeVar("T")
+
+#: An interrupt ends only what runs at that moment: who was just about to begin is interrupted after so many seconds.
+_AGAIN = 0.02
+
+#: Seconds that a close waits for work that no interrupt ends.
+CLOSE_SECONDS = 10.0
 
 
 class _Reader:
@@ -30,17 +38,24 @@ class _Reader:
         self.lock = threading.RLock()
         self.closed = False
 
-    def close(self) -> None:
-        """Close the connection; a query that runs is ended rather than waited for. Again does nothing."""
-        with contextlib.suppress(sqlite3.ProgrammingError):  # its own thread ended and closed it just now
-            self.connection.raw.interrupt()
-        with self.lock:
-            if not self.closed:
-                self.closed = True
-                self.connection.close()
+    def close(self, until: float) -> None:
+        """Close the connection; a query that runs is ended rather than waited for. Again does nothing.
+
+        What no interrupt ends is left alone from the moment ``until`` on (of ``time.monotonic``).
+        """
+        self.closed = True
+        while not self.lock.acquire(timeout=_AGAIN):
+            if time.monotonic() > until:
+                return
+            with contextlib.suppress(sqlite3.ProgrammingError):  # its own thread ended and closed it just now
+                self.connection.raw.interrupt()
+        try:
+            self.connection.close()
+        finally:
+            self.lock.release()
 
     def __del__(self) -> None:
-        self.close()
+        self.close(0.0)
 
 
 class Readers:
@@ -69,8 +84,9 @@ class Readers:
         with self._lock:
             self._closed = True
             readers = list(self._all)
+        until = time.monotonic() + CLOSE_SECONDS
         for reader in readers:
-            reader.close()
+            reader.close(until)
 
     def _new(self) -> _Reader:
         reader = _Reader(self._open())
