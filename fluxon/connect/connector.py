@@ -22,10 +22,10 @@ from fluxon.connect.arguments import Address
 from fluxon.connect.backoff import Backoff
 from fluxon.connect.dial import dial, shake_hands
 from fluxon.connect.greeting import Greeting, is_loopback
-from fluxon.connect.link import Link, Overdue, Owner
+from fluxon.connect.link import Link, Owner
 from fluxon.connect.session import SessionHolder
 from fluxon.connect.stream import Stream, StreamLost
-from fluxon.connect.waiter import SLICE
+from fluxon.connect.waiter import SLICE, Overdue
 from fluxon.errors import FluxonError, ProtocolError, Unavailable
 from fluxon.security.tls import ClientTLS, client_tls
 

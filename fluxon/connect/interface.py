@@ -28,9 +28,10 @@ from fluxon.connect.claim import claim
 from fluxon.connect.connector import Connector
 from fluxon.connect.functions import Function, Functions
 from fluxon.connect.greeting import Greeting, hello_arguments
-from fluxon.connect.link import Link, NeverSent, Overdue
+from fluxon.connect.link import Link
 from fluxon.connect.session import SessionHolder
 from fluxon.connect.turns import Turns, current
+from fluxon.connect.waiter import NeverSent, Overdue
 from fluxon.errors import (
     Cancelled,
     DeadlineExceeded,

@@ -28,8 +28,8 @@ from fluxon.connect.claim import claim
 from fluxon.connect.greeting import Greeting, hello_arguments, new_conversation
 from fluxon.connect.session import SessionHolder
 from fluxon.connect.stream import QUICK, Stream, StreamLost
-from fluxon.connect.waiter import Lost, Waiter
-from fluxon.errors import FluxonError, OutcomeUnknown, ProtocolError, from_wire
+from fluxon.connect.waiter import Lost, NeverSent, Overdue, Waiter, result
+from fluxon.errors import FluxonError, ProtocolError
 from fluxon.wire import Answer, Ask, Cancel, Failed, Message
 
 #: The connection's thread stays away from the socket so long after the last request that was answered, for the next one
@@ -40,18 +40,6 @@ _INTERRUPTED = "a thread was interrupted in the middle of using it"
 
 #: How much of what came first is kept, to tell what kind of server speaks.
 _BEGINNING = 8
-
-
-class NeverSent(Exception):
-    """The connection was lost before any of the request was sent: it may be made again on the next one."""
-
-
-class Overdue(Exception):
-    """There was no answer by the deadline."""
-
-    def __init__(self, sent: bool) -> None:
-        super().__init__()
-        self.sent = sent
 
 
 class Owner(Protocol):
@@ -117,7 +105,7 @@ class Link:
             raise
         finally:
             self._waiters.discard(waiter)
-        return _result(waiter.outcome)
+        return result(waiter.outcome)
 
     def _begin(self, waiter: Waiter, command: str, arguments: dict[str, Any], deadline: float, urgent: bool) -> None:
         timeout = deadline - monotonic()
@@ -240,7 +228,7 @@ class Link:
                 raise Overdue(True)
             with self._receiving:
                 self._receive(left)
-        return Greeting.read(_result(waiter.outcome), compress=self.compress)
+        return Greeting.read(result(waiter.outcome), compress=self.compress)
 
     def run(self, heartbeat: float) -> None:
         """Serve until ``StreamLost`` or ``ProtocolError``, which it raises.
@@ -340,16 +328,3 @@ class Link:
                     if waiter.outcome is None:  # an interrupted thread had its answer in hand
                         waiter.settle(Lost(reason, True))
             self._stream.close()
-
-
-def _result(outcome: Any) -> Any:
-    if type(outcome) is Answer:
-        return outcome.value
-    if type(outcome) is Failed:
-        raise from_wire(outcome.code, outcome.text, outcome.details)
-    if not outcome.sent:
-        raise NeverSent
-    raise OutcomeUnknown(
-        f"the connection was lost before the answer ({outcome.reason}); "
-        "the request may or may not have been carried out"
-    )

@@ -1,4 +1,4 @@
-"""How a thread that asked waits for the thread that receives."""
+"""How a thread that asked waits for the thread that receives, and what it gets."""
 
 from __future__ import annotations
 
@@ -6,8 +6,23 @@ import threading
 from time import monotonic
 from typing import Any
 
+from fluxon.errors import OutcomeUnknown, from_wire
+from fluxon.wire import Answer, Failed
+
 #: Longest single wait. On POSIX a lock answers Ctrl+C at once; on Windows only between two waits.
 SLICE = 0.5
+
+
+class NeverSent(Exception):
+    """The connection was lost before any of the request was sent: it may be made again on the next one."""
+
+
+class Overdue(Exception):
+    """There was no answer by the deadline."""
+
+    def __init__(self, sent: bool) -> None:
+        super().__init__()
+        self.sent = sent
 
 
 class Lost:
@@ -47,3 +62,17 @@ class Waiter:
                 return acquire(False)
             if acquire(True, left if left < SLICE else SLICE):
                 return True
+
+
+def result(outcome: Any) -> Any:
+    """The answer, or the error, that ``outcome`` is."""
+    if type(outcome) is Answer:
+        return outcome.value
+    if type(outcome) is Failed:
+        raise from_wire(outcome.code, outcome.text, outcome.details)
+    if not outcome.sent:
+        raise NeverSent
+    raise OutcomeUnknown(
+        f"the connection was lost before the answer ({outcome.reason}); "
+        "the request may or may not have been carried out"
+    )

@@ -12,8 +12,9 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from fluxon.connect.link import Link, NeverSent, Overdue
+from fluxon.connect.link import Link
 from fluxon.connect.stream import Stream, StreamLost
+from fluxon.connect.waiter import NeverSent, Overdue
 from fluxon.errors import InvalidPayload, NotFound, OutcomeUnknown, ProtocolError, ResourceExhausted, Unserialisable
 from fluxon.wire import Answer, Ask, Conversation, Failed
 

@@ -16,8 +16,9 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from fluxon.connect.link import Link, Overdue
+from fluxon.connect.link import Link
 from fluxon.connect.stream import Stream
+from fluxon.connect.waiter import Overdue
 from fluxon.errors import OutcomeUnknown
 from fluxon.wire import Ask, Conversation
 
