@@ -49,6 +49,7 @@ class Conversation:
     __slots__ = (
         "_abandoned",
         "_ask_limit",
+        "_in_flight_bound",
         "_in_flight_size",
         "_lingering",
         "_next_tag",
@@ -96,6 +97,7 @@ class Conversation:
         self._abandoned: set[int] | None = None
         self._next_tag = 0
         self._lingering = 0
+        self._in_flight_bound = receive_limit * LARGEST_IN_FLIGHT
         self._in_flight_size = 0
         self._unsolicited = 0
 
@@ -109,6 +111,7 @@ class Conversation:
     @receive_limit.setter
     def receive_limit(self, limit: int) -> None:
         self._splitter.limit = limit
+        self._in_flight_bound = limit * LARGEST_IN_FLIGHT
 
     @property
     def held(self) -> int:
@@ -189,7 +192,7 @@ class Conversation:
                 tag, ResourceExhausted(f"more than {self.in_flight} requests of one connection at once")
             )
             return None
-        if in_flight_size > self.receive_limit * LARGEST_IN_FLIGHT:
+        if in_flight_size > self._in_flight_bound:
             self._write_failure(tag, ResourceExhausted("requests of too many bytes at once on a connection"))
             return None
         answering[tag] = ask
