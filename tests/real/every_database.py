@@ -45,7 +45,11 @@ class _DatabaseCase(TestCase):
         self.database = self.make_database(models)
         await self.database.start(reactor)
         self.addCleanup(self.database.stop)
-        await threads.deferToThread(schema.create_tables, self.database)
+        await threads.deferToThread(self.make_tables)
+
+    def make_tables(self) -> None:
+        """Blocks."""
+        schema.create_tables(self.database)
 
     async def ask(self, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         if self.in_thread:
