@@ -98,8 +98,8 @@ def open_connection(url: sqlalchemy.URL, statements: Statements, *, read_only: b
     _, given = MySQLDialect(dbapi=pymysql).create_connect_args(url)
     seconds = None if patient else READ_SECONDS if read_only else WRITE_SECONDS
     silence = None if seconds is None else seconds + _MARGIN
-    options: dict[str, Any] = {"connect_timeout": CONNECT_SECONDS, "read_timeout": silence, "write_timeout": silence}
-    options |= given
+    options: dict[str, Any] = {"connect_timeout": CONNECT_SECONDS, **given}
+    options |= {"read_timeout": options["connect_timeout"], "write_timeout": silence}
     options["client_flag"] = CLIENT.FOUND_ROWS | (CLIENT.MULTI_STATEMENTS if patient else 0)
     # PyMySQL would write 1E+3, which is a float to the server.
     options["conv"] = {**conversions, Decimal: lambda value, mapping: format(value, "f")}
@@ -109,6 +109,8 @@ def open_connection(url: sqlalchemy.URL, statements: Statements, *, read_only: b
             raw = pymysql.connect(**options, charset="utf8mb4", autocommit=True, sql_mode=_MODE)
             try:
                 _configure(raw, read_only, seconds)
+                # PyMySQL has no other way to wait longer for an answer than for the greeting.
+                raw._read_timeout = silence
             except BaseException:
                 raw.close()
                 raise

@@ -27,14 +27,18 @@ TABLE_OPTIONS = (
 )
 
 
+#: With '' the backslash would stay the escape character. No text here holds a NUL.
+_NO_ESCAPE = " ESCAPE '\\0'"
+
+
 class _Compiler(MySQLCompiler_mysqldb):
     def visit_like_op_binary(self, binary: Any, operator: Any, **kwargs: Any) -> str:
         text = str(super().visit_like_op_binary(binary, operator, **kwargs))  # type: ignore[no-untyped-call]
-        return text if binary.modifiers.get("escape") is not None else text + " ESCAPE ''"
+        return text if binary.modifiers.get("escape") is not None else text + _NO_ESCAPE
 
     def visit_not_like_op_binary(self, binary: Any, operator: Any, **kwargs: Any) -> str:
         text = str(super().visit_not_like_op_binary(binary, operator, **kwargs))  # type: ignore[no-untyped-call]
-        return text if binary.modifiers.get("escape") is not None else text + " ESCAPE ''"
+        return text if binary.modifiers.get("escape") is not None else text + _NO_ESCAPE
 
 
 class _TypeCompiler(MySQLTypeCompiler):
