@@ -69,7 +69,7 @@ class Options(usage.Options):
 def makeService(options: Options) -> IService:
     """The service that ``options`` describe. Nothing is open yet."""
     server = options.server
-    server.when_ready().addErrback(_end_twistd)
+    server.on_failure(_end_twistd)
     return server
 
 
