@@ -299,9 +299,8 @@ class Peer:
         """The end of something that had to wait."""
         self._load.end()
         cancelled = self._cancelled is not None and ask in self._cancelled
-        if cancelled and self._cancelled is not None:
-            self._cancelled.discard(ask)
         if self._lingering and ask in self._lingering:
+            self._forget_cancelled(ask)
             self._lingering.discard(ask)
             self.conversation.release(ask)
             if isinstance(result, Failure):
@@ -315,6 +314,7 @@ class Peer:
             settle, ask.settle = ask.settle, None
             self._conclude(ask, command, settle(result))
             return
+        self._forget_cancelled(ask)
         if isinstance(result, Failure):
             self._refuse(ask, command, result, cancelled)
         elif self.lost:
@@ -324,6 +324,11 @@ class Peer:
         self.protocol.flush_soon()
         if not self.conversation.answering:
             self.protocol.all_answered()
+
+    def _forget_cancelled(self, ask: Ask) -> None:
+        # Not before its very end: what it settles, or returns without awaiting, is cancelled with it.
+        if self._cancelled is not None:
+            self._cancelled.discard(ask)
 
     def _cancel(self, tag: int) -> None:
         ask = self.conversation.answering.get(tag)

@@ -283,6 +283,22 @@ class CancelTests(WaitingCase):
         self.assertIsNone(self.line.ended)
         self.assert_idle()
 
+    def test_while_it_settles(self) -> None:
+        """A responder that is cancelled and has something to settle first was still cancelled, and is no incident."""
+
+        async def job(_: Any) -> Any:
+            self.line.peer.current.settle = lambda result: self.wait().addCallback(lambda _: result)
+            await self.wait()
+
+        self.jobs["job"] = job
+        tag = self.line.ask("job")
+        self.line.cancel(tag)
+        self.assertIs(self.line.outcome(tag), ...)
+        self.waits[1].callback(None)
+        self.assertEqual(self.line.code(tag), "Cancelled")
+        self.assertEqual(self.logged, [])
+        self.assert_idle()
+
     def test_cancelled_by_itself(self) -> None:
         """A responder that cancelled something of its own is an incident: nobody asked it to stop."""
 
