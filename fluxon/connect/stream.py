@@ -4,8 +4,9 @@ Rules of this module:
 
 - Who sends hands the bytes to the socket at once, if it takes them; what it does not take is sent by the receiving
   thread. So nobody ever blocks in a send, and two full ends cannot deadlock.
-- ``_sending`` keeps bytes in order; whoever finds it taken leaves its bytes to the one who holds it. ``_tls`` is held
-  around calls of OpenSSL alone.
+- ``_sending`` keeps bytes in order; whoever finds it taken leaves its bytes to the one who holds it. That may be the
+  receiving thread, within ``receive``: hence it flushes whenever it has received.
+- ``_tls`` is held around calls of OpenSSL alone.
 - Only one thread at a time receives (``Link`` sees to that), and only a receiving thread closes: a descriptor that
   another thread still uses must not be reused.
 - An exception in the middle of sending (Ctrl+C) ends the stream: half a frame cannot be taken back.
@@ -131,7 +132,7 @@ class Stream:
         self._ready = self._selector.select(0 if self._arrived or self._early else timeout)
 
     def receive(self) -> bytes:
-        """What has come, ``b""`` if nothing did. Raises ``StreamLost``."""
+        """What has come, ``b""`` if nothing did; to be followed by a ``flush``. Raises ``StreamLost``."""
         readable = False
         for key, ready in self._ready:
             if key.fileobj is self._woken:

@@ -50,6 +50,8 @@ class Reader:
 
     def __init__(self, stream: Stream) -> None:
         self.stream = stream
+        #: What is to be sent; any thread may add to it, and flush.
+        self.output: list[bytes] = []
         self._kept = bytearray()
 
     def exactly(self, size: int) -> bytes:
@@ -58,6 +60,7 @@ class Reader:
             assert monotonic() < deadline, "what was to come did not come"
             self.stream.wait(deadline - monotonic())
             self._kept += self.stream.receive()
+            self.stream.flush(self.output)
         result = bytes(self._kept[:size])
         del self._kept[:size]
         return result
@@ -122,7 +125,6 @@ class TrafficTests(StreamCase):
 
         def client(reader: Reader) -> None:
             expected: set[bytes] = set()
-            output: list[bytes] = []
             errors: list[BaseException] = []
 
             def write(number: int) -> None:
@@ -131,8 +133,8 @@ class TrafficTests(StreamCase):
                     for _ in range(each):
                         body = chance.randbytes(chance.choice((1, 60, 1_000, 16_384, 16_385, 100_000)))
                         expected.add(hashlib.sha256(body).digest())
-                        output.append(struct.pack(">I", len(body)) + body)
-                        reader.stream.flush(output)
+                        reader.output.append(struct.pack(">I", len(body)) + body)
+                        reader.stream.flush(reader.output)
                 except BaseException as error:
                     errors.append(error)
 

@@ -31,11 +31,12 @@ class StreamTests(SynchronousTestCase):
         self.stream = Stream(ours, None)
         self.addCleanup(self.stream.close)
 
-    def serve(self, until: threading.Event) -> None:
+    def serve(self, until: threading.Event, output: list[bytes]) -> None:
         """What the receiving thread does."""
         while not until.is_set():
             self.stream.wait(0.01)
             self.stream.receive()
+            self.stream.flush(output)
 
     def read(self, count: int) -> bytes:
         data = bytearray()
@@ -52,7 +53,7 @@ class StreamTests(SynchronousTestCase):
         self.stream.flush(output)
         self.assertEqual(output, [])
         done = threading.Event()
-        thread = threading.Thread(target=self.serve, args=(done,))
+        thread = threading.Thread(target=self.serve, args=(done, output))
         thread.start()
         self.assertEqual(self.read(len(data) + 5), data + b"after")
         done.set()
@@ -69,7 +70,7 @@ class StreamTests(SynchronousTestCase):
 
         done = threading.Event()
         threads = [threading.Thread(target=send, args=(bytes([65 + number]),)) for number in range(8)]
-        server = threading.Thread(target=self.serve, args=(done,))
+        server = threading.Thread(target=self.serve, args=(done, output))
         for each in (*threads, server):
             each.start()
         received = self.read(8 * 200 * 1000)
