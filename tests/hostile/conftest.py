@@ -167,14 +167,14 @@ class Attacked:
             outcome = self._witness.result(view, payload)
         return outcome
 
-    def state(self) -> dict[str, Any]:
-        """The server's counts, as its witness sees them."""
-        return dict(self.result("state", "collect"))
+    def state(self, collect: bool = False) -> dict[str, Any]:
+        """The server's counts, as its witness sees them; after a collection of garbage if so wished."""
+        return dict(self.result("state", "collect" if collect else None))
 
     def until(self, met: Callable[[dict[str, Any]], bool], within: float = PATIENCE) -> dict[str, Any]:
         """The first state that meets a condition, for there is no event to wait for; the last one after ``within``."""
         end = time.monotonic() + within
-        while not met(state := self.state()) and time.monotonic() < end:
+        while not met(state := self.state(collect=True)) and time.monotonic() < end:
             pass
         return state
 

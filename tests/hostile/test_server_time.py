@@ -84,7 +84,7 @@ class SilenceTests(TimeCase):
         """Whoever says nothing but pong stays."""
         with self.server.visit() as visitor:
             visitor.greet()
-            for _ in range(6):
+            for _ in range(3):
                 self.assertIn(write_ping(0), _read(visitor.socket))
                 visitor.send(write_pong(0))
             self.assertEqual(visitor.result("echo", 1), 1)
