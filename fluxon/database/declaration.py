@@ -51,8 +51,12 @@ class Declaration:
     #: Every column, in order: what a query answers unless it names some.
     all_fields: tuple[Field, ...] = attrs.field(init=False)
 
+    #: The shape of the condition that a row has a certain key.
+    key_condition: tuple[Any, ...] = attrs.field(init=False)
+
     def __attrs_post_init__(self) -> None:
         self.all_fields = tuple(self.fields.values())
+        self.key_condition = ("==", self.key)
 
     @property
     def table_name(self) -> str:

@@ -14,11 +14,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Final
 
 from fluxon.blocking import either
-from fluxon.database.attributes import Attribute, Order, Reference, attribute_of, field_of, name_in_rows
+from fluxon.database.attributes import Attribute, Order, Reference, field_of, name_in_rows
 from fluxon.database.declaration import Declaration
 from fluxon.database.expressions import Expression, Shape
 from fluxon.database.storing import insert_many, insert_one, update
-from fluxon.database.values import columns_to_update, reference_to, row_to_insert
+from fluxon.database.values import columns_to_update, reference_to, row_to_insert, rows_to_insert
 from fluxon.errors import ConfigurationError, Conflict, InvalidPayload
 from fluxon.limits import MAX_INT
 
@@ -43,7 +43,7 @@ class Operations:
         if isinstance(values, list | tuple):
             if columns:
                 raise TypeError("Insert takes a list of rows, or one row; not both")
-            return insert_many(declaration, [row_to_insert(declaration, each, {}) for each in values])
+            return insert_many(declaration, rows_to_insert(declaration, values))
         return insert_one(declaration, row_to_insert(declaration, values, columns))
 
     @classmethod
@@ -88,12 +88,12 @@ class Operations:
         Raises ``Conflict`` when several rows meet the condition.
         """
         declaration, database = bound(cls)
-        if not isinstance(key_or_where, Expression):
-            if key_or_where is None:
-                raise TypeError("Get takes a key or where[...], not None")
-            key_or_where = attribute_of(declaration.key) == key_or_where
-        shape = ("select", declaration, _columns(declaration, None), _condition(key_or_where), (), True, False)
-        values = (*key_or_where.values, 2)
+        if isinstance(key_or_where, Expression):
+            condition, values = _condition(key_or_where), key_or_where.values
+        else:
+            condition, values = declaration.key_condition, (_key(declaration, key_or_where),)
+        shape = ("select", declaration, declaration.all_fields, condition, (), True, False)
+        values = (*values, 2)
         return either(
             lambda: database.read(_select_one, database.statements.shape(shape), values),
             lambda: database.read_blocking(_select_one, database.statements.shape(shape), values),
@@ -152,6 +152,15 @@ def _condition(where: Any) -> Shape | None:
     if not isinstance(where, Expression):
         raise TypeError(f"the condition is where[...]; leave it out for every row. It was {type(where).__name__}")
     return where.shape
+
+
+def _key(declaration: Declaration, key: Any) -> Any:
+    if key is None:
+        raise TypeError("Get takes a key or where[...], not None")
+    try:
+        return declaration.key.convert(key)
+    except ValueError as error:
+        raise InvalidPayload(f"the key of a {declaration.name} {error}") from None
 
 
 def _columns(declaration: Declaration, named: Iterable[Any] | None) -> tuple[Reference, ...]:

@@ -9,7 +9,7 @@ Rules kept here:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fluxon.database.attributes import Attribute, Reference, reference_of
@@ -19,6 +19,9 @@ from fluxon.errors import InvalidPayload
 
 #: A hostile name is shown this far.
 _SHOWN = 60
+
+#: Of names that are no column, a payload of thousands has so many told; a model's own are told all.
+_MOST_UNKNOWN = 50
 
 
 def column_of(declaration: Declaration, named: Any) -> Field:
@@ -51,11 +54,14 @@ def given_values(declaration: Declaration, values: Any, keywords: Mapping[str, A
         raise InvalidPayload(f"the values of a {declaration.name} are a dict of columns, or keywords")
     given: dict[Field, Any] = {}
     wrong: dict[str, str] = {}
+    unknown = 0
     for named, value in [*(values or {}).items(), *keywords.items()]:
         try:
             field = column_of(declaration, named)
         except InvalidPayload:
-            wrong[named[:_SHOWN]] = f"is no column of {declaration.name}"
+            unknown += 1
+            if unknown <= _MOST_UNKNOWN:
+                wrong[named[:_SHOWN]] = f"is no column of {declaration.name}"
             continue
         if field in given:
             wrong[field.name] = "is given twice"
@@ -68,6 +74,17 @@ def given_values(declaration: Declaration, values: Any, keywords: Mapping[str, A
         listed = "; ".join(f"{name!r} {text}" for name, text in list(wrong.items())[:20])
         raise InvalidPayload(f"{declaration.name}: {listed}", details={"fields": wrong})
     return given
+
+
+def rows_to_insert(declaration: Declaration, rows: Sequence[Any]) -> list[dict[Field, Any]]:
+    """As ``row_to_insert``, of many; an error says which row it is about."""
+    found = []
+    for number, values in enumerate(rows):
+        try:
+            found.append(row_to_insert(declaration, values, {}))
+        except InvalidPayload as error:
+            raise InvalidPayload(f"row {number}: {error.text}", details={**error.details, "row": number}) from None
+    return found
 
 
 def row_to_insert(declaration: Declaration, values: Any, keywords: Mapping[str, Any]) -> dict[Field, Any]:
