@@ -80,8 +80,6 @@ def _declare(model: ModelType, declared: dict[str, Any], options: Options) -> De
     for name, each in declared.items():
         if each.mistake is not None:
             raise ConfigurationError(f"{model.__name__}.{name}: {each.mistake}")
-        if each.model is not None:
-            raise ConfigurationError(f"{model.__name__}.{name} is {each}, too; each needs a field of its own")
     fields = {name: field for name, field in declared.items() if isinstance(field, Field)}
     relations = {name: each for name, each in declared.items() if isinstance(each, ManyToManyField)}
     keys = [name for name, field in fields.items() if field.primary_key]
@@ -112,6 +110,8 @@ def _declare(model: ModelType, declared: dict[str, Any], options: Options) -> De
         check_identifier(name, f"the name of {model.__name__}.{name}")
         if hasattr(model, name) or name in _TAKEN:
             raise ConfigurationError(f"{model.__name__}.{name}: this name is taken by a method; choose another")
+        if field.model is not None:
+            raise ConfigurationError(f"{model.__name__}.{name} is {field}, too; each needs a field of its own")
         field.declared(model, name)
         setattr(model, name, attribute_of(field) if isinstance(field, Field) else Links(field))
     return declaration
