@@ -387,6 +387,16 @@ class PostgreSQLServer(ServerContract, SynchronousTestCase):
     def kill(self) -> None:
         database_servers.fetch(self.url, f"SELECT pg_terminate_backend(pid, 1000) {self._others}")
 
+    def test_plans_of_a_changed_table(self) -> None:
+        """A statement that the server had prepared before its table changed is prepared anew."""
+        for _ in range(10):
+            self.Note.Check()
+        self.Note.Insert(text="a", size=5)
+        database_servers.fetch(self.url, "ALTER TABLE note ALTER COLUMN size TYPE integer")
+        for _ in range(3):
+            self.assertEqual([row.size for row in self.Note.Check()], [5])
+        self.assertIs(self.Note.Insert(text="a"), False)
+
     def connections(self) -> int:
         return int(database_servers.fetch(self.url, f"SELECT count(*) {self._others}")[0][0])
 
@@ -421,6 +431,15 @@ class MySQLServer(ServerContract, SynchronousTestCase):
 
     def connections(self) -> int:
         return len(self.others())
+
+    def test_a_value_that_the_server_hangs_up_on(self) -> None:
+        """Larger than the server takes at once: said so, and not as a server that is down."""
+        largest = database_servers.fetch(self.url, "SELECT @@max_allowed_packet")[0][0]
+        blob = ModelType("Blob", (models.Model,), {"data": models.BinaryField()})
+        self.database.bind([self.Note, blob])
+        schema.create_tables(self.database)
+        self.assertRaises(InvalidPayload, blob.Insert, data=bytes(largest + 1))
+        self.assertEqual(blob.Insert(data=b"x"), 1)
 
     def test_set_default_is_refused(self) -> None:
         """The server would take it and act as if it said RESTRICT."""

@@ -335,6 +335,35 @@ class SchemaContract:
         self.update(1)
         self.assertEqual(self.state(), before)
 
+    def test_keys_change(self: Any) -> None:
+        """A key of the program's own gives way to a number, and the number to it; the rows stay."""
+        thing = self.use(model("Thing", code=models.CharField(max_length=9, primary_key=True), n=models.IntegerField()))
+        self.update()
+        thing.Insert([{"code": each, "n": 1} for each in "ab"])
+        thing = self.use(model("Thing", code=models.CharField(max_length=9, unique=True), n=models.IntegerField()))
+        self.update()
+        self.assertEqual(sorted(map(tuple, thing.Check())), [(1, "a", 1), (2, "b", 1)])
+        self.assertEqual(thing.Insert(code="c", n=1), 3)
+        self.refused("--drop thing.id", number=1)
+        self.update(1, drop=["Thing.id"])
+        thing = self.use(model("Thing", code=models.CharField(max_length=9, primary_key=True), n=models.IntegerField()))
+        self.assertEqual(sorted(row.code for row in thing.Check()), ["a", "b", "c"])
+        self.assertIs(thing.Insert(code="c", n=1), False)
+
+    def test_numbering_comes_and_goes(self: Any) -> None:
+        """A key that the program gave is numbered by the database from where it was, and the other way round."""
+        thing = self.use(model("Thing", id=models.IntegerField(primary_key=True), n=models.IntegerField()))
+        self.update()
+        thing.Insert([{"id": each, "n": 1} for each in (3, 7)])
+        thing = self.use(model("Thing", n=models.IntegerField()))
+        self.update()
+        self.assertEqual(thing.Insert(n=2), 8)
+        self.update(1)
+        thing = self.use(model("Thing", id=models.IntegerField(primary_key=True), n=models.IntegerField()))
+        self.assertEqual(sorted(row.id for row in thing.Check()), [3, 7, 8])
+        self.assertIs(thing.Insert(n=1), False)
+        self.assertEqual(thing.Insert(id=1, n=1), 1)
+
     def test_references_change(self: Any) -> None:
         """What happens on deletion, a nullable one, an index that goes: the rows stay."""
         parent = model("Parent", name=models.CharField())

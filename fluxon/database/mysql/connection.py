@@ -10,6 +10,7 @@ Rules kept here:
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -17,7 +18,7 @@ import sqlalchemy
 from sqlalchemy.schema import CreateIndex, ExecutableDDLElement
 
 from fluxon.database.mysql.dialect import MySQLDialect
-from fluxon.database.mysql.errors import failure_of, is_constraint, not_connected, number_of
+from fluxon.database.mysql.errors import failure_of, is_constraint, not_connected, number_of, too_long
 from fluxon.database.prepared import Prepared
 from fluxon.database.servers.connection import ServerConnection
 from fluxon.database.servers.failure import Failure, Kind
@@ -47,6 +48,9 @@ class MySQLConnection(ServerConnection):
     """What a function given to ``database.read`` or ``database.write`` works with."""
 
     begin_text = "START TRANSACTION"
+
+    #: The longest statement that the server takes, in bytes.
+    longest = 0
 
     def insert(self, prepared: Prepared, values: tuple[Any, ...]) -> int | None:
         try:
@@ -88,6 +92,17 @@ class MySQLConnection(ServerConnection):
     def failure(self, error: Exception) -> Failure:
         return failure_of(error)
 
+    def _run(self, text: str, arguments: Sequence[Any] | None) -> Any:
+        try:
+            return super()._run(text, arguments)
+        except Exception as error:
+            size = sum(len(each) for each in arguments or () if isinstance(each, str | bytes))
+            # The server hangs up on what is too long, as if it had died.
+            if self.lost and size > self.longest // 2:
+                self.doomed = Failure(Kind.LOST, error, too_long())
+                raise self.doomed.told from error
+            raise
+
 
 def open_connection(url: sqlalchemy.URL, statements: Statements, *, read_only: bool, patient: bool) -> MySQLConnection:
     """Connect, with the settings that every connection here has."""
@@ -108,7 +123,7 @@ def open_connection(url: sqlalchemy.URL, statements: Statements, *, read_only: b
         try:
             raw = pymysql.connect(**options, charset="utf8mb4", autocommit=True, sql_mode=_MODE)
             try:
-                _configure(raw, read_only, seconds)
+                longest = _configure(raw, read_only, seconds)
                 # PyMySQL has no other way to wait longer for an answer than for the greeting.
                 raw._read_timeout = silence
             except BaseException:
@@ -116,10 +131,13 @@ def open_connection(url: sqlalchemy.URL, statements: Statements, *, read_only: b
                 raise
         except (pymysql.err.Error, OSError) as error:
             raise not_connected(error) from error
-    return MySQLConnection(raw, statements)
+    connection = MySQLConnection(raw, statements)
+    connection.longest = longest
+    return connection
 
 
-def _configure(raw: Any, read_only: bool, seconds: int | None) -> None:
+def _configure(raw: Any, read_only: bool, seconds: int | None) -> int:
+    """Set a new connection up; the longest statement that the server takes."""
     import pymysql
 
     with raw.cursor() as cursor:
@@ -131,11 +149,14 @@ def _configure(raw: Any, read_only: bool, seconds: int | None) -> None:
             cursor.execute("SET SESSION TRANSACTION READ ONLY")
         else:
             cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL SERIALIZABLE")
+        cursor.execute("SELECT @@max_allowed_packet")
+        longest = int(cursor.fetchall()[0][0])
         if seconds is None:
-            return
+            return longest
         try:
             cursor.execute(f"SET SESSION max_statement_time = {seconds}")
         except pymysql.err.Error as error:
             if number_of(error) != _UNKNOWN_VARIABLE:
                 raise
             cursor.execute(f"SET SESSION max_execution_time = {seconds * 1000}")  # MySQL's, for SELECT
+    return longest

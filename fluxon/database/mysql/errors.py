@@ -72,7 +72,7 @@ def _statement(error: Any, number: int) -> Exception:
         return DeadlineExceeded("the work in the database took too long and was undone")
     if number in _FULL:
         return ResourceExhausted("the database server has no room or memory left; free some and try again")
-    if number in (1142, 1143, 1227):
+    if number in (1044, 1142, 1143, 1227):
         return ConfigurationError("the database's user may not do this; grant it the rights on its database")
     match number:
         case 1205 | 3572:
@@ -80,10 +80,15 @@ def _statement(error: Any, number: int) -> Exception:
         case 1146 | 1054 | 1051:
             return failure.no_table()
         case 1153:
-            return InvalidPayload("a value is larger than the server's max_allowed_packet; store it as a file")
+            return too_long()
         case 1436 | 1119:
             return InvalidPayload("the condition is too large for the database")
     return error  # type: ignore[no-any-return]
+
+
+def too_long() -> InvalidPayload:
+    """More than the server takes at once."""
+    return InvalidPayload("a value is larger than the server's max_allowed_packet; store it as a file")
 
 
 def not_connected(error: Any) -> Exception:

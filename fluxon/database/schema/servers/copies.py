@@ -16,7 +16,7 @@ from fluxon.database.schema.servers.writer import Writer
 
 def copies_of(plan: Plan, number: int) -> dict[str, str]:
     """The tables to copy, and the names of their copies."""
-    stamp = datetime.now(UTC).strftime("%Y%m%d%H%M%S")
+    stamp = datetime.now(UTC).strftime("%Y%m%d%H%M%S%f")
     found = {}
     for step in plan.steps:
         if isinstance(step, Alteration) and step.copied is not None:

@@ -97,12 +97,21 @@ class MySQLWriter(Writer):
 
     dialect = "mysql"
     inline_kinds = frozenset({"primary", "unique", "check", "index"})
+    adds_key = True
     mark = "`"
 
     def create(self, table: Table) -> list[str]:
         lines = [f"{self.quote(each.name)} {each.definition}" for each in table.columns.values()]
         lines += [self._part(each) for each in table.parts.values() if each.kind in self.inline_kinds]
         return [f"CREATE TABLE {self.quote(table.name)} ({', '.join(lines)}){TABLE_OPTIONS}"]
+
+    def unnumber(self, table: Table) -> list[str]:
+        # Only a key may number the rows.
+        return [
+            self.alter(table.name, f"MODIFY {self.quote(each.name)} {each.definition.replace(' AUTO_INCREMENT', '')}")
+            for each in table.columns.values()
+            if each.numbered
+        ]
 
     def add_part(self, table: str, part: Part) -> str:
         return self.alter(table, f"ADD {self._part(part)}")
@@ -122,7 +131,10 @@ class MySQLWriter(Writer):
         return self.alter(table, f"CHANGE {self.quote(column.name)} {self.quote(new_name)} {column.definition}")
 
     def add_column(self, table: str, column: Column) -> list[str]:
-        return [self.alter(table, f"ADD COLUMN {self.quote(column.name)} {column.definition}")]
+        added = f"ADD COLUMN {self.quote(column.name)} {column.definition}"
+        return [
+            self.alter(table, f"{added}, ADD PRIMARY KEY ({self.quote(column.name)})" if column.numbered else added)
+        ]
 
     def change_column(self, table: str, before: Column, column: Column, value: str | None, fill: bool) -> list[str]:
         # MODIFY converts the values; that it can was made sure of.

@@ -179,6 +179,8 @@ class _Planner:
         change = _Change(new.name)
         for key, part in old.parts.items():
             if key in loose or new.parts.get(key) != part:
+                for sql in self._writer.unnumber(old) if part.kind == "primary" else ():
+                    change.add(Phase.DROP_PARTS, sql)
                 change.add(
                     Phase.DROP_REFERENCES if part.kind == "foreign" else Phase.DROP_PARTS,
                     self._writer.drop_part(old.name, part),
@@ -190,8 +192,11 @@ class _Planner:
         for name in old.columns:
             if name not in used:
                 self._drop_column(change, old, new, name)
+        keyed = self._writer.adds_key and any(
+            each.numbered and self._source_of(old, new, each.name) is None for each in new.columns.values()
+        )
         for key, part in new.parts.items():
-            if key in loose or old.parts.get(key) != part:
+            if (key in loose or old.parts.get(key) != part) and not (keyed and part.kind == "primary"):
                 change.add(_phase_of(part), self._writer.add_part(new.name, part))
         if old == new:
             change.says("its references, for a moment")

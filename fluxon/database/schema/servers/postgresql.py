@@ -67,6 +67,7 @@ class PostgreSQLWriter(Writer):
 
     dialect = "postgresql"
     inline_kinds = frozenset({"primary", "unique", "check"})
+    adds_key = False
     mark = '"'
 
     def create(self, table: Table) -> list[str]:

@@ -14,6 +14,8 @@ class Writer(ABC):
     dialect: ClassVar[str]
     #: The kinds of parts that ``create`` makes with the table; the others are added afterwards.
     inline_kinds: ClassVar[frozenset[str]]
+    #: Whether ``add_column`` makes a column that numbers the rows the primary key, too.
+    adds_key: ClassVar[bool]
     #: What stands around a name.
     mark: ClassVar[str]
 
@@ -32,6 +34,10 @@ class Writer(ABC):
     @abstractmethod
     def add_part(self, table: str, part: Part) -> str:
         """A key, constraint or index of a table that is there."""
+
+    def unnumber(self, table: Table) -> list[str]:
+        """What has to go before a table's primary key can."""
+        return []
 
     @abstractmethod
     def drop_part(self, table: str, part: Part) -> str:
