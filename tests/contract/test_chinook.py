@@ -235,6 +235,7 @@ class Chinook:
             for row, want in zip(stored, rows, strict=True):
                 self.assertEqual({name: getattr(row, name) for name in want}, want)
         new = await self.ask(self.Artist.Insert, name="Apocalyptica")
+        self.assertTrue(new)
         self.assertNotIn(new, (1, 2, 3, 4))
 
     async def test_joins(self: Any) -> None:
