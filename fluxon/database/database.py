@@ -126,7 +126,7 @@ class Database(ABC):
         """``work(connection, *args)`` in a transaction of its own; fires after COMMIT.
 
         An exception undoes what the work did, and is the answer. The work may run twice (see
-        ``fluxon.database.sqlite.writer``) and has 5 seconds.
+        ``fluxon.database.sqlite.groups``) and has 5 seconds.
         """
 
     @abstractmethod
@@ -152,9 +152,10 @@ class Database(ABC):
     def transaction(self, function: Callable[[], T]) -> T | Pending[T]:
         """Run ``function()`` in one transaction: everything it does is kept, or, if it raises, nothing.
 
-        Calls on models inside it use that transaction. ``function`` is plain (not async), runs in the database's
-        thread, may run a second time when the database undid the first, and has 5 seconds. On the reactor thread
-        the result is to be awaited; elsewhere the call blocks and returns it.
+        Calls on models inside it use that transaction. ``function`` is plain (not async), runs in a thread of
+        the database or in the caller's (never the reactor's), may run a second time when the database undid the
+        first, and has 5 seconds. On the reactor thread the result is to be awaited; elsewhere the call blocks and
+        returns it.
         """
         if not callable(function) or inspect.iscoroutinefunction(function):
             raise TypeError("transaction() takes a plain function without arguments, not a coroutine")

@@ -1,3 +1,3 @@
-"""SQLite: connections, the writer thread, and what its errors mean."""
+"""SQLite: connections, who reads and who writes, and what its errors mean."""
 
 __all__: list[str] = []

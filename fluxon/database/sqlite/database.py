@@ -1,8 +1,8 @@
-"""``SQLiteDatabase``: an SQLite file, written by one thread and read by many.
+"""``SQLiteDatabase``: an SQLite file, written by one thread at a time and read by many.
 
 Rules kept here:
 
-- Opening happens once, in the writer thread, before anything else: WAL is set and engine tables are made.
+- Opening happens once, by the writer, before anything else: WAL is set and engine tables are made.
 - A stopped database can be started again: each opening has a writer, readers and a pool of its own.
 - ``:memory:`` has one connection: everything goes through the writer.
 """
@@ -166,7 +166,7 @@ class SQLiteDatabase(Database):
         return open_connection(self.path, self.statements)
 
     def open_writer(self) -> SQLiteConnection:
-        """The writer thread's connection, with the engine's tables there."""
+        """The writer's connection, with the engine's tables there."""
         connection = self.open_writing()
         try:
             connection.script("BEGIN IMMEDIATE")
@@ -179,7 +179,7 @@ class SQLiteDatabase(Database):
 
     @contextmanager
     def administration(self) -> Iterator[SQLiteConnection]:
-        """A writing connection for a schema change, outside the writer thread. Blocks."""
+        """A writing connection for a schema change, beside the writer's. Blocks."""
         self._refuse_reactor_thread()
         connection = self.open_writer()
         try:
