@@ -87,7 +87,7 @@ class HangTests(ViewCase):
     def test_reactor_is_free(self) -> None:
         """While plain views sleep, the reactor answers at once: no request waits as long as one of them sleeps."""
         sleeper, other = self.visit(), self.visit()
-        tags = [sleeper.put_call("sleep", 1.5) for _ in range(4)]
+        tags = [sleeper.put_call("sleep", 0.9) for _ in range(4)]
         sleeper.flush()
         slowest = 0.0
         while len(sleeper.outcomes) < 5:
@@ -99,7 +99,7 @@ class HangTests(ViewCase):
                 sleeper.read()
             except TimeoutError:
                 pass
-        self.assertLess(slowest, 1.4)
+        self.assertLess(slowest, 0.85)
         self.assertEqual([sleeper.outcomes[tag] for tag in tags], [None] * 4)
 
     def test_place_until_it_ends(self) -> None:
