@@ -40,8 +40,12 @@ ModelType = type(models.Model)
 class Proxy:
     """Stands between a program and a server, and cuts the line when the program says ``COMMIT``."""
 
-    def __init__(self, host: str, port: int) -> None:
-        self._target = (host, port)
+    def __init__(self, url: sqlalchemy.URL, default_port: int) -> None:
+        self._target: Any = (url.host, url.port or default_port)
+        if "host" in url.query:
+            self._target = f"{url.query['host']}/.s.PGSQL.5432"
+        elif "unix_socket" in url.query:
+            self._target = url.query["unix_socket"]
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.port = self._listening.getsockname()[1]
         #: None, "before" or "after": whether the server still hears the next COMMIT.
@@ -55,19 +59,22 @@ class Proxy:
         with contextlib.suppress(OSError):
             while True:
                 client, _ = self._listening.accept()
-                server = socket.create_connection(self._target)
-                threading.Thread(target=self._pass_on, args=(client, server, True), daemon=True).start()
-                threading.Thread(target=self._pass_on, args=(server, client, False), daemon=True).start()
+                server = socket.socket(socket.AF_UNIX if isinstance(self._target, str) else socket.AF_INET)
+                server.connect(self._target)
+                deaf = threading.Event()
+                for each in (client, server, deaf, True), (server, client, deaf, False):
+                    threading.Thread(target=self._pass_on, args=each, daemon=True).start()
 
-    def _pass_on(self, source: socket.socket, target: socket.socket, asking: bool) -> None:
+    def _pass_on(self, source: socket.socket, target: socket.socket, deaf: threading.Event, asking: bool) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
                 if asking and self.cut is not None and b"COMMIT" in data:
                     cut, self.cut = self.cut, None
-                    if cut == "after":
-                        target.sendall(data)
-                        target.recv(1)  # the server has answered, and nobody hears it
-                    break
+                    if cut == "before":
+                        break
+                    deaf.set()
+                elif not asking and deaf.is_set():
+                    break  # the server has answered, and nobody hears it
                 target.sendall(data)
         for each in (source, target):
             with contextlib.suppress(OSError):
@@ -160,10 +167,9 @@ class ServerContract:
 
     def test_a_connection_lost_while_it_commits(self: Any) -> None:
         """OutcomeUnknown, whether the server heard it or not; nothing is done twice, and the next call works."""
-        url = sqlalchemy.make_url(self.url)
-        proxy = Proxy(url.host, url.port or self.default_port)
+        proxy = Proxy(sqlalchemy.make_url(self.url), self.default_port)
         self.addCleanup(proxy.close)
-        self.elsewhere(host="127.0.0.1", port=proxy.port)
+        self.elsewhere(host="127.0.0.1", port=proxy.port, query={})
         self.Note.Insert(text="a")
         proxy.cut = "before"
         self.assertRaises(OutcomeUnknown, self.Note.Insert, text="b")
@@ -177,7 +183,7 @@ class ServerContract:
         """Unavailable at once, with no word of the server's address."""
         with socket.create_server(("127.0.0.1", 0)) as listening:
             port = listening.getsockname()[1]
-        self.elsewhere(host="127.0.0.1", port=port)
+        self.elsewhere(host="127.0.0.1", port=port, query={})
         for call in (self.Note.Count, lambda: self.Note.Insert(text="a")):
             error = self.assertRaises(Unavailable, call)
             self.assertNotIn(str(port), error.text)
@@ -190,8 +196,17 @@ class ServerContract:
         self.rebind(
             self.adapter(sqlalchemy.make_url(self.url).set(host="127.0.0.1", port=port, query={"connect_timeout": "2"}))
         )
-        begun = time.monotonic()
-        self.assertRaises(Unavailable, self.Note.Count)
+        begun, told = time.monotonic(), []
+
+        def ask() -> None:
+            told.append(self.assertRaises(Unavailable, self.Note.Count))
+
+        threads = [threading.Thread(target=ask) for _ in range(20)]
+        for each in threads:
+            each.start()
+        for each in threads:
+            each.join()
+        self.assertEqual(len(told), 20)
         self.assertLess(time.monotonic() - begun, 10)
 
     def test_a_wrong_url(self: Any) -> None:
@@ -382,7 +397,10 @@ class PostgreSQLServer(ServerContract, SynchronousTestCase):
         self.patch(postgresql_connection, "READ_MILLISECONDS", 300)
         self.database.close()
 
-    _others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    _others = (
+        "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() "
+        "AND backend_type = 'client backend'"
+    )
 
     def kill(self) -> None:
         database_servers.fetch(self.url, f"SELECT pg_terminate_backend(pid, 1000) {self._others}")

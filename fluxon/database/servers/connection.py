@@ -107,8 +107,8 @@ class ServerConnection(ABC):
         self._execute(text)
 
     def answer(self, text: str, *arguments: Any) -> list[tuple[Any, ...]]:
-        """The driver's tuples for a query of the engine's own, ``%s`` for each argument."""
-        return list(self._fetched(text, arguments))
+        """The driver's tuples for a query of the engine's own, ``%s`` for each argument (if there are any)."""
+        return list(self._fetched(text, arguments or None))
 
     def begin(self, seconds: float | None = None) -> None:
         """Begin a transaction, whose statements are refused after so many seconds."""
@@ -145,7 +145,7 @@ class ServerConnection(ABC):
         """Whether the transaction has had its time."""
         return time.monotonic() > self._deadline
 
-    def _fetched(self, text: str, arguments: Sequence[Any]) -> list[tuple[Any, ...]]:
+    def _fetched(self, text: str, arguments: Sequence[Any] | None) -> list[tuple[Any, ...]]:
         cursor = self._execute(text, arguments)
         try:
             return cursor.fetchall()  # type: ignore[no-any-return]

@@ -152,7 +152,7 @@ class ServerDatabase(Database):
     def _engine_tables_changed(self) -> None:
         with self._lock:
             if self._opened is not None:
-                self._opened.ready = False
+                self._opened.ready.clear()
 
     def _open(self) -> ServerOpening:
         with self._lock:

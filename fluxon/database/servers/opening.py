@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from fluxon.database.servers.pool import ConnectionPool
 from fluxon.database.servers.transactions import Transactions
+from fluxon.errors import Unavailable
 from fluxon.workers import WorkerPool
 
 T = TypeVar("T")
@@ -45,15 +46,30 @@ class ServerOpening:
         self._make_tables = make_tables
         self._lock = threading.Lock()
         self._pools: dict[str, WorkerPool] = {}
-        self.ready = False
+        #: Set while the engine's tables are known to be there.
+        self.ready = threading.Event()
+        self._tries = 0
+        self._failure: Unavailable | None = None
 
     def make_ready(self) -> None:
-        """Have the engine's tables made, once. Blocks."""
-        if not self.ready:
-            with self._lock:
-                if not self.ready:
-                    self._make_tables()
-                    self.ready = True
+        """Have the engine's tables made, once. Blocks. Who waited for another's try shares its failure."""
+        if self.ready.is_set():
+            return
+        tries = self._tries
+        with self._lock:
+            if self.ready.is_set():
+                return
+            if self._failure is not None and self._tries != tries:
+                raise Unavailable(self._failure.text)
+            self._failure = None
+            try:
+                self._make_tables()
+                self.ready.set()
+            except Unavailable as error:
+                self._failure = error
+                raise
+            finally:
+                self._tries += 1
 
     def read(self, work: Callable[..., T], *args: Any) -> T:
         """Blocks; see ``Transactions``."""

@@ -4,6 +4,8 @@ Rules kept here:
 
 - At most ``size`` at once; who finds none waits a bounded time. The last one used is the next one used.
 - A connection that failed is closed, never given to another.
+- A server that kept somebody waiting in vain is not asked again for a moment: whoever waits behind is told at once,
+  instead of one after the other when the time of each is over.
 - One that was idle for long is closed, too: a firewall between may have forgotten it, and nobody would tell.
 """
 
@@ -15,6 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from fluxon.database.servers.failure import UNREACHABLE
 from fluxon.errors import ResourceExhausted, Unavailable
 
 #: Seconds to wait for a connection while all are in use: as long as a piece of work may take.
@@ -22,6 +25,10 @@ WAIT_SECONDS = 5.0
 
 #: Seconds after which an idle connection is replaced; firewalls forget after minutes.
 MAX_IDLE_SECONDS = 60.0
+
+
+#: A failure that took so long was a silence; and for how long nobody asks again. Seconds.
+SILENCE_SECONDS = 1.0
 
 
 class ConnectionPool:
@@ -33,6 +40,7 @@ class ConnectionPool:
         self._idle: list[Any] = []
         self._count = 0
         self._closed = False
+        self._silent_until = 0.0
         self._changed = threading.Condition()
 
     @contextmanager
@@ -82,9 +90,15 @@ class ConnectionPool:
                     break
                 elif not self._changed.wait(max(until - time.monotonic(), 0.0)) and time.monotonic() >= until:
                     raise ResourceExhausted(f"all {self._size} connections to the database are in use; try again later")
+        begun = time.monotonic()
         try:
+            if begun < self._silent_until:
+                raise Unavailable(UNREACHABLE)
             return self._open()
         except BaseException:
+            now = time.monotonic()
+            if now - begun > SILENCE_SECONDS:
+                self._silent_until = now + SILENCE_SECONDS
             self._one_less()
             raise
 

@@ -80,7 +80,7 @@ class MySQLChanges(Changes):
 
     def plan(self, connection: Any, goal: Goal) -> Plan:
         def count(table: str, condition: str) -> int:
-            return int(connection.answer(f"SELECT count(*) FROM {table} WHERE {condition}".replace("%", "%%"))[0][0])
+            return int(connection.answer(f"SELECT count(*) FROM {table} WHERE {condition}")[0][0])
 
         have = tables_of(connection)
         plan = make_plan(_WRITER, count, have, goal.want, goal.ours, goal.renamed)

@@ -29,7 +29,7 @@ def broken_rules(connection: Any, have: Mapping[str, Table], want: Mapping[str, 
             if old.parts.get(key) == part or not set(_columns(part)) <= set(old.columns):
                 continue
             query = _query(name, part, have)
-            broken = int(connection.answer(query.replace("%", "%%"))[0][0]) if query else 0
+            broken = int(connection.answer(query)[0][0]) if query else 0
             if broken:
                 lines.append(f"{broken} rows of {name} break its rule {part.name}; change them first")
     return lines

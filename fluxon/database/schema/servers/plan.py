@@ -104,6 +104,7 @@ class _Planner:
     ) -> None:
         self._writer, self._count, self._have, self._want = writer, count, have, want
         self._plan = Plan()
+        self._counted: dict[tuple[str, str], int] = {}
         self._hints = {(each.table, each.new): each.old for each in renamed if each.table is not None}
         #: From the names that tables will have to those that they have now.
         self._sources = {name: name for name in want if name in have} | renamed_tables(have, want, renamed)
@@ -266,7 +267,10 @@ class _Planner:
             self._plan.losses[label] = f"the column {label} and its {kept} values (--drop {label})"
 
     def _rows(self, table: str, condition: str = "1 = 1") -> int:
-        return self._count(self._writer.quote(table), condition)
+        asked = (self._writer.quote(table), condition)
+        if asked not in self._counted:  # counting reads the whole table
+            self._counted[asked] = self._count(*asked)
+        return self._counted[asked]
 
 
 def _removed(old: Table, new: Table) -> bool:
