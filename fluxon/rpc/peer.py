@@ -26,27 +26,23 @@ from fluxon.errors import (
     FluxonError,
     InvalidPayload,
     NotFound,
-    OutcomeUnknown,
     ResourceExhausted,
     Unauthenticated,
     Unavailable,
-    from_wire,
 )
 from fluxon.limits import Limits
+from fluxon.rpc.asking import send_ask
 from fluxon.rpc.faults import to_error
 from fluxon.rpc.held import HeldAsks
 from fluxon.rpc.load import Load
 from fluxon.rpc.responders import Responders
-from fluxon.rpc.task import Task
+from fluxon.rpc.task import Task, last_result
 from fluxon.wire import Answer, Ask, Cancel, Conversation, Failed, Message
 
 if TYPE_CHECKING:
     from fluxon.rpc.protocol import PeerProtocol
 
 _log = Logger(namespace="fluxon.rpc")
-
-#: A coroutine may hand on another, and that a third, as decorators do; whoever goes on like this never ends.
-_HANDED_ON = 16
 
 # Results that are nothing but values; what is not among them may still be one, after a closer look.
 _VALUES = frozenset({dict, list, tuple, str, int, float, bool, bytes, type(None)})
@@ -136,41 +132,7 @@ class Peer:
         """
         if self.lost:
             return fail(Unavailable("the connection is closed"))
-        try:
-            if timeout is not None and not (type(timeout) in (int, float) and timeout > 0):
-                raise InvalidPayload(f"a timeout is a number of seconds above 0, not {timeout!r}")
-            command.check_arguments(arguments)
-            waiter: Deferred[Any] = Deferred(self._give_up)
-            deadline = None if timeout is None else self.protocol.now() + timeout
-            tag = self.conversation.ask(
-                command.name,
-                arguments,
-                waiter=(waiter, command),
-                timeout=timeout,
-                deadline=deadline,
-                urgent=urgent,
-            )
-        except FluxonError:
-            return fail()
-        waiter.tag = tag  # type: ignore[attr-defined]
-        if deadline is not None:
-            self.protocol.wake_at(deadline)
-        self.protocol.flush_soon()
-        return waiter
-
-    def _give_up(self, waiter: Deferred[Any]) -> None:
-        sent = self.conversation.abandon(waiter.tag)  # type: ignore[attr-defined]
-        self.protocol.flush_soon()
-        waiter.errback(Cancelled() if sent else Cancelled("the request was cancelled before it was sent"))
-
-    def _answered(self, message: Answer) -> None:
-        waiter, command = message.waiter
-        try:
-            command.check_response(message.value)
-        except InvalidPayload as error:
-            waiter.errback(FluxonError(f"the other side answered what {command.name!r} does not: {error.text}"))
-            return
-        waiter.callback(message.value)
+        return send_ask(self.protocol, command, arguments, timeout, urgent)
 
     # --- answering ----------------------------------------------------------------------------------------------------
 
@@ -182,9 +144,9 @@ class Peer:
             else:
                 self._respond(message)
         elif isinstance(message, Answer):
-            self._answered(message)
+            message.waiter.answered(message.value)
         elif isinstance(message, Failed):
-            message.waiter[0].errback(from_wire(message.code, message.text, message.details))
+            message.waiter.failed(message)
         elif isinstance(message, Cancel):
             self._cancel(message.tag)
         else:
@@ -240,7 +202,7 @@ class Peer:
     def _conclude(self, ask: Ask, command: type[Command], result: Any) -> None:
         """Anything but a value that is there at once."""
         if isinstance(result, CoroutineType):  # a view that returned another's coroutine without awaiting it
-            result = Deferred.fromCoroutine(_last(result))
+            result = Deferred.fromCoroutine(last_result(result))
         if isinstance(result, Deferred):
             self._wait_for_deferred(ask, command, result)
         elif ask.settle is not None:
@@ -364,9 +326,7 @@ class Peer:
         for tag in ours:
             asked = self.conversation.asked.get(tag)
             if asked is not None:
-                sent = self.conversation.abandon(tag)
-                text = None if sent else "the other side took no more requests in time; nothing was done"
-                asked.waiter[0].errback(DeadlineExceeded(text))
+                asked.waiter.overdue()
         for tag in theirs:
             ask = self.conversation.answering.get(tag)
             if ask is not None:
@@ -424,20 +384,8 @@ class Peer:
     def connection_lost(self) -> None:
         """Nothing can be asked or answered any more. What runs goes on to its end or its deadline."""
         self.ended()
-        for (waiter, _), sent in self.conversation.close():
-            if not waiter.called:
-                waiter.errback(OutcomeUnknown() if sent else Unavailable("the connection was lost; nothing was sent"))
-
-
-async def _last(result: Any) -> Any:
-    """What a coroutine comes to that was handed on without being awaited."""
-    for _ in range(_HANDED_ON):
-        result = await result
-        if not isinstance(result, (Deferred, CoroutineType)):
-            return result
-    if isinstance(result, CoroutineType):
-        result.close()
-    raise TypeError("a coroutine that returns a coroutine, and so on; await them where they are made")
+        for reply, sent in self.conversation.close():
+            reply.lost(sent)
 
 
 def _describe(ask: Ask) -> str:

@@ -12,12 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
 from contextvars import Context
+from types import CoroutineType
 from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-Finish = Callable[[Any], None]
+#: A coroutine may hand on another, and that a third, as decorators do; whoever goes on like this never ends.
+_HANDED_ON = 16
 
 
 class Task:
@@ -63,6 +65,17 @@ class Task:
                 awaited.addBoth(self._step)
                 return
             result = _not_awaitable(awaited)
+
+
+async def last_result(result: Any) -> Any:
+    """What a coroutine comes to that was handed on without being awaited."""
+    for _ in range(_HANDED_ON):
+        result = await result
+        if not isinstance(result, (Deferred, CoroutineType)):
+            return result
+    if isinstance(result, CoroutineType):
+        result.close()
+    raise TypeError("a coroutine that returns a coroutine, and so on; await them where they are made")
 
 
 def _not_awaitable(awaited: Any) -> Failure:
