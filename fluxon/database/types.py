@@ -69,6 +69,17 @@ class ExactDecimal(TypeDecorator[Decimal]):
         return unscale
 
 
+class Document(sqlalchemy.JSON):
+    """JSON. SQLite reads the type's name "JSON" as one for numbers, and would make 0 of the document ``0.0``."""
+
+    inherit_cache = True
+
+
+@compiles(Document, "sqlite")
+def _document_sqlite(element: Document, compiler: Any, **_: Any) -> str:
+    return "JSON_TEXT"
+
+
 class UTCDateTime(TypeDecorator[datetime]):
     """A moment in UTC, to the microsecond."""
 

@@ -17,6 +17,7 @@ import sqlalchemy
 from sqlalchemy.types import TypeEngine
 
 from fluxon.database.fields.base import Column
+from fluxon.database.types import Document
 from fluxon.limits import MAX_DEPTH, MAX_INT, MIN_INT
 
 
@@ -61,7 +62,7 @@ class JSONField(Column):
             raise self.misdeclared("a JSONField's default is None or a function, such as dict or list")
 
     def column_type(self) -> TypeEngine[Any]:
-        return sqlalchemy.JSON(none_as_null=True)
+        return Document(none_as_null=True)
 
     def convert(self, value: Any) -> Any:
         pending = [(value, 1)]
