@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import Any
 
 import attrs
+from twisted.internet.defer import CancelledError
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -41,7 +42,8 @@ def authenticate(declaration: Declaration, name: Any, password: Any, address: st
     database = declaration.database
     name_field, password_field = login_fields(declaration)
     try:
-        name = name_field.check(name)
+        name = name_field.convert(name)
+        name_field.check_bounds(name)
         values = (name, 1)
     except ValueError:
         name, values = None, ("", 0)  # asks the database all the same, for no row
@@ -133,8 +135,9 @@ class _Login:
         )
 
     def failed(self, failure: Failure) -> Failure:
-        """On the reactor: it came to no answer."""
-        self.attempt.undone()
+        """On the reactor: it came to no answer. One that was given up still counts: its hash may have been made."""
+        if not failure.check(CancelledError):
+            self.attempt.undone()
         return failure
 
     def _renewal(self, found: Row, renewed: str) -> tuple[Any, ...]:

@@ -97,6 +97,10 @@ def build_tables(models: Iterable[Any]) -> sqlalchemy.MetaData:
             relation.resolve(by_name)
     for declaration in declarations:
         _refuse_circular_key(declaration)
+    for declaration in declarations:
+        for field in declaration.fields.values():
+            if isinstance(field, ForeignKey):
+                field.check_default()
     metadata = sqlalchemy.MetaData(naming_convention=_NAMING)
     for declaration in declarations:
         declaration.table = _build_table(declaration, metadata)

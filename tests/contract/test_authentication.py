@@ -6,7 +6,7 @@ from typing import Any
 
 from every_database import MySQLCase, PostgreSQLCase, SQLiteCase, SQLiteThreadCase
 from sqlalchemy.schema import DropTable
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import CancelledError, Deferred, gatherResults
 from twisted.internet.task import Clock
 
 from fluxon.database import authentication, models
@@ -100,6 +100,17 @@ class Logins:
         await self.database.write(lambda connection: connection.define(drop))
         for _ in range(FREE_TRIES + 1):
             await self.fails(ConfigurationError, self.User.Authenticate, "Jane", "Jane123@abc")
+
+    async def test_a_try_that_was_given_up_counts(self: Any) -> None:
+        """A stranger who cancels each request gets no free hashes."""
+        if self.in_thread:
+            return  # a blocking call is not given up
+        await self.user()
+        for _ in range(FREE_TRIES):
+            pending = self.User.Authenticate("Jane", "wrong")
+            pending.cancel()
+            await self.assertFailure(pending, CancelledError)
+        await self.fails(ResourceExhausted, self.User.Authenticate, "Jane", "Jane123@abc")
 
     async def test_an_outdated_hash_is_renewed(self: Any) -> None:
         """A login stores a hash of today's parameters; sessions see the same password, until it is really changed."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import sqlalchemy
 from every_database import MySQLCase, PostgreSQLCase, SQLiteCase, SQLiteThreadCase
+from twisted.internet.defer import Deferred, gatherResults
 
 from fluxon.database import models
 from fluxon.database.query import where
@@ -219,6 +220,15 @@ class Relations:
         self.assertEqual(await self.ask(Book.tags(second).count), 1)
         self.assertEqual(await self.ask(tags.clear), 2)
         self.assertEqual(await self.ask(Book.Delete, where[Book.tags.has(red)]), 1)
+
+    async def test_the_same_pair_many_times_at_once(self: Any) -> None:
+        """Twenty callers who add one pair make one row, without a constraint that says so."""
+        await self.fill()
+        book = (await self.ask(self.Book.Check, fetch=1))[0].id
+        tag = await self.ask(self.Tag.Insert, name="red")
+        adding = [Deferred.fromCoroutine(self.ask(self.Book.tags(book).add, tag)) for _ in range(20)]
+        self.assertEqual(sum(await gatherResults(adding)), 1)
+        self.assertEqual(await self.ask(self.Tagging.Count), 1)
 
     async def test_pairs_that_cannot_be(self: Any) -> None:
         """A row that does not exist, a key of a wrong type, none at all: an error, and no pair of the call is kept."""

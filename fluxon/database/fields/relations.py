@@ -78,6 +78,14 @@ class ForeignKey(Field):
         if self.target is None:
             raise self.misdeclared(f"there is no model called {self.to_table!r} beside it")
 
+    def check_default(self) -> None:
+        """Check a default against the key referred to, which is known only now."""
+        if self.has_constant_default and self.default is not None:
+            try:
+                self.target_key.convert(self.default)
+            except ValueError as error:
+                raise self.misdeclared(f"its default {error}") from error
+
     @property
     def target_key(self) -> Field:
         """The key of the model referred to."""

@@ -100,6 +100,7 @@ class Together(SynchronousTestCase):
                 model("B", a=models.OneToOneField("A", primary_key=True)),
             ],
             [model("A", a=models.OneToOneField("self", primary_key=True))],
+            [model("A", b=models.ForeignKey("B", default="x")), model("B")],
             [model("A", more=models.ManyToManyField("A", through="Nobody"))],
             [model("A", more=models.ManyToManyField("B", through="B")), model("B", a=models.ForeignKey("A"))],
             [
