@@ -48,6 +48,10 @@ class DatabaseAccounts:
         return self._database.load_user(user_id)
 
     def credential(self, row: Any) -> bytes:
-        fields = self._database.user_model.declaration.fields
-        names = [name for name, field in fields.items() if isinstance(field, PasswordField) or name == "password"]
-        return repr([password_identity(getattr(row, name)) for name in names]).encode()
+        found = []
+        for name, field in self._database.user_model.declaration.fields.items():
+            if isinstance(field, PasswordField):
+                found.append(password_identity(getattr(row, name)))
+            elif name == "password":
+                found.append(getattr(row, name))
+        return repr(found).encode()

@@ -100,6 +100,36 @@ class EqualWorkTests(SynchronousTestCase):
         self.assertNotEqual(passwords._decoy(), passwords._decoy())
 
 
+class RenewedTests(SynchronousTestCase):
+    def test_a_renewed_hash_is_the_same_password(self) -> None:
+        """Other parameters, the same salt: it verifies, and whoever knows the password by its salt sees no change."""
+        self.patch(passwords, "MEMORY_KIB", 64)
+        old = hash_password("secret")
+        self.patch(passwords, "PASSES", 3)
+        new = passwords.rehash_password("secret", old)
+        self.assertNotEqual(new, old)
+        self.assertIn("t=3", new)
+        self.assertTrue(verify_password("secret", new))
+        self.assertFalse(passwords.needs_rehash(new))
+        self.assertEqual(passwords.password_identity(new), passwords.password_identity(old))
+
+    def test_each_password_that_is_set_is_another(self) -> None:
+        """Setting the same text again draws a new salt; what is no hash is known by all of it."""
+        self.patch(passwords, "MEMORY_KIB", 64)
+        values = [hash_password("secret"), hash_password("secret"), "plain", "Plain", None, ""]
+        self.assertEqual(len({passwords.password_identity(each) for each in values}), len(values))
+
+    def test_a_short_salt_is_not_kept(self) -> None:
+        """A hash from elsewhere may have a salt that is too small to go on with."""
+        self.patch(passwords, "MEMORY_KIB", 64)
+        foreign = Argon2id(salt=b"8 bytes!", length=32, iterations=1, lanes=1, memory_cost=64)
+        old = foreign.derive_phc_encoded(b"secret")
+        self.assertTrue(verify_password("secret", old))
+        new = passwords.rehash_password("secret", old)
+        self.assertTrue(verify_password("secret", new))
+        self.assertNotEqual(passwords.password_identity(new), passwords.password_identity(old))
+
+
 def _cheapened(stored: str) -> str:
     """The same shape at a cost that a property test can pay."""
     head, _, tail = stored.partition("m=")
