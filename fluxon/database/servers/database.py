@@ -50,6 +50,8 @@ class ServerDatabase(Database):
     def __init__(self, url: Any, models: Any = None, *, reactor: Any = None) -> None:
         super().__init__()
         self.url = self._checked_url(url)
+        #: The tables that schema files make on this server, by their text: reading one takes a scratch schema.
+        self.schema_targets: dict[str, Any] = {}
         self._reactor = reactor
         self._opened: ServerOpening | None = None
         self._lock = threading.Lock()

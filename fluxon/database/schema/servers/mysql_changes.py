@@ -57,6 +57,12 @@ class MySQLChanges(Changes):
         return journal.load(connection)
 
     def target(self, connection: Any, text: str, name: str) -> Mapping[str, Table]:
+        known = self.database.schema_targets
+        if text not in known:
+            known[text] = self._read(connection, text, name)
+        return known[text]  # type: ignore[no-any-return]
+
+    def _read(self, connection: Any, text: str, name: str) -> Mapping[str, Table]:
         own = _WRITER.quote(self.database.url.database)
         scratch = _SCRATCH + str(connection.answer("SELECT CONNECTION_ID()")[0][0])
         try:

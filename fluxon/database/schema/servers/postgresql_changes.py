@@ -58,6 +58,12 @@ class PostgreSQLChanges(Changes):
         return one == other
 
     def target(self, connection: Any, text: str, name: str) -> Mapping[str, Table]:
+        known = self.database.schema_targets
+        if text not in known:
+            known[text] = self._read(connection, text, name)
+        return known[text]  # type: ignore[no-any-return]
+
+    def _read(self, connection: Any, text: str, name: str) -> Mapping[str, Table]:
         scratch = f"fluxon_scratch_{os.getpid()}"
         connection.script("BEGIN")
         try:
