@@ -179,6 +179,12 @@ class MySQLKills(Kills, SynchronousTestCase):
             except Exception:
                 schema.update_schema(database, self.files, number, patience=10)
 
+    def test_what_a_killed_program_left_is_swept(self) -> None:
+        """A scratch database that nobody uses any more goes with the next update."""
+        self.ask("CREATE DATABASE IF NOT EXISTS fluxon_scratch_999999999")
+        self.with_rows()
+        self.assertEqual(self.ask("SHOW DATABASES LIKE 'fluxon_scratch_999999999'"), [])
+
     def test_interrupted_at_each_step(self) -> None:
         """Whatever step it stops before, the same update later comes to its end, and so does the way back."""
         database = self.with_rows()

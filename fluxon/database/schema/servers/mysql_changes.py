@@ -45,6 +45,7 @@ class MySQLChanges(Changes):
             name = f"fluxon schema {self.database.url.database}"[:64]
             if connection.answer("SELECT GET_LOCK(%s, %s)", name, patience) != [(1,)]:
                 raise Locked("another program changes the schema now; try again when it is done")
+            _sweep(connection)
             yield  # closing the connection gives the lock back
 
     def tables(self, connection: Any) -> Mapping[str, Table]:
@@ -65,7 +66,10 @@ class MySQLChanges(Changes):
     def _read(self, connection: Any, text: str, name: str) -> Mapping[str, Table]:
         own = _WRITER.quote(self.database.url.database)
         scratch = _SCRATCH + str(connection.answer("SELECT CONNECTION_ID()")[0][0])
+        # Held while the database is in use, so that others know a forgotten one.
+        connection.answer("SELECT GET_LOCK(%s, 0)", scratch)
         try:
+            connection.script(f"DROP DATABASE IF EXISTS {scratch}")
             connection.script(f"CREATE DATABASE {scratch}")
         except FluxonError as error:
             raise ConfigurationError(
@@ -83,6 +87,7 @@ class MySQLChanges(Changes):
         finally:
             connection.script(f"USE {own}")
             connection.script(f"DROP DATABASE {scratch}")
+            connection.answer("SELECT RELEASE_LOCK(%s)", scratch)
 
     def plan(self, connection: Any, goal: Goal) -> Plan:
         def count(table: str, condition: str) -> int:
@@ -120,6 +125,13 @@ class MySQLChanges(Changes):
     def create_missing(self) -> None:
         with self.locked(_LOCK_SECONDS), self.connection() as connection:
             create_missing(self.database, connection, tables_of(connection))
+
+
+def _sweep(connection: Any) -> None:
+    """Drop the scratch databases that killed programs left behind."""
+    for (name,) in connection.answer(f"SHOW DATABASES LIKE '{_SCRATCH}%'"):
+        if connection.answer("SELECT IS_FREE_LOCK(%s)", name) == [(1,)]:
+            connection.script(f"DROP DATABASE IF EXISTS {_WRITER.quote(name)}")
 
 
 def _stopped(error: Exception, done: int, steps: int) -> Exception:
