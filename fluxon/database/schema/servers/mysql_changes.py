@@ -86,7 +86,7 @@ class MySQLChanges(Changes):
             return tables_of(connection)
         finally:
             connection.script(f"USE {own}")
-            connection.script(f"DROP DATABASE {scratch}")
+            connection.script(f"DROP DATABASE IF EXISTS {scratch}")
             connection.answer("SELECT RELEASE_LOCK(%s)", scratch)
 
     def plan(self, connection: Any, goal: Goal) -> Plan:
