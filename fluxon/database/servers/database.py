@@ -18,22 +18,20 @@ from contextlib import contextmanager
 from typing import Any, ClassVar, TypeVar
 
 import sqlalchemy
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
-from fluxon.database.database import Database
 from fluxon.database.engine_tables import create_engine_tables
+from fluxon.database.opened import OpenedDatabase
 from fluxon.database.schema.record import TABLE as SCHEMA_RECORD
 from fluxon.database.servers.connection import ServerConnection
 from fluxon.database.servers.opening import ServerOpening
 from fluxon.errors import ConfigurationError
-from fluxon.workers import ReactorInbox
 
 T = TypeVar("T")
 
 
-class ServerDatabase(Database):
+class ServerDatabase(OpenedDatabase[ServerOpening]):
     """A database on a server, named by an SQLAlchemy URL.
 
     ``models`` is the module that declares the models. Works alone in a script, in threads, and under a reactor, by
@@ -48,13 +46,10 @@ class ServerDatabase(Database):
     log = Logger()
 
     def __init__(self, url: Any, models: Any = None, *, reactor: Any = None) -> None:
-        super().__init__()
+        super().__init__(reactor)
         self.url = self._checked_url(url)
         #: The tables that schema files make on this server, by their text: reading one takes a scratch schema.
         self.schema_targets: dict[str, Any] = {}
-        self._reactor = reactor
-        self._opened: ServerOpening | None = None
-        self._lock = threading.Lock()
         _all_databases.add(self)
         if models is not None:
             self.bind(models)
@@ -66,30 +61,6 @@ class ServerDatabase(Database):
         self._reactor = reactor
         opened = self._open()
         return opened.threads("writing", reactor).submit(opened.make_ready)
-
-    def stop(self) -> Deferred[None]:
-        opened = self._take()
-        if opened is None:
-            return succeed(None)
-        stopped: Deferred[None] = Deferred()
-        inbox = ReactorInbox(self._own_reactor())
-
-        def finish() -> None:
-            try:
-                opened.close()
-            except BaseException:
-                inbox.put(stopped, Failure())
-            else:
-                inbox.put(stopped, None)
-
-        threading.Thread(target=finish, name="fluxon-database-stop", daemon=True).start()
-        return stopped
-
-    def close(self) -> None:
-        self._refuse_reactor_thread()
-        opened = self._take()
-        if opened is not None:
-            opened.close()
 
     def read(self, work: Callable[..., T], *args: Any) -> Deferred[T]:
         opened = self._open()
@@ -156,23 +127,8 @@ class ServerDatabase(Database):
             if self._opened is not None:
                 self._opened.ready.clear()
 
-    def _open(self) -> ServerOpening:
-        with self._lock:
-            if self._opened is None:
-                self._opened = ServerOpening(lambda read_only: self.connect(read_only=read_only), self._make_tables)
-            return self._opened
-
-    def _take(self) -> ServerOpening | None:
-        with self._lock:
-            opened, self._opened = self._opened, None
-            return opened
-
-    def _own_reactor(self) -> Any:
-        if self._reactor is None:
-            from twisted.internet import reactor
-
-            self._reactor = reactor
-        return self._reactor
+    def _make_opening(self) -> ServerOpening:
+        return ServerOpening(lambda read_only: self.connect(read_only=read_only), self._make_tables)
 
     def _checked_url(self, url: Any) -> sqlalchemy.URL:
         wanted = f"{type(self).__name__} takes a URL such as {self.schemes[0]}://user:password@host/database"

@@ -18,25 +18,24 @@ from typing import Any, TypeVar
 
 import sqlalchemy
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
-from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.defer import Deferred, fail
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from fluxon.blocking import Pending
-from fluxon.database.database import Database
 from fluxon.database.engine_tables import create_engine_tables
+from fluxon.database.opened import OpenedDatabase
 from fluxon.database.schema.record import TABLE as SCHEMA_RECORD
 from fluxon.database.sqlite.connection import SQLiteConnection, open_connection
 from fluxon.database.sqlite.opening import Opening, nothing
 from fluxon.database.sqlite.writer import Piece, always
 from fluxon.database.statements import Statements
 from fluxon.errors import ConfigurationError
-from fluxon.workers import ReactorInbox
 
 T = TypeVar("T")
 
 
-class SQLiteDatabase(Database):
+class SQLiteDatabase(OpenedDatabase[Opening]):
     """An SQLite database at ``path`` (a path, or an SQLAlchemy URL such as ``sqlite:///file.sqlite3``).
 
     ``models`` is the module that declares the models. Works alone in a script, in threads, and under a reactor, by
@@ -48,12 +47,9 @@ class SQLiteDatabase(Database):
     log = Logger()
 
     def __init__(self, path: str | os.PathLike[str], models: Any = None, *, reactor: Any = None) -> None:
-        super().__init__()
+        super().__init__(reactor)
         self.path = _file_path(path)
         self.statements = Statements(SQLiteDialect_pysqlite(paramstyle="qmark"))
-        self._reactor = reactor
-        self._opened: Opening | None = None
-        self._lock = threading.Lock()
         _all_databases.add(self)
         if models is not None:
             self.bind(models)
@@ -64,30 +60,6 @@ class SQLiteDatabase(Database):
     def start(self, reactor: Any) -> Deferred[None]:
         self._reactor = reactor
         return self.write(nothing)
-
-    def stop(self) -> Deferred[None]:
-        opened = self._take()
-        if opened is None:
-            return succeed(None)
-        stopped: Deferred[None] = Deferred()
-        inbox = ReactorInbox(self._own_reactor())
-
-        def finish() -> None:
-            try:
-                opened.close()
-            except BaseException:
-                inbox.put(stopped, Failure())
-            else:
-                inbox.put(stopped, None)
-
-        threading.Thread(target=finish, name="fluxon-database-stop", daemon=True).start()
-        return stopped
-
-    def close(self) -> None:
-        self._refuse_reactor_thread()
-        opened = self._take()
-        if opened is not None:
-            opened.close()
 
     def read(self, work: Callable[..., T], *args: Any) -> Deferred[T]:
         opened = self._opened or self._open()
@@ -131,23 +103,8 @@ class SQLiteDatabase(Database):
         opened = self._opened or self._open()
         return opened.writer.write(self._within(work, *args))  # type: ignore[no-any-return]
 
-    def _open(self) -> Opening:
-        with self._lock:
-            if self._opened is None:
-                self._opened = Opening(self)
-            return self._opened
-
-    def _take(self) -> Opening | None:
-        with self._lock:
-            opened, self._opened = self._opened, None
-            return opened
-
-    def _own_reactor(self) -> Any:
-        if self._reactor is None:
-            from twisted.internet import reactor
-
-            self._reactor = reactor
-        return self._reactor
+    def _make_opening(self) -> Opening:
+        return Opening(self)
 
     def _engine_tables_changed(self) -> None:
         with self._lock:

@@ -1,0 +1,83 @@
+"""What adapters that open themselves have in common: opening at the first call, stopping, closing.
+
+Rules kept here: at most one opening at a time, whoever calls first; closing waits for what runs, so it never happens
+on the reactor's thread; after a stop the next call opens anew.
+"""
+
+from __future__ import annotations
+
+import threading
+from abc import abstractmethod
+from typing import Any, Generic, Protocol, TypeVar
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.python.failure import Failure
+
+from fluxon.database.database import Database
+from fluxon.workers import ReactorInbox
+
+
+class Closing(Protocol):
+    """Connections and threads that belong together."""
+
+    def close(self) -> None:
+        """End them all. Blocks."""
+
+
+Opened = TypeVar("Opened", bound=Closing)
+
+
+class OpenedDatabase(Database, Generic[Opened]):
+    """A database whose connections and threads are one object, made when first needed."""
+
+    def __init__(self, reactor: Any) -> None:
+        super().__init__()
+        self._reactor = reactor
+        self._opened: Opened | None = None
+        self._lock = threading.Lock()
+
+    @abstractmethod
+    def _make_opening(self) -> Opened:
+        """Connections and threads, none of them begun."""
+
+    def stop(self) -> Deferred[None]:
+        opened = self._take()
+        if opened is None:
+            return succeed(None)
+        stopped: Deferred[None] = Deferred()
+        inbox = ReactorInbox(self._own_reactor())
+
+        def finish() -> None:
+            try:
+                opened.close()
+            except BaseException:
+                inbox.put(stopped, Failure())
+            else:
+                inbox.put(stopped, None)
+
+        threading.Thread(target=finish, name="fluxon-database-stop", daemon=True).start()
+        return stopped
+
+    def close(self) -> None:
+        self._refuse_reactor_thread()
+        opened = self._take()
+        if opened is not None:
+            opened.close()
+
+    def _open(self) -> Opened:
+        with self._lock:
+            if self._opened is None:
+                self._opened = self._make_opening()
+            return self._opened
+
+    def _take(self) -> Opened | None:
+        with self._lock:
+            opened, self._opened = self._opened, None
+            return opened
+
+    def _own_reactor(self) -> Any:
+        if self._reactor is None:
+            from twisted.internet import reactor
+
+            self._reactor = reactor
+        return self._reactor
