@@ -2,10 +2,12 @@
 
 from fluxon.commands.arguments import (
     Anything,
+    Binary,
     Boolean,
     Field,
     Integer,
     ListOf,
+    Moment,
     Number,
     Optional,
     Structure,
@@ -18,6 +20,7 @@ from fluxon.commands.session import PROTOCOL_VERSION, Hello, SessionChanged
 __all__ = [
     "PROTOCOL_VERSION",
     "Anything",
+    "Binary",
     "Boolean",
     "Call",
     "Command",
@@ -25,6 +28,7 @@ __all__ = [
     "Hello",
     "Integer",
     "ListOf",
+    "Moment",
     "Number",
     "Optional",
     "SessionChanged",

@@ -7,6 +7,7 @@ passes is not changed. What a type does not bound, the frame's size does.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from fluxon.errors import InvalidPayload
@@ -100,6 +101,31 @@ class Boolean(Field):
 
     def describe(self) -> str:
         return "true or false"
+
+
+class Binary(Field):
+    """At most ``max_bytes`` bytes."""
+
+    def __init__(self, *, max_bytes: int) -> None:
+        self.max_bytes = max_bytes
+
+    def check(self, value: Any, name: str) -> None:
+        if type(value) is not bytes or len(value) > self.max_bytes:
+            raise InvalidPayload(f"{name!r} must be at most {self.max_bytes} bytes")
+
+    def describe(self) -> str:
+        return f"bytes, at most {self.max_bytes}"
+
+
+class Moment(Field):
+    """A date with a time, aware of its offset."""
+
+    def check(self, value: Any, name: str) -> None:
+        if type(value) is not datetime or value.tzinfo is None:
+            raise InvalidPayload(f"{name!r} must be a date and time, with its offset from UTC")
+
+    def describe(self) -> str:
+        return "date and time"
 
 
 class ListOf(Field):
