@@ -12,6 +12,8 @@ from fluxon.wire.messages import MAX_TIMEOUT
 
 DEFAULT_PORT = 8080
 
+DEFAULT_CLOUD_PORT = 8888
+
 #: "name:port", "1.2.3.4:port", "[::1]:port", or any of them without the port.
 _PLACE = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.%\w]+)\]|(?P<host>[^:\[\]\s/]+))(?::(?P<port>\d{1,5}))?")
 
@@ -39,12 +41,12 @@ def checked_address(host: object, port: object) -> Address:
     return Address(host.strip(), port)
 
 
-def parsed_address(text: str) -> Address | None:
+def parsed_address(text: str, default_port: int = DEFAULT_PORT) -> Address | None:
     """``host``, ``host:port`` or ``[address]:port``; None for anything else."""
     found = _PLACE.fullmatch(text.strip())
     if found is None:
         return None
-    return checked_address(found["six"] or found["host"], int(found["port"] or DEFAULT_PORT))
+    return checked_address(found["six"] or found["host"], int(found["port"] or default_port))
 
 
 def check_trust(trust: str | os.PathLike[str] | None, secure: bool) -> None:

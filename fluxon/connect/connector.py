@@ -23,7 +23,7 @@ from fluxon.connect.backoff import Backoff
 from fluxon.connect.dial import dial, shake_hands
 from fluxon.connect.greeting import Greeting, is_loopback
 from fluxon.connect.link import Link, Owner
-from fluxon.connect.session import SessionHolder
+from fluxon.connect.session import Session
 from fluxon.connect.stream import Stream, StreamLost
 from fluxon.connect.waiter import SLICE, Overdue
 from fluxon.errors import FluxonError, ProtocolError, Unavailable
@@ -47,11 +47,11 @@ class Connector:
         *,
         secure: bool,
         trust: str | os.PathLike[str] | None,
-        session: SessionHolder,
+        session: Session,
         backoff: Backoff,
         heartbeat: float | None,
         owner: Owner,
-        greeted: Callable[[str | None, Greeting], None],
+        greeted: Callable[[str | None, Greeting], str | None],
     ) -> None:
         self.where = where
         self.secure = secure
@@ -146,8 +146,7 @@ class Connector:
         except (FluxonError, Overdue, StreamLost) as error:
             link.close("it was never greeted")
             raise self._explain(link, error) from error
-        self._greeted(presented, greeting)
-        link.apply(greeting, self._session)
+        link.apply(greeting, self._greeted(presented, greeting), self._session)
         return link, greeting.heartbeat if self._heartbeat is None else self._heartbeat
 
     def _explain(self, link: Link, error: Exception) -> FluxonError:

@@ -7,7 +7,7 @@ from typing import Any
 import attrs
 
 from fluxon.commands import PROTOCOL_VERSION, Hello
-from fluxon.connect.session import SessionHolder
+from fluxon.connect.session import Session
 from fluxon.errors import InvalidPayload, ProtocolError
 from fluxon.limits import MAX_FRAME, Limits
 from fluxon.wire import Conversation
@@ -80,7 +80,7 @@ class Greeting:
             compress=compress and LZ4 in value["features"],
         )
 
-    def apply(self, conversation: Conversation, session: SessionHolder) -> None:
+    def apply(self, conversation: Conversation, session: Session) -> None:
         """Speak from now on as the server takes it."""
         conversation.send_limit = self._frame_authenticated if session.authenticated else self._frame
         # What the server sends is its own promise; a bound of ours keeps a wrong one from filling our memory.

@@ -26,7 +26,7 @@ from typing import Any, Protocol
 from fluxon.commands import Hello
 from fluxon.connect.claim import claim
 from fluxon.connect.greeting import Greeting, hello_arguments, new_conversation
-from fluxon.connect.session import SessionHolder
+from fluxon.connect.session import Session
 from fluxon.connect.stream import QUICK, Stream, StreamLost
 from fluxon.connect.waiter import Lost, NeverSent, Overdue, Waiter, result
 from fluxon.errors import FluxonError, ProtocolError
@@ -200,15 +200,15 @@ class Link:
                 self.conversation.fail(ask.tag, error)
         self._stream.flush(self.conversation.output)
 
-    def apply(self, greeting: Greeting, session: SessionHolder) -> None:
-        """The server answered a hello with ``greeting``: from now on speak as it takes it."""
+    def apply(self, greeting: Greeting, token: str | None, session: Session) -> None:
+        """The server answered a hello with ``greeting``: from now on speak as it takes it, under ``token``."""
         with self._lock:
             self.greeting = greeting
-            self.token = greeting.token
+            self.token = token
             greeting.apply(self.conversation, session)
         self._stream.flush(self.conversation.output)  # what waited for a place, if there are more of them now
 
-    def session_changed(self, token: str, session: SessionHolder) -> None:
+    def session_changed(self, token: str | None, session: Session) -> None:
         """The server said that the session goes on under ``token``; a login allows larger frames."""
         with self._lock:
             self.token = token

@@ -6,7 +6,15 @@ import errno
 import socket
 
 from fluxon.connect.arguments import Address
-from fluxon.errors import Conflict, FluxonError, InvalidPayload, ProtocolError, Unavailable, UntrustedServer
+from fluxon.errors import (
+    Conflict,
+    FluxonError,
+    InvalidPayload,
+    ProtocolError,
+    Unauthenticated,
+    Unavailable,
+    UntrustedServer,
+)
 
 #: Trouble that waiting does not mend.
 _LASTING = (UntrustedServer, ProtocolError, InvalidPayload, Conflict)
@@ -91,6 +99,14 @@ def still_waiting(where: Address, trouble: FluxonError | None) -> Unavailable:
     """A request waited for the connection until its timeout; ``trouble`` is what the last attempt met."""
     why = f": {trouble.text}" if trouble is not None else ""
     return Unavailable(f"there was no connection to {where} in time, and nothing was sent{why}")
+
+
+def not_followed(where: Address) -> Unauthenticated:
+    """The session of another server's client was presented, and is not known here."""
+    return Unauthenticated(
+        f"the server at {where} does not know the session that this client follows: log in again, and check that "
+        "both servers use the same database and secrets"
+    )
 
 
 def closed() -> Unavailable:

@@ -24,7 +24,7 @@ from fluxon.connect import reasons
 from fluxon.connect.arguments import Address
 from fluxon.connect.backoff import Backoff
 from fluxon.connect.greeting import Greeting, hello_arguments, is_loopback
-from fluxon.connect.session import SessionHolder
+from fluxon.connect.session import Session
 from fluxon.errors import DeadlineExceeded, FluxonError, ProtocolError, Unavailable
 from fluxon.rpc import ClientFactory, Peer, PeerFactory, PeerProtocol, Responders
 from fluxon.security.tls import explain_tls_failure
@@ -77,7 +77,7 @@ class Connection:
     peer: Peer
     greeting: Greeting
     #: The token that the server knows it by.
-    token: str
+    token: str | None
     compress: bool
 
 
@@ -92,9 +92,9 @@ class Reconnecting:
         responders: Responders,
         *,
         secure: bool,
-        session: SessionHolder,
+        session: Session,
         backoff: Backoff,
-        greeted: Callable[[str | None, Greeting], None],
+        greeted: Callable[[str | None, Greeting], str | None],
     ) -> None:
         self._reactor = reactor
         self.where = where
@@ -243,9 +243,9 @@ class Reconnecting:
         if greeting.heartbeat:
             self._factory.limits = attrs.evolve(self._factory.limits, heartbeat=greeting.heartbeat)
         protocol.greeted()
-        self._greeted(presented, greeting)
+        token = self._greeted(presented, greeting)
         greeting.apply(peer.conversation, self._session)
-        return Connection(peer, greeting, greeting.token, compress)
+        return Connection(peer, greeting, token, compress)
 
     def _explain(self, protocol: _Protocol, error: BaseException, reason: BaseException | None) -> BaseException:
         """``reason`` is why the connection ended, if it did so by itself."""

@@ -2,6 +2,8 @@
 
 Rules of this module:
 
+- A session is kept by connections to the server that made it; a connection to another one (the cloud's, which may be a
+  process of its own) follows it: presents its token, and never replaces it.
 - A token is only replaced by one that continues it: what an older token was answered with is dropped, so that two
   connections of one session cannot log each other out.
 - A token never goes to another host, nor from TLS to plain TCP.
@@ -58,9 +60,68 @@ class SessionHolder:
             self.authenticated = authenticated
             return fresh
 
+    def known_as(self, presented: str | None, token: str, *, fresh: bool) -> str | None:
+        """The token that a connection has when its hello with ``presented`` was answered with ``token``."""
+        return token
+
+    def is_behind(self, token: str | None) -> bool:
+        """Whether a connection that has ``token`` has to say hello again before its next command."""
+        return token != self.token
+
     def changed(self, token: str, public_id: str, authenticated: bool) -> None:
         """The server says what the session is from now on: somebody logged in or out."""
         with self._lock:
             self.token = token
             self.public_id = public_id
             self.authenticated = authenticated
+
+
+class FollowedSession:
+    """``leader``, a session of another server of the same host, as one connection to this one presents it."""
+
+    __slots__ = ("_leader", "authenticated", "public_id")
+
+    def __init__(self, leader: SessionHolder) -> None:
+        self._leader = leader
+        #: Whether this server took the connection for a logged-in user's when it last spoke of it.
+        self.authenticated = False
+        self.public_id: str | None = None
+
+    def __repr__(self) -> str:
+        return f"<follows {self._leader!r}>"
+
+    @property
+    def token(self) -> str | None:
+        """What to present in a hello."""
+        return self._leader.token
+
+    @property
+    def host(self) -> str:
+        return self._leader.host
+
+    def check_shared_with(self, host: str, secure: bool) -> None:
+        """Raise ``ConfigurationError`` if a connection to ``host`` must not be given this session's token."""
+        self._leader.check_shared_with(host, secure)
+
+    def greeted(self, presented: str | None, token: str, public_id: str, *, authenticated: bool, fresh: bool) -> bool:
+        """A hello with ``presented`` was answered. True when the leader's user is not known to this server."""
+        self.public_id = public_id
+        self.authenticated = authenticated
+        return fresh and self._leader.authenticated and presented == self._leader.token
+
+    def known_as(self, presented: str | None, token: str, *, fresh: bool) -> str | None:
+        """The leader's token that a connection has; None when this server made it a stranger's."""
+        return None if fresh else presented
+
+    def is_behind(self, token: str | None) -> bool:
+        """As ``SessionHolder.is_behind``. Two strangers are alike: for them no hello is worth its time."""
+        return token != self._leader.token and (self._leader.authenticated or self.authenticated)
+
+    def changed(self, token: str, public_id: str, authenticated: bool) -> None:
+        """This server says what the connection's session is from now on, which is none of the leader's business."""
+        self.public_id = public_id
+        self.authenticated = authenticated
+
+
+#: What a connection presents.
+Session = SessionHolder | FollowedSession

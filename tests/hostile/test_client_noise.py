@@ -122,7 +122,7 @@ class BlockingNoiseTests(SynchronousTestCase):
                 errors += 1
         self.assertEqual(answers + errors, ROUNDS)
         self.assertGreater(min(answers, errors), 0)
-        self.assertTrue(connection._connector._thread.is_alive())
+        self.assertTrue(connection._line.connector._thread.is_alive())
 
 
 class DeferredNoiseTests(TestCase):

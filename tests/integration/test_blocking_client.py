@@ -112,7 +112,7 @@ class RequestTests(SynchronousTestCase):
 
         thread = threading.Thread(target=ask)
         thread.start()
-        link = connection._connector.link
+        link = connection._line.connector.link
         assert link is not None
         while not link.conversation.asked:  # until it is sent
             time.sleep(0.001)

@@ -92,7 +92,7 @@ class RestartTests(SynchronousTestCase):
     def kill_server(self) -> None:
         """Until the client has noticed: a request sent before that has an unknown outcome, which is another test."""
         self.server.kill()
-        while self.connection._connector.link is not None:
+        while self.connection._line.connector.link is not None:
             time.sleep(0.001)
 
     def test_still_logged_in(self) -> None:
@@ -120,7 +120,7 @@ class RestartTests(SynchronousTestCase):
         threads = [threading.Thread(target=ask) for _ in range(16)]
         for each in threads:
             each.start()
-        link = self.connection._connector.link
+        link = self.connection._line.connector.link
         assert link is not None
         while len(link.conversation.asked) < 16:
             time.sleep(0.001)

@@ -106,7 +106,7 @@ class ThreadTests(SynchronousTestCase):
         """Ctrl+C ends a waiting request at once, tells the server, and the connection can be used afterwards."""
         connection = self.connect()
         connection.send_request("echo")
-        link = connection._connector.link
+        link = connection._line.connector.link
         assert link is not None
 
         def interrupt() -> None:
@@ -231,7 +231,7 @@ class DeathTests(SynchronousTestCase):
             trust = {"secure": True, "trust": server.certificate} if secure else {}
             with ConnectionInterface("localhost", server.port, **trust) as connection:
                 connection.send_request("echo")
-                link = connection._connector.link
+                link = connection._line.connector.link
                 assert link is not None
                 outcomes: SimpleQueue[Any] = SimpleQueue()
 
