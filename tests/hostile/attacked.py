@@ -47,14 +47,14 @@ async def state(request: Any) -> dict[str, Any]:
     if request.payload == "collect":
         gc.collect()
     engine = request.server._engine
-    peers = engine.factory.peers
+    peers = engine.listener.factory.peers
     return {
         "resident": resident(),
         "descriptors": len(os.listdir("/proc/self/fd")),
         "timers": len(reactor.getDelayedCalls()),
         "sessions": engine.sessions.live_count,
         "peers": len(peers),
-        "working": engine.factory.load._count,
+        "working": engine.listener.factory.load._count,
         "backlog": max((peer.protocol.backlog for peer in peers), default=0),
         "answering": max((len(peer.conversation.answering) for peer in peers), default=0),
         "threads": threading.active_count(),

@@ -111,7 +111,7 @@ class LoginTests(SessionsTestCase):
         self.assertEqual(await wire.call("who"), "bob")
         self.assertEqual(len(await server.sessions.list_user(1)), 0)
         self.assertEqual(len(await server.sessions.list_user(2)), 1)
-        self.assertEqual(server._running()._greeting._turns, {})
+        self.assertEqual(server._running().foundation.greeting._turns, {})
 
     async def test_two_connections_at_once(self) -> None:
         """Two connections of one session log in: one session has one successor, so the other is told to try again."""
@@ -158,7 +158,7 @@ class LoginTests(SessionsTestCase):
         await wire.hello()
         await wire.call("login_unawaited", 1)
         following = [wire.ask("login_unawaited", 2), wire.ask("logout")]
-        (peer,) = server._running().factory.peers
+        (peer,) = server._running().listener.factory.peers
         self.assertLessEqual(len(peer.conversation.asked), 1)
         for each in following:
             await each

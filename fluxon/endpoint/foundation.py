@@ -1,0 +1,128 @@
+"""What every server of a process stands on: log files, keys, the database, sessions.
+
+Rules of this module:
+
+- Opened in order and closed in the reverse one. What ``open`` opened ``close`` closes, also when ``open`` failed half
+  way; what fails to close is logged, and the rest is closed all the same.
+- What blocks (keys, schema files, the first look at the database) runs in a thread of its own.
+- Servers that share a process share one of these: one database, one set of sessions, one certificate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+
+from fluxon.database import schema
+from fluxon.database.database import Database
+from fluxon.endpoint.accounts import NoAccounts
+from fluxon.endpoint.logs import LogFiles
+from fluxon.routing import Setup
+from fluxon.routing.greeting import Greeting
+from fluxon.security.tls import ServerTLS
+from fluxon.sessions import DatabaseAccounts, Session, Sessions, SQLStore
+from fluxon.workers import WorkerPool
+
+_log = Logger(namespace="fluxon.server")
+
+#: Seconds between looks for sessions that have expired.
+_PURGE_EVERY = 3600.0
+
+
+class Foundation:
+    """One setup, opened."""
+
+    sessions: Sessions
+    #: Gives connections their sessions; hears of the end of each.
+    greeting: Greeting
+
+    def __init__(self, setup: Setup, reactor: Any) -> None:
+        self.setup = setup
+        self.reactor = reactor
+        #: One thread for what blocks while a server starts or stops.
+        self.blocking = WorkerPool("start", 1, reactor)
+        #: None for a setup without one.
+        self.database: Database | None = None
+        self._logs: LogFiles | None = None
+        self._tls: ServerTLS | None = None
+        self._purging: LoopingCall | None = None
+
+    async def open(self) -> None:
+        """Open everything."""
+        setup = self.setup
+        if setup.logs_dir is not None:
+            self._logs = LogFiles(setup.logs_dir)
+            await self.blocking.submit(self._logs.open)
+        await self.blocking.submit(setup.secrets.open)
+        await self._open_database()
+        self._begin_sessions()
+
+    async def tls(self) -> ServerTLS:
+        """TLS with the certificate of the secrets folder: one for all ports."""
+        if self._tls is None:
+            self._tls = await self.blocking.submit(self._make_tls)
+        return self._tls
+
+    def _make_tls(self) -> ServerTLS:
+        secrets = self.setup.secrets
+        return ServerTLS(secrets.certificate_path, secrets.key_path, run=self._look_in_thread)
+
+    def _look_in_thread(self, look: Any) -> None:
+        self.blocking.submit(look).addErrback(lambda failure: _log.failure("looking for a certificate", failure))
+
+    async def _open_database(self) -> None:
+        setup = self.setup
+        if setup.database_api is None:
+            return
+        database = self.database = setup.database_api(setup.database_path)
+        database.bind(setup.models if setup.models is not None else [])
+        self._store = SQLStore(database)
+        await database.start(self.reactor)
+        if setup.database_schema_dir is not None:
+            for line in await self.blocking.submit(schema.prepare, database, setup.database_schema_dir):
+                _log.info("{line}", line=line)
+
+    def _begin_sessions(self) -> None:
+        setup, database = self.setup, self.database
+        self.sessions = Sessions(
+            setup.secrets.signer(),
+            NoAccounts() if database is None else DatabaseAccounts(database),
+            self.reactor,
+            setup.limits,
+            digest=setup.secrets.digest,
+            persistent=None if database is None else self._store,
+            on_end=self._session_ended,
+        )
+        self.greeting = Greeting(self.sessions, setup.limits)
+        self._purging = LoopingCall(self._purge)
+        self._purging.clock = self.reactor
+        self._purging.start(_PURGE_EVERY, now=False)
+
+    def _session_ended(self, session: Session) -> None:
+        self.greeting.ended(session)
+
+    def _purge(self) -> Deferred[Any]:
+        return self.sessions.purge().addErrback(lambda failure: _log.failure("purging sessions", failure))
+
+    async def close(self) -> None:
+        """Close everything that is open."""
+        if self._purging is not None and self._purging.running:
+            self._purging.stop()
+        if self.database is not None:
+            await carried_out("closing the database", self.database.stop)
+            self.database.unbind()
+        self.blocking.stop()
+        if self._logs is not None:
+            self._logs.close()
+
+
+async def carried_out(what: str, work: Callable[[], Any]) -> None:
+    """Do ``work`` and wait for it; log it as ``what`` if it fails."""
+    try:
+        await maybeDeferred(work)
+    except Exception:
+        _log.failure("{what} failed", what=what)

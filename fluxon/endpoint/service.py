@@ -1,0 +1,144 @@
+"""What all servers are as Twisted services: started and stopped in turn, and telling whoever waits how it went.
+
+Rules of this module: making one opens nothing; ``startService`` returns at once and ``when_ready`` tells how it went;
+one start or stop at a time, in the order they were told, each with those who wait for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any, Generic, Protocol, Self, TypeVar
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, DeferredLock, fail, succeed
+from twisted.internet.error import CannotListenError
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from fluxon.errors import FluxonError, Unavailable
+
+_log = Logger(namespace="fluxon.server")
+
+#: What an operator can mend, told by its text; anything else is a fault, and its traceback is logged.
+_PLAIN_ERRORS = (FluxonError, OSError, CannotListenError)
+
+
+class Run(Protocol):
+    """One run of a server: its parts, from start to stop."""
+
+    async def start(self) -> None:
+        """Open everything."""
+
+    async def stop(self) -> None:
+        """Close everything that is open, also after a start that failed."""
+
+    def hurry(self) -> None:
+        """Do not wait for what is under way."""
+
+
+R = TypeVar("R", bound=Run)
+
+
+class ServerService(Service, Generic[R]):
+    """A server that subclasses make the runs of."""
+
+    def __init__(self, reactor: Any = None) -> None:
+        self._reactor = reactor
+        self._engine: R | None = None
+        self._turn = DeferredLock()
+        self._commands = 0
+        self._on_failure: list[Callable[[Failure], object]] = []
+        self._outcome: Any = None
+        self._waiting: dict[int, list[Deferred[Self]]] = {}
+
+    def _make_run(self, reactor: Any) -> R:
+        """What ``startService`` starts. Raises ``ConfigurationError``; opens nothing."""
+        raise NotImplementedError
+
+    def startService(self) -> None:
+        """Begin to start; see ``when_ready``. One that is still stopping starts when that is done."""
+        super().startService()  # type: ignore[no-untyped-call]
+        self._command(self._start, self)
+
+    async def _start(self) -> None:
+        if not self.running:
+            raise Unavailable("the server was stopped before it began to start")
+        reactor = self._reactor
+        if reactor is None:
+            from twisted.internet import reactor
+        engine: R | None = None
+        try:
+            engine = self._make_run(reactor)
+            await engine.start()
+        except Exception as error:
+            # Said before the log files are closed again: that is where an operator looks.
+            if isinstance(error, _PLAIN_ERRORS):
+                _log.error("the server cannot start: {reason}", reason=str(error))
+            else:
+                _log.failure("the server cannot start")
+            if engine is not None:
+                await engine.stop()
+            if self.running:  # and nobody stopped it meanwhile
+                for function in self._on_failure:
+                    function(Failure())
+            raise
+        self._engine = engine
+
+    def _command(self, carry_out: Callable[[], Coroutine[Any, Any, None]], outcome: Self | Failure) -> Deferred[None]:
+        self._outcome = None
+        # Whoever waits for this one hears of this one, whatever the server is told before it is done.
+        self._commands += 1
+        done: Deferred[None] = self._turn.run(lambda: Deferred.fromCoroutine(carry_out()))
+        return done.addBoth(self._carried_out, self._commands, outcome)
+
+    def _carried_out(self, result: Any, number: int, outcome: Self | Failure) -> None:
+        outcome = result if isinstance(result, Failure) else outcome
+        if number == self._commands:
+            self._outcome = outcome
+        for each in self._waiting.pop(number, ()):
+            each.callback(outcome)
+
+    def when_ready(self) -> Deferred[Self]:
+        """Fires with the server when it listens; fails with why it does not.
+
+        Asked before ``startService`` it waits for that; after ``stopService`` it fails with ``Unavailable``. Stopped
+        while it starts, it is ready first.
+        """
+        if self._outcome is None:
+            waiting: Deferred[Self] = Deferred()
+            # Before the first command: for that.
+            self._waiting.setdefault(max(self._commands, 1), []).append(waiting)
+            return waiting
+        return fail(self._outcome) if isinstance(self._outcome, Failure) else succeed(self)
+
+    def on_failure(self, function: Callable[[Failure], object]) -> None:
+        """Have ``function(failure)`` called when a start fails, after the log has said why.
+
+        For whoever runs the server, and would rather end than serve nobody. Being stopped while it starts is no
+        failure.
+        """
+        self._on_failure.append(function)
+
+    def stopService(self) -> Deferred[None]:
+        """Take no more connections and requests, let those under way end, close everything.
+
+        Fires when nothing is left, at the latest ``Limits.drain`` seconds after the last connection was to end.
+        """
+        super().stopService()  # type: ignore[no-untyped-call]
+        return self._command(self._stop, Failure(Unavailable("the server was stopped")))
+
+    async def _stop(self) -> None:
+        # Until the last request has its answer, what it uses is there.
+        if self._engine is not None:
+            await self._engine.stop()
+            self._engine = None
+
+    def hurry(self) -> None:
+        """While it stops: end the connections whose requests are still under way, instead of waiting for them."""
+        if self._engine is not None:
+            self._engine.hurry()
+
+    def _running(self) -> R:
+        if self._engine is None:
+            raise Unavailable("the server is not running")
+        return self._engine
