@@ -1,0 +1,1 @@
+"""The cloud storage: files with roles, versions and an audit log."""
