@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fluxon.commands.arguments import Boolean, ListOf, Optional
+from fluxon.commands.arguments import Boolean, ListOf, Optional, Text
 from fluxon.commands.cloud.common import CURSOR, ITEM, MAX_PAGE, NAME, PAGE, PATH, UPLOAD, CloudCommand
 
 
@@ -55,10 +55,13 @@ class MakeFile(CloudCommand):
 
 
 class Delete(CloudCommand):
-    """Delete a file, or a directory with all that is in it."""
+    """Delete a file, or a directory with all that is in it.
+
+    ``type``: only if it is that, ``"file"`` or ``"directory"``; else ``InvalidPayload``, and nothing was done.
+    """
 
     name = "cloud.delete"
-    arguments = {"path": PATH, "lock": Optional(UPLOAD)}
+    arguments = {"path": PATH, "type": Optional(Text(max_bytes=16)), "lock": Optional(UPLOAD)}
 
 
 class Move(CloudCommand):
