@@ -123,6 +123,18 @@ class Greeting:
         arguments = {"session": session.public_id, "token": token, "authenticated": session.user_id is not None}
         return peer.ask(SessionChanged, arguments, _ACKNOWLEDGE_WITHIN, urgent=True)
 
+    async def confirm(self, peer: Peer) -> None:
+        """See to it that a connection's session holds now; one that does not is taken away.
+
+        Afterwards ``peer.session`` is who may act: a revoked one never does.
+        """
+        session = peer.session
+        if await self._sessions.verify(session) or peer.session is not session:
+            return  # it holds; or it ended, and its connection is a stranger's now, or somebody else's
+        self.become_anonymous(peer)
+        if peer.session is session:
+            raise Unavailable("the connection was lost")
+
     def ended(self, session: Session) -> None:
         """A session is over: its connections go on as strangers."""
         for peer in tuple(session.connections):

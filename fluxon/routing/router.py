@@ -20,14 +20,14 @@ from fluxon.blocking import wait_for
 from fluxon.caller import serve
 from fluxon.commands import Call, Hello
 from fluxon.database.database import Database
-from fluxon.errors import Unavailable
+from fluxon.fairness import FairThreads
 from fluxon.limits import Limits
 from fluxon.routing.greeting import Greeting
 from fluxon.routing.mapping import View, unknown_view
 from fluxon.routing.request import Request
-from fluxon.routing.threads import ViewThreads
 from fluxon.rpc import Peer, Responders
 from fluxon.sessions import Sessions
+from fluxon.workers import WorkerPool
 
 
 class Router:
@@ -44,7 +44,7 @@ class Router:
         self.limits = limits
         #: The project's, if it has one.
         self.database: Database | None = None
-        self._threads = ViewThreads(limits.view_threads, limits.view_queue, reactor)
+        self._threads = FairThreads(WorkerPool("view", limits.view_threads, reactor), limits.view_queue)
 
     def wait(self, start: Callable[[], Deferred[Any]]) -> Any:
         """In a view's thread: what ``start()``, called on the reactor, answers.
@@ -76,27 +76,19 @@ class Router:
         return view.function(request)
 
     async def _call_verified(self, peer: Peer, view: View, request: Request) -> Any:
-        await self._verify(peer)
+        await self.greeting.confirm(peer)
         if view.in_thread:
             return await self._run_in_thread(view, request, peer)
         result = view.function(request)
         # A coroutine goes on in this context, which knows whom it serves.
         return await result if isinstance(result, CoroutineType) else result
 
-    async def _verify(self, peer: Peer) -> None:
-        session = peer.session
-        if await self.sessions.verify(session) or peer.session is not session:
-            return  # it holds; or it ended, and its connection is a stranger's now, or somebody else's
-        self.greeting.become_anonymous(peer)
-        if peer.session is session:
-            raise Unavailable("the connection was lost")
-
     def _run_in_thread(self, view: View, request: Request, peer: Peer) -> Deferred[Any]:
         def run(request: Request) -> Any:
             serve(request)
             # It may have waited for its thread, while its user was thrown out.
             if not peer.session.fresh(self.reactor.seconds()):
-                wait_for(self.reactor, lambda: Deferred.fromCoroutine(self._verify(peer)))
+                wait_for(self.reactor, lambda: Deferred.fromCoroutine(self.greeting.confirm(peer)))
             return view.function(request)
 
         return self._threads.run(peer.session, run, request)

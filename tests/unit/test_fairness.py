@@ -1,4 +1,4 @@
-"""The pool of plain views by itself: shares, waiting, giving up, stopping."""
+"""A fairly shared pool by itself: shares, waiting, giving up, stopping."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
 from fluxon.errors import ResourceExhausted, Unavailable
-from fluxon.routing.threads import ViewThreads
+from fluxon.fairness import FairThreads
+from fluxon.workers import WorkerPool
 
 
-class ViewThreadsTests(TestCase):
+class FairThreadsTests(TestCase):
     """Each test releases its hung views by itself."""
 
     timeout = 30
@@ -35,7 +36,7 @@ class ViewThreadsTests(TestCase):
 
     def test_results_and_errors(self) -> Any:
         """What the function returns or raises is what the Deferred fires with."""
-        threads = ViewThreads(4, 10, reactor)
+        threads = FairThreads(WorkerPool("test", 4, reactor), 10)
         self.addCleanup(threads.stop)
         failing = self.assertFailure(threads.run("a", lambda request: {}[request], 1), KeyError)
         return (
@@ -46,7 +47,7 @@ class ViewThreadsTests(TestCase):
 
     async def test_order_within_a_session(self) -> None:
         """What a session asks beyond its share runs in the order it was asked."""
-        threads = ViewThreads(4, 100, reactor)
+        threads = FairThreads(WorkerPool("test", 4, reactor), 100)
         self.addCleanup(threads.stop)
         results = [threads.run("a", self.hang, number) for number in range(5)]
         await self.until_begun(1)
@@ -58,7 +59,7 @@ class ViewThreadsTests(TestCase):
 
     async def test_free_threads_are_used_though_others_wait(self) -> None:
         """A full queue is no reason to refuse whoever needs no queue."""
-        threads = ViewThreads(8, 2, reactor)
+        threads = FairThreads(WorkerPool("test", 8, reactor), 2)
         self.addCleanup(threads.stop)
         hung = [threads.run(name, self.hang, name) for name in "aaabbb"]
         await self.until_begun(4)
@@ -69,7 +70,7 @@ class ViewThreadsTests(TestCase):
 
     async def test_the_queue_is_bounded(self) -> None:
         """With every thread taken and the queue full, more is refused at once, whoever asks."""
-        threads = ViewThreads(2, 3, reactor)
+        threads = FairThreads(WorkerPool("test", 2, reactor), 3)
         self.addCleanup(threads.stop)
         hung = [threads.run(name, self.hang, name) for name in "abcde"]
         await self.until_begun(2)
@@ -80,7 +81,7 @@ class ViewThreadsTests(TestCase):
 
     async def test_giving_up_while_waiting(self) -> None:
         """It never runs, and its place is free at once."""
-        threads = ViewThreads(4, 8, reactor)
+        threads = FairThreads(WorkerPool("test", 4, reactor), 8)
         self.addCleanup(threads.stop)
         first, second = threads.run("a", self.hang, 1), threads.run("a", self.hang, 2)
         await self.until_begun(1)
@@ -93,7 +94,7 @@ class ViewThreadsTests(TestCase):
 
     async def test_giving_up_on_one_that_runs(self) -> None:
         """It cannot be stopped: it is over when it is over."""
-        threads = ViewThreads(4, 8, reactor)
+        threads = FairThreads(WorkerPool("test", 4, reactor), 8)
         self.addCleanup(threads.stop)
         running = threads.run("a", self.hang, 1)
         await self.until_begun(1)
@@ -104,7 +105,7 @@ class ViewThreadsTests(TestCase):
 
     async def test_giving_up_on_what_it_returned(self) -> None:
         """A Deferred that a view returned is cancelled with it."""
-        threads = ViewThreads(4, 8, reactor)
+        threads = FairThreads(WorkerPool("test", 4, reactor), 8)
         self.addCleanup(threads.stop)
         inner: Deferred[None] = Deferred()
         result = threads.run("a", lambda request: inner, 1)
@@ -116,7 +117,7 @@ class ViewThreadsTests(TestCase):
 
     async def test_stopping(self) -> None:
         """What waits is told, what runs ends, nothing begins any more; no error is left behind."""
-        threads = ViewThreads(4, 2_000, reactor)
+        threads = FairThreads(WorkerPool("test", 4, reactor), 2_000)
         hung = [threads.run("a", self.hang, number) for number in range(400)]
         await self.until_begun(1)
         threads.stop()

@@ -1,11 +1,11 @@
-"""Plain views in threads, with room for everybody.
+"""A pool of threads with room for everybody.
 
 Rules of this module:
 
 - One session holds at most a quarter of the pool, and of the places to wait for it; what it asks beyond that waits for
   its own, and then is refused, while others are served.
-- A view that runs cannot be stopped: its place is free when it returns, and not before, whoever gave up on it. One
-  that waits can: its place to wait is free at once.
+- What runs cannot be stopped: its place is free when it returns, and not before, whoever gave up on it. What waits
+  can: its place to wait is free at once.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from collections.abc import Callable, Hashable
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IReactorFromThreads
 from twisted.python.failure import Failure
 
 from fluxon.errors import ResourceExhausted, Unavailable
@@ -25,11 +24,11 @@ from fluxon.workers import WorkerPool
 _SHARE = 4
 
 
-class ViewResult(Deferred[Any]):
-    """A view's result to come. Cancelling works until the view has begun, and on what it returned to be awaited."""
+class FairResult(Deferred[Any]):
+    """A result to come. Cancelling works until the function has begun, and on what it returned to be awaited."""
 
     begun = False
-    #: What the view returned instead of a value.
+    #: What the function returned instead of a value.
     awaited: Deferred[Any] | None = None
 
     def cancel(self) -> None:
@@ -46,15 +45,15 @@ class _Share:
 
     def __init__(self) -> None:
         self.running = 0
-        self.waiting: deque[tuple[ViewResult, Callable[[], Any]]] = deque()
+        self.waiting: deque[tuple[FairResult, Callable[[], Any]]] = deque()
 
 
-class ViewThreads:
-    """The pool of plain views. Used on the reactor thread."""
+class FairThreads:
+    """``pool``, shared fairly between sessions; ``queue_limit`` may wait for it. Used on the reactor thread."""
 
-    def __init__(self, size: int, queue_limit: int, reactor: IReactorFromThreads) -> None:
-        self._pool = WorkerPool("view", size, reactor)
-        self._share = max(1, size // _SHARE)
+    def __init__(self, pool: WorkerPool, queue_limit: int) -> None:
+        self._pool = pool
+        self._share = max(1, pool.size // _SHARE)
         self._queue_limit = queue_limit
         self._queue_share = max(1, queue_limit // _SHARE)
         self._waiting = 0
@@ -63,16 +62,16 @@ class ViewThreads:
 
     @property
     def waiting(self) -> int:
-        """Views that wait for a thread, of all sessions."""
+        """How much waits for a thread, of all sessions."""
         return self._waiting + self._pool.waiting
 
-    def run(self, session: Hashable, function: Callable[[Any], Any], request: Any) -> ViewResult:
+    def run(self, session: Hashable, function: Callable[[Any], Any], request: Any) -> FairResult:
         """Run ``function(request)`` in a thread, in ``session``'s share of the pool.
 
         ``ResourceExhausted`` when it would have to wait and too many do; with ``Unavailable`` after ``stop``.
         """
         share = self._shares.get(session) or _Share()
-        result = ViewResult(lambda result: self._given_up(share, result))
+        result = FairResult(lambda result: self._given_up(share, result))
 
         def call() -> Any:
             result.begun = True
@@ -94,7 +93,7 @@ class ViewThreads:
         return result
 
     def stop(self) -> None:
-        """Take no more views; those that wait are not begun."""
+        """Take no more; what waits is not begun. The pool stops as well."""
         self._stopped = True
         self._pool.stop()
         for share in self._shares.values():
@@ -103,7 +102,7 @@ class ViewThreads:
                 self._waiting -= 1
                 result.errback(_stopping())
 
-    def _start(self, session: Hashable, share: _Share, result: ViewResult, call: Callable[[], Any]) -> None:
+    def _start(self, session: Hashable, share: _Share, result: FairResult, call: Callable[[], Any]) -> None:
         share.running += 1
         self._pool.submit(_boxed, call).addBoth(self._ended, session, share, result)
 
@@ -114,7 +113,7 @@ class ViewThreads:
                 self._waiting -= 1
                 return
 
-    def _ended(self, outcome: Any, session: Hashable, share: _Share, result: ViewResult) -> None:
+    def _ended(self, outcome: Any, session: Hashable, share: _Share, result: FairResult) -> None:
         share.running -= 1
         # Failing to start one comes back here, with the share as it is then: nothing is kept over a call.
         while share.waiting and share.running < self._share:
@@ -139,11 +138,11 @@ def _exhausted(waiting: int) -> ResourceExhausted:
 
 
 def _boxed(call: Callable[[], Any]) -> tuple[Any]:
-    # A plain view may return a Deferred or a coroutine, which must not fire anything in its thread.
+    # A function may return a Deferred or a coroutine, which must not fire anything in its thread.
     return (call(),)
 
 
-def _deliver(value: Any, result: ViewResult) -> None:
+def _deliver(value: Any, result: FairResult) -> None:
     if isinstance(value, Deferred):
         result.awaited = value
         value.addBoth(result.callback)
