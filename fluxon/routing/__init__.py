@@ -4,6 +4,6 @@ from fluxon.routing.mapping import dynamic_views_loading
 from fluxon.routing.request import Connection, Request
 from fluxon.routing.router import Router
 from fluxon.routing.setup import Setup
-from fluxon.routing.user import AuthenticatedUser
+from fluxon.sessions.user import AuthenticatedUser
 
 __all__ = ["AuthenticatedUser", "Connection", "Request", "Router", "Setup", "dynamic_views_loading"]

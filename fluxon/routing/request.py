@@ -12,8 +12,8 @@ from twisted.python.failure import Failure
 
 from fluxon.blocking import Pending, either, pending
 from fluxon.commands import Call
-from fluxon.routing.user import AuthenticatedUser
 from fluxon.rpc import Peer
+from fluxon.sessions.user import AuthenticatedUser
 
 if TYPE_CHECKING:
     from fluxon.routing.router import Router

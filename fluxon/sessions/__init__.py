@@ -7,9 +7,11 @@ from fluxon.sessions.session import Ending, Session
 from fluxon.sessions.sessions import Resumed, Sessions
 from fluxon.sessions.sql import SQLStore
 from fluxon.sessions.store import SessionStore
+from fluxon.sessions.user import AuthenticatedUser
 
 __all__ = [
     "Accounts",
+    "AuthenticatedUser",
     "DatabaseAccounts",
     "Ending",
     "MemoryStore",

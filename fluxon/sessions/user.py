@@ -1,4 +1,4 @@
-"""The user of a request: a row of the project's AuthenticatedUser, as it was a few seconds ago at most."""
+"""A user, as a row of the project's AuthenticatedUser was a few seconds ago at most."""
 
 from __future__ import annotations
 
