@@ -14,7 +14,7 @@ from __future__ import annotations
 import inspect
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import sqlalchemy
@@ -99,6 +99,14 @@ class Database(ABC):
         if self._engine_tables.setdefault(table.name, table) is not table:
             raise ConfigurationError(f"there are two declarations of the engine table {table.name!r}")
         self._engine_tables_changed()
+
+    @abstractmethod
+    def make_tables(self, tables: Sequence[sqlalchemy.Table]) -> None:
+        """Make those of the engine's ``tables`` that are missing, now. Blocks.
+
+        For tables that refer to tables of models, which must be there; all others are better ``install``-ed. Raises
+        ``ConfigurationError`` when one was made by another version of the engine.
+        """
 
     @property
     def engine_tables(self) -> list[sqlalchemy.Table]:

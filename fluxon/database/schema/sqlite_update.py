@@ -115,7 +115,7 @@ def _attach(raw: sqlite3.Connection, step: Attach) -> None:
 def _rebuild(raw: sqlite3.Connection, step: Rebuild) -> None:
     name = quoted(step.table.name)
     last = _last_number(raw, step.old.name)
-    raw.execute(f"ALTER TABLE {quoted(step.old.name)} RENAME TO {_OLD}")
+    raw.execute(f"ALTER TABLE {quoted(_renamed(raw, step))} RENAME TO {_OLD}")
     raw.execute(step.table.sql)
     if step.values:
         columns = ", ".join(map(quoted, step.values))
@@ -128,6 +128,20 @@ def _rebuild(raw: sqlite3.Connection, step: Rebuild) -> None:
     for sql in step.table.attached.values():
         raw.execute(sql)
     _keep_last_number(raw, step.table.name, last)
+
+
+def _renamed(raw: sqlite3.Connection, step: Rebuild) -> str:
+    """What the old table is called by now. If its name changes, so do the references of the engine's tables to it.
+
+    Two tables that exchange their names keep them here: nothing of the engine refers to more than one.
+    """
+    old, new = step.old.name, step.table.name
+    if old == new or raw.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (new,)).fetchall():
+        return old
+    raw.execute("PRAGMA legacy_alter_table = OFF")
+    raw.execute(f"ALTER TABLE {quoted(old)} RENAME TO {quoted(new)}")
+    raw.execute("PRAGMA legacy_alter_table = ON")
+    return new
 
 
 def _last_number(raw: sqlite3.Connection, table: str) -> int | None:

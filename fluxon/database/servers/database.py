@@ -107,6 +107,14 @@ class ServerDatabase(OpenedDatabase[ServerOpening]):
         finally:
             connection.close()
 
+    def make_tables(self, tables: Sequence[sqlalchemy.Table]) -> None:
+        self._refuse_reactor_thread()
+        connection = self.connect()
+        try:
+            self._make_tables_alone(connection, lambda: create_engine_tables(connection, tables))
+        finally:
+            connection.close()
+
     @abstractmethod
     def _make_tables_alone(self, connection: Any, make: Callable[[], None]) -> None:
         """``make()`` while no other process makes tables in this database."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -102,6 +102,9 @@ class SQLiteDatabase(OpenedDatabase[Opening]):
         self._refuse_reactor_thread()
         opened = self._opened or self._open()
         return opened.writer.write(self._within(work, *args))  # type: ignore[no-any-return]
+
+    def make_tables(self, tables: Sequence[sqlalchemy.Table]) -> None:
+        self.write_blocking(create_engine_tables, tables)
 
     def _make_opening(self) -> Opening:
         return Opening(self)

@@ -178,8 +178,9 @@ class _Planner:
         if old == new and not loose:
             return
         change = _Change(new.name)
+        kept = _same_key(old, new)
         for key, part in old.parts.items():
-            if key in loose or new.parts.get(key) != part:
+            if (key in loose or new.parts.get(key) != part) and part not in kept:
                 for sql in self._writer.unnumber(old) if part.kind == "primary" else ():
                     change.add(Phase.DROP_PARTS, sql)
                 change.add(
@@ -189,6 +190,8 @@ class _Planner:
         if old.name != new.name:
             change.says(f"{old.name} becomes {new.name}")
             change.add(Phase.RENAME, self._writer.rename_table(old.name, new.name))
+            if kept:
+                change.add(Phase.RENAME, self._writer.rename_constraint(new.name, *kept))
         used = {self._column(change, old, new, column) for column in new.columns.values()}
         for name in old.columns:
             if name not in used:
@@ -197,6 +200,8 @@ class _Planner:
             each.numbered and self._source_of(old, new, each.name) is None for each in new.columns.values()
         )
         for key, part in new.parts.items():
+            if part in kept:
+                continue
             if (key in loose or old.parts.get(key) != part) and not (keyed and part.kind == "primary"):
                 change.add(_phase_of(part), self._writer.add_part(new.name, part))
         if old == new:
@@ -275,6 +280,15 @@ class _Planner:
 
 def _removed(old: Table, new: Table) -> bool:
     return any(part.kind != "foreign" and new.parts.get(key) != part for key, part in old.parts.items())
+
+
+def _same_key(old: Table, new: Table) -> tuple[Part, ...]:
+    """The primary key before and after, if only its name changes: engine tables may refer to it, so it stays."""
+    before = next((part for part in old.parts.values() if part.kind == "primary"), None)
+    after = next((part for part in new.parts.values() if part.kind == "primary"), None)
+    if before is None or after is None or before.name == after.name or before.definition != after.definition:
+        return ()
+    return before, after
 
 
 def _phase_of(part: Part) -> Phase:

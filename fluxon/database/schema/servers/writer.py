@@ -47,6 +47,10 @@ class Writer(ABC):
         """The same table by another name."""
         return self.alter(old, f"RENAME TO {self.quote(new)}")
 
+    def rename_constraint(self, table: str, old: Part, new: Part) -> str:
+        """The same constraint by another name."""
+        return self.alter(table, f"RENAME CONSTRAINT {self.quote(old.name)} TO {self.quote(new.name)}")
+
     @abstractmethod
     def rename_column(self, table: str, new_name: str, column: Column) -> str:
         """The same column by another name."""
