@@ -143,6 +143,9 @@ _STRICT: dict[str, Any] = {
 }
 
 
+#: What cbor2, and what it is told to call, may raise for bytes that are not strict CBOR.
+_NOT_STRICT = (CBORError, ValueError, TypeError, OverflowError, ArithmeticError, RecursionError)
+
 # Without the two heads that decode_all looks for; what that costs of 128 bits is nothing.
 _FENCE_VALUE = token_bytes(16).replace(b"\x1b", b"\x00").replace(b"\x3b", b"\x00")
 _FENCE = b"\x50" + _FENCE_VALUE
@@ -155,6 +158,8 @@ def decode_all(bodies: Sequence[bytes]) -> list[Any]:
     secret. A body that ends early or late pushes a fence out of its place, and nobody can forge one.
     """
     count = len(bodies)
+    if count == 1:
+        return [_decode_one(bodies[0])]
     joined = b"\x9a" + (2 * count).to_bytes(4, "big") + _FENCE.join(bodies) + _FENCE
     try:
         values = loads(joined, **_STRICT)
@@ -166,14 +171,27 @@ def decode_all(bodies: Sequence[bytes]) -> list[Any]:
             for body, value in zip(bodies, values, strict=True):
                 if b"\x1b" in body or b"\x3b" in body:
                     _check_integers(value)
-    except (CBORError, ValueError, TypeError, OverflowError, ArithmeticError, RecursionError) as error:
+    except _NOT_STRICT as error:
         raise ProtocolError(f"a frame that is not strict CBOR: {type(error).__name__}") from error
     return values  # type: ignore[no-any-return]
 
 
 def decode(body: bytes) -> Any:
     """The one value that ``body`` is. Raises ``ProtocolError``."""
-    return decode_all((body,))[0]
+    return _decode_one(body)
+
+
+def _decode_one(body: bytes) -> Any:
+    # The same without lists to build and compare: one call at a time is what a client waits for.
+    try:
+        value, fence = loads(b"\x82" + body + _FENCE, **_STRICT)
+        if fence != _FENCE_VALUE:
+            raise ValueError("a value does not end where its frame ends")
+        if b"\x1b" in body or b"\x3b" in body:
+            _check_integers(value)
+    except _NOT_STRICT as error:
+        raise ProtocolError(f"a frame that is not strict CBOR: {type(error).__name__}") from error
+    return value
 
 
 def _check_integers(value: Any) -> None:

@@ -29,6 +29,8 @@ MAX_TIMEOUT = 86_400.0
 # length of what follows · flags · array head · kind · head of a 32-bit integer · tag
 _PREFIX = Struct(">IBBBBI")
 _prefix = _PREFIX.pack
+_float = Struct(">Bd").pack
+_FLOAT64 = 0xFB
 _BODY_OVERHEAD = 8  # of _PREFIX, what follows the length
 _UINT32 = 0x1A
 
@@ -259,7 +261,9 @@ def write_ask(
     parts = [_name(command), _map_head(len(arguments))]
     for name, value in arguments.items():
         parts += (_name(name), encode(value))
-    parts += (encode(timeout), encode(options) if options else b"\xa0")
+    # A float is its head and eight bytes: not worth a call of the encoder.
+    parts.append(_float(_FLOAT64, timeout) if type(timeout) is float else encode(timeout))
+    parts.append(encode(options) if options else b"\xa0")
     rest = b"".join(parts)
     return _prefix(_BODY_OVERHEAD + len(rest), 0, 0x86, ASK, _UINT32, tag) + rest
 
