@@ -26,8 +26,9 @@ from typing import Any, Protocol
 from fluxon.commands import Hello
 from fluxon.connect.claim import claim
 from fluxon.connect.greeting import Greeting, hello_arguments, new_conversation
+from fluxon.connect.quick import QUICK
 from fluxon.connect.session import Session
-from fluxon.connect.stream import QUICK, Stream, StreamLost
+from fluxon.connect.stream import Stream, StreamLost
 from fluxon.connect.waiter import Lost, NeverSent, Overdue, Waiter, result
 from fluxon.errors import FluxonError, ProtocolError
 from fluxon.wire import Answer, Ask, Cancel, Failed, Message
@@ -96,7 +97,7 @@ class Link:
             self._waiters.add(waiter)
             self._begin(waiter, command, arguments, deadline, urgent)
             self._read_if_nobody_does(waiter, deadline)
-            if not waiter.wait(deadline):
+            if waiter.outcome is None and not waiter.wait(deadline):
                 sent = self._abandon(waiter)
                 if not waiter.wait(0):
                     raise Overdue(sent)
@@ -152,14 +153,14 @@ class Link:
 
     def _read_for(self, waiter: Waiter, deadline: float) -> None:
         """Receive until ``waiter`` is settled, nothing has come for a while, or there is more to do than that."""
-        stream = self._stream
+        stream, asked = self._stream, self.conversation.asked
         try:
             while (
                 waiter.outcome is None
                 and not self._said
                 and self._trouble is None
                 and monotonic() < deadline - QUICK
-                and stream.wait_quickly()
+                and stream.wait_quickly(alone=len(asked) == 1)
             ):
                 self._taking = True
                 data = stream.take()

@@ -18,20 +18,13 @@ from __future__ import annotations
 import selectors
 import socket
 import threading
-from collections import deque
 from selectors import EVENT_READ, EVENT_WRITE
 
 from OpenSSL import SSL
 
 from fluxon.connect.channel import TLSChannel
 from fluxon.connect.claim import claim
-
-#: ``wait_quickly`` waits so long, in seconds: most answers are there by then, and a heartbeat can wait for it.
-QUICK = 0.05
-
-#: Bytes read at once. Larger buffers come from mmap and cost more than the system calls that they save.
-_READ = 64 * 1024
-_ONE_READ = (_READ,)
+from fluxon.connect.quick import AT_ONCE, READ, QuickReads
 
 
 class StreamLost(Exception):
@@ -42,7 +35,7 @@ class Stream:
     """Bytes both ways over ``connected``, which belongs to this object from here on."""
 
     def __init__(self, connected: socket.socket, channel: TLSChannel | None) -> None:
-        connected.setblocking(False)
+        self._quick = QuickReads(connected)
         self._socket = connected
         self._channel = channel
         self._sending = threading.Lock()
@@ -58,10 +51,7 @@ class Stream:
         self._selector.register(connected, EVENT_READ)
         self._selector.register(self._woken, EVENT_READ)
         self._ready: list[tuple[selectors.SelectorKey, int]] = []
-        # The same connection with a timeout of its own: waiting and reading in one call costs a fifth of selecting.
-        self._arrived: deque[bytes] = deque()
-        self._quick = connected.dup()
-        self._quick.settimeout(QUICK)
+        self._arrived = self._quick.arrived
         # What the server said right behind its handshake.
         self._early = self._open_early()
 
@@ -108,7 +98,7 @@ class Stream:
             self._unsent += data
             return
         try:
-            sent = self._socket.send(data)
+            sent = self._socket.send(data, AT_ONCE)
         except BlockingIOError:
             sent = 0
         except OSError as error:
@@ -151,21 +141,19 @@ class Stream:
             return self.take()
         return self._open(self._read()) if readable else b""
 
-    def wait_quickly(self) -> bool:
-        """Whether something comes within ``QUICK`` seconds, for ``take``. May be interrupted: nothing is lost by it."""
+    def wait_quickly(self, *, alone: bool) -> bool:
+        """Whether something comes within ``QUICK`` seconds, for ``take``. May be interrupted: nothing is lost by it.
+
+        ``alone``: no other thread waits for an answer. Raises ``StreamLost``.
+        """
         if self._stopped is not None:
             raise StreamLost(self._stopped)
         if self._unsent:
             return False
-        if not self._arrived:
-            try:
-                # One call of C from the socket to the deque: an interrupt finds the bytes in the one or in the other.
-                self._arrived.extend(map(self._quick.recv, _ONE_READ))
-            except TimeoutError:
-                return False
-            except OSError as error:
-                raise StreamLost(_describe(error)) from error
-        return True
+        try:
+            return bool(self._arrived) or self._quick.wait(alone=alone)
+        except OSError as error:
+            raise StreamLost(_describe(error)) from error
 
     def take(self) -> bytes:
         """What ``wait_quickly`` found. Raises ``StreamLost``."""
@@ -173,7 +161,7 @@ class Stream:
 
     def _read(self) -> bytes | None:
         try:
-            return self._socket.recv(_READ)
+            return self._socket.recv(READ, AT_ONCE)
         except BlockingIOError:
             return None
         except OSError as error:
@@ -225,7 +213,7 @@ class Stream:
     def _write_on(self) -> None:
         with self._sending:
             try:
-                sent = self._socket.send(self._unsent)
+                sent = self._socket.send(self._unsent, AT_ONCE)
             except BlockingIOError:
                 return
             except OSError as error:
@@ -241,7 +229,7 @@ class Stream:
                 with self._tls:
                     goodbye = self._channel.goodbye()
                 try:
-                    self._socket.send(goodbye)
+                    self._socket.send(goodbye, AT_ONCE)
                 except OSError:
                     pass
             self._selector.close()

@@ -189,7 +189,7 @@ class ChannelTests(SynchronousTestCase):
             self.server.shutdown()
             theirs.sendall(self.server.bio_read(1000))
             if quickly:
-                self.assertTrue(stream.wait_quickly())
+                self.assertTrue(stream.wait_quickly(alone=True))
                 self.assertEqual(stream.take(), b"bye")
             else:
                 stream.wait(PATIENCE)
