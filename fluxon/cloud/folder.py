@@ -1,0 +1,218 @@
+"""The folder that holds the bytes of a cloud: what may be in it, and who may be in it at the same time.
+
+Rules of this module:
+
+- The folder and those in it are 0700 and belong to the user that the server runs as. What is looser, a symbolic link
+  or someone else's is refused, never repaired: only the operator can judge who has read or changed what.
+- What is opened is checked by its descriptor, and everything later goes through that descriptor, so that nothing can
+  be swapped in between.
+- Every process that uses the folder holds a shared ``flock`` on it for life. Whoever gets the exclusive one knows that
+  nobody else has anything under way there.
+- Descriptors are closed when nobody uses them any more, never under the hands of a thread.
+- Error texts name the folder, never its path.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from fluxon.errors import ConfigurationError, Locked, Unavailable
+
+#: Names of the folders in which objects lie: by the first two characters of their names.
+SHELVES = tuple(f"{number:02x}" for number in range(256))
+
+_MODE = 0o700
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+_OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+#: Opening waits so long for a sweep of another process, which takes seconds for a million objects.
+_PATIENCE = 120.0
+_PAUSE = 0.02
+
+
+class CloudFolder:
+    """An open cloud folder: descriptors of ``objects`` and ``uploads`` in it, and the lock on it."""
+
+    def __init__(self, label: str, folder: int) -> None:
+        self.label = label
+        self._mutex = threading.Lock()
+        self._users = 1  # one is whoever opened it, until close
+        self._closed = False
+        self._descriptors = [folder]
+        try:
+            flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+            self._lock = self._keep(os.open("lock", flags, 0o600, dir_fd=folder))
+            self._share(_PATIENCE)
+            self.objects = self._keep(_enter(f"{label}/objects", "objects", folder))
+            self.uploads = self._keep(_enter(f"{label}/uploads", "uploads", folder))
+            self._make_shelves()
+            os.fsync(folder)
+        except BaseException:
+            self._end()
+            raise
+
+    def _keep(self, descriptor: int) -> int:
+        self._descriptors.append(descriptor)
+        return descriptor
+
+    def _make_shelves(self) -> None:
+        there = set(os.listdir(self.objects))
+        for name in SHELVES:
+            if name not in there:
+                _make(name, self.objects)
+            _check(f"{self.label}/objects/{name}", os.stat(name, dir_fd=self.objects, follow_symlinks=False))
+        os.fsync(self.objects)
+
+    def enter(self) -> None:
+        """Until ``leave`` the descriptors stay open. Raises ``Unavailable`` after ``close``."""
+        with self._mutex:
+            if self._closed:
+                raise Unavailable("the cloud storage is closed; try again when the server is up")
+            self._users += 1
+
+    def leave(self) -> None:
+        """What ``enter`` began is over."""
+        with self._mutex:
+            self._users -= 1
+            ended = self._users == 0
+        if ended:
+            self._end()
+
+    @contextmanager
+    def used(self) -> Iterator[None]:
+        """``enter`` and ``leave``."""
+        self.enter()
+        try:
+            yield
+        finally:
+            self.leave()
+
+    def close(self) -> None:
+        """Take no new users; the last one that leaves closes the descriptors, and with them the lock."""
+        with self._mutex:
+            if self._closed:
+                return
+            self._closed = True
+        self.leave()
+
+    def _end(self) -> None:
+        while self._descriptors:
+            os.close(self._descriptors.pop())
+
+    @contextmanager
+    def alone(self) -> Iterator[bool]:
+        """Whether nobody else has the folder open, nor can open it meanwhile. Between ``enter`` and ``leave``."""
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            alone = True
+        except BlockingIOError:
+            alone = False
+        try:
+            yield alone
+        finally:
+            # Also after a failure: the system gives the shared lock up before it tries for the exclusive one.
+            self._share(_PATIENCE)
+
+    def _share(self, patience: float) -> None:
+        until = time.monotonic() + patience
+        while True:
+            try:
+                fcntl.flock(self._lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                if time.monotonic() >= until:
+                    raise Locked(
+                        f"another program is sweeping the cloud folder {self.label}; try again when it is done"
+                    ) from None
+                time.sleep(_PAUSE)
+
+
+def open_folder(path: Path) -> CloudFolder:
+    """The folder at ``path``, made if it is not there, and checked. Blocks; raises ``ConfigurationError``."""
+    label = path.name or str(path)
+    try:
+        try:
+            path.mkdir(mode=_MODE)
+        except FileExistsError:
+            pass
+        else:
+            path.chmod(_MODE)  # whatever the umask made of it
+            _sync_parent(path)
+        if path.is_symlink():
+            raise ConfigurationError(
+                f"{label} is a symbolic link; the cloud's files are not followed elsewhere. Name the real folder"
+            )
+        descriptor = os.open(path, _OPEN)
+        try:
+            _check(label, os.fstat(descriptor))
+            descriptor, kept = -1, descriptor
+        finally:
+            if descriptor >= 0:
+                os.close(descriptor)
+        return CloudFolder(label, kept)
+    except OSError as error:
+        raise ConfigurationError(
+            f"the cloud folder {label} cannot be used ({os.strerror(error.errno or 0)}); it has to be a folder on a "
+            f"disk with room, whose parent is there, and the server's user must be able to write in it"
+        ) from error
+
+
+def _sync_parent(path: Path) -> None:
+    parent = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(parent)
+    finally:
+        os.close(parent)
+
+
+def _make(name: str, parent: int) -> None:
+    try:
+        os.mkdir(name, _MODE, dir_fd=parent)
+    except FileExistsError:  # another process that opens the folder was quicker
+        return
+    os.chmod(name, _MODE, dir_fd=parent)  # whatever the umask made of it
+
+
+def _enter(label: str, name: str, parent: int) -> int:
+    _make(name, parent)
+    try:
+        descriptor = os.open(name, _OPEN, dir_fd=parent)
+    except OSError as error:
+        if stat.S_ISLNK(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode):
+            raise _linked(label) from error
+        raise
+    try:
+        _check(label, os.fstat(descriptor))
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _linked(label: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"{label} is a symbolic link; the cloud's files are not followed elsewhere. Put the real folder in its place"
+    )
+
+
+def _check(label: str, facts: os.stat_result) -> None:
+    if stat.S_ISLNK(facts.st_mode):
+        raise _linked(label)
+    if not stat.S_ISDIR(facts.st_mode):
+        raise ConfigurationError(f"{label} is no folder; nothing else may be in a cloud's folder: move it elsewhere")
+    if facts.st_uid != os.geteuid():
+        raise ConfigurationError(
+            f"{label} belongs to another user than the one the server runs as; as root type: chown <that user> {label}"
+        )
+    if stat.S_IMODE(facts.st_mode) & _OTHERS:
+        raise ConfigurationError(
+            f"{label} is open to other users of this machine (mode {stat.S_IMODE(facts.st_mode):04o}); if nobody has "
+            f"read or changed what is in it, type: chmod 700 {label}"
+        )

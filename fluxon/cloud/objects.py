@@ -1,0 +1,310 @@
+"""The bytes of a cloud's files: immutable objects on the disk, under names that the engine makes.
+
+Rules of this module:
+
+- No user's text is in any path: a name is 32 random hexadecimal digits, of which the first two are the folder.
+- A name is given away only when the bytes are durable: the file synced and, after it lies in its folder, that folder.
+  Until a transaction has put the name into a row, the object is nobody's, so whatever a crash leaves is unnamed, and
+  ``sweep`` removes it. That is why ``store`` needs no temporary name: half an object is never named.
+- An error of ``fsync`` is never tried again: the object is given up.
+- What fails, leaves nothing; where even the removal fails, the sweep has it.
+- An object is written once. Nobody opens one for writing again, so a reader keeps what it opened, removed or not.
+- Everything here blocks, but ``Upload.append``.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import re
+import secrets
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from twisted.logger import Logger
+
+from fluxon.cloud.disk import disk_error, write_all
+from fluxon.cloud.folder import CloudFolder, open_folder
+from fluxon.cloud.shelves import Shelves
+from fluxon.cloud.sweep import Swept, sweep_objects, sweep_uploads
+from fluxon.cloud.uploads import STEP, Pace, Stored, Upload
+from fluxon.errors import NotFound, Unavailable
+
+__all__ = ["Objects", "Stored", "Swept", "Upload"]
+
+_log = Logger()
+
+_NAME = re.compile("[0-9a-f]{32}")
+_NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+#: Copied by the system in one call: large enough to cost nothing, small enough that a thread can be stopped between.
+_COPIED = 64 * 1024 * 1024
+#: What says that the system cannot copy between these files, or at all.
+_UNCOPIED = {errno.ENOSYS, errno.EXDEV, errno.EOPNOTSUPP, errno.EINVAL, errno.EPERM, errno.EBADF}
+
+
+class Objects:
+    """The objects in one folder, which several processes may share. Any thread may call any method."""
+
+    def __init__(self, folder: str | Path) -> None:
+        self._path = Path(folder)
+        self._mutex = threading.Lock()
+        self._folder: CloudFolder | None = None
+        self._shelves = Shelves()
+        self._pace = Pace()
+        self._uploads: set[Upload] = set()
+        self._fresh = True  # nothing was stored since it was opened
+
+    def open(self) -> None:
+        """Make the folder if it is not there, check it, and lock it against sweeps of others.
+
+        Raises ``ConfigurationError``, with what to type, if it is not a private folder of the server's user.
+        """
+        self._folder = open_folder(self._path)
+        self._fresh = True
+
+    def close(self) -> None:
+        """Discard the uploads that are under way, and let go of the folder when the last call in it has ended."""
+        folder, self._folder = self._folder, None
+        if folder is None:
+            return
+        with self._mutex:
+            uploads = list(self._uploads)
+        for upload in uploads:
+            upload.discard()
+        self._pace.stop()
+        self._shelves.close()
+        folder.close()
+
+    # -- Storing ---------------------------------------------------------------------------------------------------
+
+    def store(self, data: bytes | bytearray | memoryview) -> Stored:
+        """Keep ``data`` as a new object; it is durable when this returns.
+
+        Raises ``ResourceExhausted`` when the disk is full, ``Unavailable`` when it fails: then nothing is kept.
+        """
+        digest = hashlib.sha256(data).hexdigest()
+        with self._new() as (name, descriptor):
+            write_all(descriptor, data)
+            os.fsync(descriptor)
+        return Stored(name, len(data), digest)
+
+    def begin(self, ready: Callable[[], None] | None = None) -> Upload:
+        """Begin an upload; ``ready`` is called, in some thread, when a pause that ``append`` asked for is over."""
+        folder = self._used()
+        name = secrets.token_hex(16)
+        try:
+            descriptor = os.open(name, _NEW, 0o600, dir_fd=folder.uploads)
+        except OSError as error:
+            folder.leave()
+            raise disk_error(error) from error
+        upload = Upload(_Home(self, folder), self._pace, name, descriptor, ready)
+        with self._mutex:
+            self._uploads.add(upload)
+        return upload
+
+    def copy(self, name: str) -> Stored:
+        """A new object with the same bytes, read back and hashed. Raises as ``store`` and ``reader`` do."""
+        source = self.reader(name)
+        try:
+            with self._new() as (copied, descriptor):
+                size = _copy_bytes(source, descriptor)
+                digest = _hash_of(descriptor, size)
+                os.fsync(descriptor)
+            return Stored(copied, size, digest)
+        finally:
+            os.close(source)
+
+    @contextmanager
+    def _new(self) -> Iterator[tuple[str, int]]:
+        """A new file to be written and synced in the block; after it the folder is synced, or all of it undone."""
+        folder = self._used()
+        try:
+            with self._shelves.current(folder.objects) as shelf:
+                name = shelf.name + secrets.token_hex(15)
+                descriptor = os.open(name, _NEW, 0o600, dir_fd=shelf.descriptor)
+                try:
+                    try:
+                        yield name, descriptor
+                    finally:
+                        os.close(descriptor)
+                    shelf.sync()
+                except BaseException:
+                    _undo(name, shelf.descriptor)
+                    raise
+        except OSError as error:
+            raise disk_error(error) from error
+        finally:
+            folder.leave()
+
+    # -- Reading and removing --------------------------------------------------------------------------------------
+
+    def reader(self, name: str) -> int:
+        """A descriptor to read the object with; the caller closes it.
+
+        Raises ``NotFound`` if there is no such object: it was removed after its name was read, or the disk lost it.
+        """
+        folder = self._used(writing=False)
+        try:
+            return os.open(_path_of(name), _READ, dir_fd=folder.objects)
+        except FileNotFoundError:
+            raise NotFound("the content of this file is no longer on the server's disk") from None
+        except OSError as error:
+            raise disk_error(error) from error
+        finally:
+            folder.leave()
+
+    def size(self, name: str) -> int | None:
+        """How many bytes the object has, or None if it is not there."""
+        folder = self._used(writing=False)
+        try:
+            return os.stat(_path_of(name), dir_fd=folder.objects, follow_symlinks=False).st_size
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise disk_error(error) from error
+        finally:
+            folder.leave()
+
+    def verify(self, name: str) -> Stored:
+        """Read the whole object, and say what is there. Raises ``NotFound``."""
+        descriptor = self.reader(name)
+        try:
+            size = os.fstat(descriptor).st_size
+            return Stored(name, size, _hash_of(descriptor, size))
+        except OSError as error:
+            raise disk_error(error) from error
+        finally:
+            os.close(descriptor)
+
+    def remove(self, names: Iterable[str]) -> int:
+        """Remove objects that no row names any more; how many are gone. One that is gone already is none.
+
+        Never raises for the disk: the rows are committed, and what is left is the next sweep's.
+        """
+        folder = self._used(writing=False)
+        removed = 0
+        try:
+            for name in names:
+                try:
+                    os.unlink(_path_of(name), dir_fd=folder.objects)
+                    removed += 1
+                except FileNotFoundError:
+                    pass
+                except OSError as error:
+                    _log.error("An object could not be removed, and is left to the next sweep: {error}", error=error)
+        finally:
+            folder.leave()
+        return removed
+
+    def sweep(self, is_named: Callable[[list[str]], set[str]]) -> Swept:
+        """Remove what no row names. ``is_named`` gets some names, and answers with those of them that rows have.
+
+        Everything that is unnamed goes if nobody else has the folder open and nothing was stored since this one
+        opened it, as at a start; else only what is older than a day, which nobody can be about to name.
+        """
+        folder = self._used(writing=False)
+        try:
+            with self._mutex:  # whoever begins to store waits, if this turns out to be alone
+                if self._fresh:
+                    with folder.alone() as alone:
+                        if alone:
+                            return self._sweep(folder, is_named, everything=True)
+            return self._sweep(folder, is_named, everything=False)
+        except OSError as error:
+            raise disk_error(error) from error
+        finally:
+            folder.leave()
+
+    def _sweep(self, folder: CloudFolder, is_named: Callable[[list[str]], set[str]], everything: bool) -> Swept:
+        uploads = {upload.name for upload in self._uploads}
+        swept = sweep_uploads(folder.uploads, uploads, everything)
+        return swept + sweep_objects(folder.objects, is_named, everything)
+
+    def _used(self, writing: bool = True) -> CloudFolder:
+        folder = self._folder
+        if folder is None:
+            raise Unavailable("the cloud storage is closed; try again when the server is up")
+        folder.enter()
+        if writing and self._fresh:
+            with self._mutex:
+                self._fresh = False
+        return folder
+
+
+class _Home:
+    """What an upload is told of the folder it is in."""
+
+    def __init__(self, objects: Objects, folder: CloudFolder) -> None:
+        self._objects = objects
+        self._folder = folder
+
+    def place(self, upload: str, descriptor: int) -> str:
+        """Into the folder of objects first, then both synced: so one commit of the file system's journal does."""
+        with self._objects._shelves.current(self._folder.objects) as shelf:
+            name = shelf.name + secrets.token_hex(15)
+            os.rename(upload, name, src_dir_fd=self._folder.uploads, dst_dir_fd=shelf.descriptor)
+            try:
+                os.fsync(descriptor)
+                shelf.sync()
+            except BaseException:
+                _undo(name, shelf.descriptor)
+                raise
+            return name
+
+    def ended(self, upload: Upload, placed: bool) -> None:
+        if not placed:
+            _undo(upload.name, self._folder.uploads)
+        with self._objects._mutex:
+            self._objects._uploads.discard(upload)
+        self._folder.leave()
+
+
+def _path_of(name: str) -> str:
+    if _NAME.fullmatch(name) is None:
+        raise ValueError("not the name of an object")
+    return f"{name[:2]}/{name}"
+
+
+def _undo(name: str, folder: int) -> None:
+    """Remove a file that is to be nobody's. What cannot be removed is unnamed, and the sweep's."""
+    try:
+        os.unlink(name, dir_fd=folder)
+    except OSError as error:
+        if error.errno != errno.ENOENT:
+            _log.error("What was given up could not be removed, and is left to the next sweep: {error}", error=error)
+
+
+def _copy_bytes(source: int, target: int) -> int:
+    """Copy the whole file; how many bytes it has. By the system if it can, which may even share them."""
+    size = 0
+    if hasattr(os, "copy_file_range"):
+        try:
+            while count := os.copy_file_range(source, target, _COPIED, size, size):
+                size += count
+        except OSError as error:
+            if error.errno not in _UNCOPIED:
+                raise
+    os.lseek(target, size, os.SEEK_SET)
+    while chunk := os.pread(source, STEP, size):
+        write_all(target, chunk)
+        size += len(chunk)
+    return size
+
+
+def _hash_of(descriptor: int, size: int) -> str:
+    """The hash of the first ``size`` bytes of a file."""
+    found = hashlib.sha256()
+    buffer = memoryview(bytearray(min(STEP, size)))
+    at = 0
+    while at < size:
+        count = os.preadv(descriptor, [buffer], at)
+        if count == 0:
+            raise OSError(None, "the file is shorter than it was")
+        found.update(buffer[:count])
+        at += count
+    return found.hexdigest()

@@ -1,0 +1,222 @@
+"""An upload: bytes that come bit by bit, and become an object or nothing.
+
+Rules of this module:
+
+- ``append`` hands the bytes to the system and returns; it neither hashes nor waits for the disk, so that the reactor
+  thread may call it. A thread follows: it reads back what was written, hashes it, and has it written out. So the hash
+  is that of what the file holds, and no byte waits in the memory of the process.
+- The file is at most ``AHEAD`` ahead of that thread, and that thread at most ``WINDOW`` ahead of the disk: then
+  ``append`` asks for a pause. The system never has so much to write out that it would hold the reactor up, and the
+  ``fsync`` at the end is short.
+- An error of any of these ends the upload. Its descriptor is closed only when no thread is at work on it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Protocol
+
+import attrs
+
+from fluxon.cloud.disk import disk_error, start_writing_out, wait_written_out, write_all
+from fluxon.errors import FluxonError, Unavailable
+
+_MIB = 1024 * 1024
+
+#: What the following thread takes at a time. Below it ``finish`` does all, and a small upload costs no change of
+#: threads; far above it the bytes would have left the processor's cache when they are hashed.
+STEP = 1 * _MIB
+#: Bytes that may wait for the following thread: some 10 ms of its work.
+AHEAD = 16 * _MIB
+#: Bytes hashed that the disk may not have yet: enough for a disk of a GB/s to be busy all the time.
+WINDOW = 16 * _MIB
+
+#: Threads that follow uploads. Two keep up with 3 GB/s, and a slow disk holds only uploads up.
+THREADS = 2
+
+
+@attrs.frozen
+class Stored:
+    """An object: bytes that are on the disk for good, and never change."""
+
+    name: str
+    size: int
+    sha256: str
+
+
+class Home(Protocol):
+    """What an upload needs of the ``Objects`` that it belongs to."""
+
+    def place(self, upload: str, descriptor: int) -> str:
+        """Make the open file of an upload an object, durably; its name. Raises ``OSError``, and then leaves nothing."""
+
+    def ended(self, upload: Upload, placed: bool) -> None:
+        """The upload is over, its descriptor closed; its file is to go if it was not placed."""
+
+
+class Upload:
+    """One upload, from ``Objects.begin`` to ``finish`` or ``discard``; ``size`` bytes were appended.
+
+    ``append`` is for one thread at a time. ``finish`` and ``discard`` block, and may come from any thread.
+    """
+
+    def __init__(
+        self, home: Home, pace: Pace, name: str, descriptor: int, ready: Callable[[], None] | None = None
+    ) -> None:
+        self.name = name
+        self.size = 0
+        self._home = home
+        self._pace = pace
+        self._descriptor = descriptor
+        self._ready = ready
+        self._hash = hashlib.sha256()
+        self._hashed = 0
+        self._written_out = 0
+        self._error: FluxonError | None = None
+        self._changed = threading.Condition()
+        self._followed = False  # a thread follows, or is about to
+        self._paused = False
+        self._ended = False
+        self._discarded = False
+
+    def append(self, data: bytes | bytearray | memoryview) -> bool:
+        """Add ``data`` at the end. False asks for a pause, until ``ready`` is called, in another thread.
+
+        Raises what ended the upload: ``ResourceExhausted`` when the disk is full, ``Unavailable`` when it failed.
+        """
+        self._check()
+        try:
+            write_all(self._descriptor, data)
+        except OSError as error:
+            raise self._fail(error) from error
+        with self._changed:
+            self.size += len(data)
+            behind = self.size - self._hashed
+            if behind >= STEP and not self._followed:
+                self._followed = True
+                self._pace.put(self)
+            self._paused = behind >= AHEAD
+            return not self._paused
+
+    def finish(self) -> Stored:
+        """Make it an object, which is durable when this returns. Blocks. Whatever it raises, the upload is over."""
+        with self._changed:
+            if self._ended:
+                raise self._error or _over()
+            self._ended = True
+            while self._followed:
+                self._changed.wait()
+        placed = False
+        try:
+            if self._error is not None:
+                raise self._error
+            try:
+                buffer = memoryview(bytearray(min(STEP, self.size - self._hashed)))
+                while self._hashed < self.size:
+                    self._step(buffer)
+                name = self._home.place(self.name, self._descriptor)
+            except OSError as error:
+                raise self._fail(error) from error
+            placed = True
+            return Stored(name, self.size, self._hash.hexdigest())
+        finally:
+            self._close(placed)
+
+    def discard(self) -> None:
+        """Give it up and leave nothing. One that is finished, or being finished, stays what it is. May block."""
+        with self._changed:
+            if self._ended:
+                return
+            self._ended = self._discarded = True
+            if self._followed:
+                return  # the thread that follows closes it
+        self._close(placed=False)
+
+    def follow(self, buffer: memoryview) -> None:
+        """In a thread of ``Pace``: hash what was appended, as much as the buffer holds, and have it written out."""
+        try:
+            if self._error is None and not self._ended:
+                self._step(buffer)
+                start_writing_out(self._descriptor, self._hashed - len(buffer), len(buffer))
+                self._wait_for_disk()
+        except OSError as error:
+            self._fail(error)
+        with self._changed:
+            over = self._ended or self._error is not None
+            behind = self.size - self._hashed
+            self._followed = again = behind >= STEP and not over
+            resumes = self._paused and (over or behind <= AHEAD // 2)
+            if resumes:
+                self._paused = False
+            self._changed.notify_all()
+        if again:
+            self._pace.put(self)
+        if resumes and self._ready is not None:
+            self._ready()
+        if self._discarded and not again:
+            self._close(placed=False)
+
+    def _step(self, buffer: memoryview) -> None:
+        count = os.preadv(self._descriptor, [buffer], self._hashed)
+        if count == 0:
+            raise OSError(None, "the file is shorter than what was written")
+        self._hash.update(buffer[:count])
+        self._hashed += count
+
+    def _wait_for_disk(self) -> None:
+        ahead = self._hashed - self._written_out
+        if ahead >= WINDOW:
+            oldest = ahead - WINDOW // 2
+            wait_written_out(self._descriptor, self._written_out, oldest)
+            self._written_out += oldest
+
+    def _check(self) -> None:
+        if self._ended or self._error is not None:
+            raise self._error or _over()
+
+    def _fail(self, error: OSError) -> FluxonError:
+        if self._error is None:
+            self._error = disk_error(error)
+        return self._error
+
+    def _close(self, placed: bool) -> None:
+        os.close(self._descriptor)
+        self._home.ended(self, placed)
+
+
+def _over() -> FluxonError:
+    return Unavailable("this upload is over; begin another one")
+
+
+class Pace:
+    """Threads that follow uploads, started when there is the first large one. Daemons: none is ever waited for."""
+
+    def __init__(self) -> None:
+        self._mutex = threading.Lock()
+        self._threads = 0
+        self._work: SimpleQueue[Upload | None] = SimpleQueue()
+
+    def put(self, upload: Upload) -> None:
+        """Have a thread call ``follow``. Does not block."""
+        with self._mutex:
+            if self._threads < THREADS:
+                self._threads += 1
+                threading.Thread(target=self._run, name=f"fluxon-upload-{self._threads}", daemon=True).start()
+        self._work.put(upload)
+
+    def stop(self) -> None:
+        """Let the threads end when they have done what was put."""
+        with self._mutex:
+            for _ in range(self._threads):
+                self._work.put(None)
+            self._threads = 0
+
+    def _run(self) -> None:
+        buffer = memoryview(bytearray(STEP))
+        while (upload := self._work.get()) is not None:
+            upload.follow(buffer)
+            del upload

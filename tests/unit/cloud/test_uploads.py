@@ -1,0 +1,171 @@
+"""Uploads: bytes that come bit by bit, hashed and written out while they come."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+import threading
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from fluxon.cloud import disk, uploads
+from fluxon.cloud.objects import Objects
+from fluxon.errors import ResourceExhausted, Unavailable
+
+MIB = 1024 * 1024
+PIECE = 256 * 1024
+
+
+class Uploads(SynchronousTestCase):
+    """One at a time, and many."""
+
+    def setUp(self) -> None:
+        self.folder = Path(tempfile.mkdtemp()) / "cloud"
+        self.addCleanup(shutil.rmtree, self.folder.parent)
+        self.objects = Objects(self.folder)
+        self.objects.open()
+        self.addCleanup(self.objects.close)
+
+    def files(self) -> list[Path]:
+        """Every file in the folder but the lock."""
+        return [path for path in self.folder.rglob("*") if path.is_file() and path.name != "lock"]
+
+    def read(self, name: str) -> bytes:
+        """The whole object."""
+        with open(self.objects.reader(name), "rb") as file:
+            return file.read()
+
+    def test_sizes(self) -> None:
+        """Of any size, the object has what was appended, and its hash."""
+        for size in (0, 1, PIECE, MIB, MIB + 1, 40 * MIB + 77):
+            data = os.urandom(size)
+            upload = self.objects.begin()
+            for start in range(0, size, PIECE):
+                upload.append(data[start : start + PIECE])
+            self.assertEqual(upload.size, size)
+            stored = upload.finish()
+            self.assertEqual((stored.size, stored.sha256), (size, hashlib.sha256(data).hexdigest()))
+            self.assertEqual(self.read(stored.name), data)
+        self.assertEqual(os.listdir(self.folder / "uploads"), [])
+
+    def test_pause(self) -> None:
+        """When the thread that follows does not keep up, a pause is asked for, and ended when it has caught up."""
+        go, resumed = threading.Event(), threading.Event()
+        self.patch(uploads, "start_writing_out", lambda *_: go.wait(30))
+        upload = self.objects.begin(resumed.set)
+        piece = bytes(PIECE)
+        while upload.append(piece):
+            self.assertLess(upload.size, 64 * MIB)
+        self.assertFalse(resumed.is_set())
+        go.set()
+        self.assertTrue(resumed.wait(30))
+        self.assertTrue(upload.append(piece))
+        upload.finish()
+
+    def test_discard(self) -> None:
+        """A discarded upload leaves nothing, at whatever size, and takes no more."""
+        for size in (0, PIECE, 20 * MIB):
+            upload = self.objects.begin()
+            upload.append(bytes(size))
+            upload.discard()
+            upload.discard()
+            with self.assertRaises(Unavailable):
+                upload.append(b"x")
+            with self.assertRaises(Unavailable):
+                upload.finish()
+        self.objects.close()  # the last thread that followed one is through
+        self.settle()
+        self.assertEqual(self.files(), [])
+
+    def settle(self) -> None:
+        """Wait for the threads that follow uploads."""
+        for thread in threading.enumerate():
+            if thread.name.startswith("fluxon-upload"):
+                thread.join(30)
+
+    def test_discard_after_finish(self) -> None:
+        """What is an object stays one."""
+        upload = self.objects.begin()
+        upload.append(b"abc")
+        stored = upload.finish()
+        upload.discard()
+        self.assertEqual(self.read(stored.name), b"abc")
+        with self.assertRaises(Unavailable):
+            upload.finish()
+
+    def test_close_discards(self) -> None:
+        """An upload that nobody finished is gone when the folder is closed."""
+        self.objects.begin().append(b"abc")
+        upload = self.objects.begin()
+        upload.append(bytes(30 * MIB))
+        self.objects.close()
+        self.settle()
+        self.assertEqual(self.files(), [])
+
+    def test_short_writes(self) -> None:
+        """Bytes that the system does not take at once are written in the next call."""
+        real = os.write
+        self.patch(disk.os, "write", lambda descriptor, data: real(descriptor, bytes(data)[:1_000]))
+        data = os.urandom(100_001)
+        upload = self.objects.begin()
+        upload.append(data)
+        self.assertEqual(self.read(upload.finish().name), data)
+        self.assertEqual(self.read(self.objects.store(data).name), data)
+
+    def test_disk_full_midway(self) -> None:
+        """An upload that found the disk full says so, and again when it is finished; nothing is left."""
+
+        def write(descriptor: int, data: bytes) -> int:
+            raise OSError(28, "No space left on device")
+
+        upload = self.objects.begin()
+        upload.append(b"x")
+        self.patch(disk.os, "write", write)
+        for piece in (b"y", b"z"):
+            with self.assertRaisesRegex(ResourceExhausted, "disk is full"):
+                upload.append(piece)
+        with self.assertRaisesRegex(ResourceExhausted, "disk is full"):
+            upload.finish()
+        self.assertEqual(self.files(), [])
+
+    def test_failure_while_paused(self) -> None:
+        """A disk that fails while a pause lasts ends the pause, and the upload."""
+        go, resumed = threading.Event(), threading.Event()
+
+        def start_writing_out(*_: int) -> None:
+            go.wait(30)
+            raise OSError(5, "Input/output error")
+
+        self.patch(uploads, "start_writing_out", start_writing_out)
+        upload = self.objects.begin(resumed.set)
+        while upload.append(bytes(PIECE)):
+            pass
+        go.set()
+        self.assertTrue(resumed.wait(30))
+        with self.assertRaisesRegex(Unavailable, "Input/output error"):
+            upload.append(b"x")
+        with self.assertRaisesRegex(Unavailable, "Input/output error"):
+            upload.finish()
+        self.assertEqual(self.files(), [])
+
+    def test_without_sync_file_range(self) -> None:
+        """Systems that do not have it write out with fdatasync."""
+        self.patch(disk, "_sync_file_range", None)
+        data = os.urandom(40 * MIB)
+        upload = self.objects.begin()
+        for start in range(0, len(data), MIB):
+            upload.append(data[start : start + MIB])
+        self.assertEqual(upload.finish().sha256, hashlib.sha256(data).hexdigest())
+
+    def test_many_at_once(self) -> None:
+        """Uploads side by side do not mix."""
+        running = [self.objects.begin() for _ in range(20)]
+        pieces = [bytes([number]) * PIECE for number in range(20)]
+        for _ in range(9):
+            for upload, piece in zip(running, pieces, strict=True):
+                upload.append(piece)
+        for upload, piece in zip(running, pieces, strict=True):
+            self.assertEqual(upload.finish().sha256, hashlib.sha256(piece * 9).hexdigest())
