@@ -1,0 +1,216 @@
+"""Which user has which role at which item: the SQL of it.
+
+Rules kept here:
+
+- What one user has along the way up, or at the items of a listing, is one statement that finds each item by its key:
+  neither other items nor other users' roles add to its cost.
+- Whether an assignment counts now is ``Constraint``'s question, asked of the rows, so that it has one answer on every
+  database.
+- The stored roles and permissions follow the model when a storage opens. A role that the model lacks keeps its row and
+  its assignments, and permits nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import attrs
+import sqlalchemy
+from sqlalchemy import bindparam
+
+from fluxon.cloud.constraints import Constraint
+from fluxon.cloud.permissions import Permissions
+from fluxon.cloud.tables import ASSIGNED_ROLES, CONSTRAINTS, PERMISSIONS, ROLE_PERMISSIONS, ROLES
+
+#: A statement is written once for each of these numbers of items, and filled up with an item that there is not: the
+#: depth of most trees, of the deepest, and pages of listings. SQLite takes 32,766 values, the other databases 65,535.
+_SIZES = (8, 72, 256, 1_024)
+
+#: No item has this key.
+_NO_ITEM = 0
+
+
+@attrs.frozen
+class Assignment:
+    """One row: a user has a role at an item."""
+
+    id: int
+    item_id: int
+    user_id: Any
+    role: str
+    constraint: Constraint
+
+
+_assigned, _roles, _limits = ASSIGNED_ROLES.c, ROLES.c, CONSTRAINTS.c
+
+_rows = sqlalchemy.select(
+    _assigned.id,
+    _assigned.item_id,
+    _assigned.user_id,
+    _roles.name.label("role"),
+    _limits.expires_at,
+    _limits.valid_from,
+    _limits.valid_until,
+).select_from(
+    ASSIGNED_ROLES.join(ROLES, _roles.id == _assigned.role_id).outerjoin(
+        CONSTRAINTS, _limits.assigned_role_id == _assigned.id
+    )
+)
+
+
+def _at_items(size: int) -> Any:
+    return _assigned.item_id.in_([bindparam(f"item{number}", type_=sqlalchemy.BigInteger) for number in range(size)])
+
+
+_of_user = _assigned.user_id == bindparam("user")
+_of_item = _assigned.item_id == bindparam("item")
+_of_role = _assigned.role_id == bindparam("role")
+
+_OF_USER = {size: _rows.where(_of_user, _at_items(size)) for size in _SIZES}
+_OF_ALL = {size: _rows.where(_at_items(size)).order_by(_assigned.user_id, _roles.name) for size in _SIZES}
+_AT_ITEM = (
+    _rows.where(_of_item, _assigned.id > bindparam("after"))
+    .order_by(_assigned.id)
+    .limit(bindparam("limit", type_=sqlalchemy.Integer))
+)
+
+_ROLE = sqlalchemy.select(_roles.id).where(_roles.name == bindparam("name"))
+_FIND = sqlalchemy.select(_assigned.id).where(_of_user, _of_item, _of_role)
+_OWN = sqlalchemy.select(_assigned.id, _roles.name.label("role")).select_from(
+    ASSIGNED_ROLES.join(ROLES, _roles.id == _assigned.role_id)
+)
+_OWN = _OWN.where(_of_user, _of_item).order_by(_roles.name)
+_INSERT = sqlalchemy.insert(ASSIGNED_ROLES)
+_RENEW = (
+    sqlalchemy.update(ASSIGNED_ROLES)
+    .where(_assigned.id == bindparam("key"))
+    .values({_assigned.assigned_at: bindparam("at"), _assigned.assigned_by: bindparam("by")})
+)
+_DELETE = sqlalchemy.delete(ASSIGNED_ROLES).where(_assigned.id == bindparam("key"))
+_LIMIT = sqlalchemy.insert(CONSTRAINTS)
+_UNLIMIT = sqlalchemy.delete(CONSTRAINTS).where(_limits.assigned_role_id == bindparam("key"))
+
+
+def of_user(connection: Any, user_id: Any, item_ids: Iterable[int], now: datetime) -> dict[int, tuple[str, ...]]:
+    """The names of the roles that a user has now at each of these items, where there are any."""
+    found: dict[int, list[str]] = {}
+    for each in _select(connection, _OF_USER, item_ids, {"user": user_id}):
+        if each.constraint.is_active(now):
+            found.setdefault(each.item_id, []).append(each.role)
+    return {item_id: tuple(sorted(roles)) for item_id, roles in found.items()}
+
+
+def of_everybody(connection: Any, item_ids: Iterable[int], now: datetime) -> dict[Any, dict[int, tuple[str, ...]]]:
+    """For each user who has roles now at one of these items, what ``of_user`` says of them."""
+    found: dict[Any, dict[int, tuple[str, ...]]] = {}
+    for each in _select(connection, _OF_ALL, item_ids, {}):
+        if each.constraint.is_active(now):
+            roles = found.setdefault(each.user_id, {})
+            roles[each.item_id] = (*roles.get(each.item_id, ()), each.role)
+    return found
+
+
+def at_item(connection: Any, item_id: int, after: int = 0, limit: int = 1_000) -> list[Assignment]:
+    """The assignments at an item, by their keys, from the one behind ``after`` on; those that do not count too."""
+    return [_assignment(row) for row in connection.rows(_AT_ITEM, {"item": item_id, "after": after, "limit": limit})]
+
+
+def assign(
+    connection: Any,
+    draw: Callable[[], int],
+    item_id: int,
+    user_id: Any,
+    role: str,
+    constraint: Constraint,
+    now: datetime,
+    by: Any = None,
+) -> bool:
+    """Give a user a role at an item; False if they had it, which is then limited by ``constraint`` and nothing else.
+
+    ``role`` is one that ``synchronise`` stored; ``draw`` makes the key of a new row.
+    """
+    role_id = connection.rows(_ROLE, {"name": role})[0].id
+    found = connection.rows(_FIND, {"user": user_id, "item": item_id, "role": role_id})
+    if found:
+        key = found[0].id
+        connection.run(_RENEW, {"key": key, "at": now, "by": by})
+        connection.run(_UNLIMIT, {"key": key})
+    else:
+        key = draw()
+        values = {"id": key, "item_id": item_id, "user_id": user_id, "role_id": role_id}
+        connection.run(_INSERT, {**values, "assigned_at": now, "assigned_by": by})
+    if not constraint.is_none:
+        connection.run(_LIMIT, {"assigned_role_id": key, **attrs.asdict(constraint)})
+    return not found
+
+
+def unassign(connection: Any, item_id: int, user_id: Any, role: str | None = None) -> list[str]:
+    """Take a role at an item from a user, every one without ``role``; the names of those they had."""
+    taken = []
+    for row in connection.rows(_OWN, {"user": user_id, "item": item_id}):
+        if role is None or row.role == role:
+            # Its limits go with it: the database cascades.
+            connection.run(_DELETE, {"key": row.id})
+            taken.append(row.role)
+    return taken
+
+
+def _select(
+    connection: Any, statements: Mapping[int, Any], item_ids: Iterable[int], values: dict[str, Any]
+) -> list[Assignment]:
+    waiting = list(item_ids)
+    found: list[Assignment] = []
+    while waiting:
+        part, waiting = waiting[: _SIZES[-1]], waiting[_SIZES[-1] :]
+        size = next(each for each in _SIZES if each >= len(part))
+        items = {f"item{number}": item_id for number, item_id in enumerate(_filled(part, size))}
+        found += [_assignment(row) for row in connection.rows(statements[size], {**items, **values})]
+    return found
+
+
+def _filled(items: Sequence[int], size: int) -> list[int]:
+    return [*items, *[_NO_ITEM] * (size - len(items))]
+
+
+def _assignment(row: Any) -> Assignment:
+    limits = Constraint(row.expires_at, row.valid_from, row.valid_until)
+    return Assignment(row.id, row.item_id, row.user_id, row.role, limits)
+
+
+_STORED_ROLES = sqlalchemy.select(_roles.id, _roles.name)
+_STORED_PERMISSIONS = sqlalchemy.select(PERMISSIONS.c.id, PERMISSIONS.c.name)
+_STORED_PAIRS = sqlalchemy.select(ROLE_PERMISSIONS.c.role_id, ROLE_PERMISSIONS.c.permission_id)
+_ADD_ROLE = sqlalchemy.insert(ROLES)
+_ADD_PERMISSION = sqlalchemy.insert(PERMISSIONS)
+_ADD_PAIR = sqlalchemy.insert(ROLE_PERMISSIONS)
+_DELETE_PAIR = sqlalchemy.delete(ROLE_PERMISSIONS).where(
+    ROLE_PERMISSIONS.c.role_id == bindparam("role"), ROLE_PERMISSIONS.c.permission_id == bindparam("permission")
+)
+
+
+def synchronise(connection: Any, roles: Mapping[str, Collection[Permissions]], draw: Callable[[], int]) -> None:
+    """Make the stored roles and what they permit those of the model. Within one transaction, when a storage opens.
+
+    The policy goes by the model; the copy is for whoever reads the database.
+    """
+    permission_ids = _stored(
+        connection, _STORED_PERMISSIONS, _ADD_PERMISSION, [each.name for each in Permissions], draw
+    )
+    role_ids = _stored(connection, _STORED_ROLES, _ADD_ROLE, list(roles), draw)
+    have = {(row.role_id, row.permission_id) for row in connection.rows(_STORED_PAIRS)}
+    want = {(role_ids[role], permission_ids[each.name]) for role, granted in roles.items() for each in granted}
+    for role_id, permission_id in have - want:
+        connection.run(_DELETE_PAIR, {"role": role_id, "permission": permission_id})
+    for role_id, permission_id in sorted(want - have):
+        connection.run(_ADD_PAIR, {"role_id": role_id, "permission_id": permission_id})
+
+
+def _stored(connection: Any, select: Any, insert: Any, names: Iterable[str], draw: Callable[[], int]) -> dict[str, int]:
+    keys = {row.name: row.id for row in connection.rows(select)}
+    for name in names:
+        if name not in keys:
+            keys[name] = draw()
+            connection.run(insert, {"id": keys[name], "name": name})
+    return keys
