@@ -72,6 +72,11 @@ class Limits:
     #: Answers to asks that were never made: a confused peer gets some patience, a hostile one not.
     unsolicited: int = _bound(10)
 
+    #: Streams of one connection at once. Each holds an open file and up to three blocks of 256 KiB of it.
+    streams: int = _bound(32)
+    #: A stream of which no byte moved for so long is given up: its file and its place are wanted.
+    stream_idle: float = _seconds(300)
+
     #: A view that runs longer answers ``DeadlineExceeded``.
     view_timeout: float = _seconds(30)
     #: Threads for plain ``def`` views.

@@ -8,6 +8,7 @@ from fluxon.wire.codec import decode, decode_all, encode
 from fluxon.wire.conversation import Conversation
 from fluxon.wire.frames import COMPRESSED, RAW, Splitter, frame
 from fluxon.wire.messages import Answer, Ask, Cancel, Chunk, Credit, End, Failed, Message
+from fluxon.wire.streams import Flow, Streams
 
 __all__ = [
     "COMPRESSED",
@@ -20,8 +21,10 @@ __all__ = [
     "Credit",
     "End",
     "Failed",
+    "Flow",
     "Message",
     "Splitter",
+    "Streams",
     "decode",
     "decode_all",
     "encode",

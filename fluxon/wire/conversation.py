@@ -5,66 +5,55 @@ Rules of this room:
 - Bytes in, messages out, bytes to send in ``output``: no I/O, no clock. A driver (``rpc.Protocol``, the blocking
   client's socket) adds both, and passes the time in where a deadline is meant.
 - Every ask of the other side gets exactly one answer, a cancelled one included.
-- Asks beyond what the other side takes at once wait here, in order; asks beyond what this side takes are refused at
-  once, and the connection lives. What answers or controls is always read: so two full ends cannot deadlock.
+- Asks beyond what this side takes are refused at once, and the connection lives. What answers or controls is always
+  read: so two full ends cannot deadlock.
 - What breaks the wire's rules is a ``ProtocolError`` from ``receive``: the driver sends ``output`` and aborts.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Any
 
 from fluxon.errors import Conflict, FluxonError, InvalidPayload, ProtocolError, ResourceExhausted, Unserialisable
-from fluxon.limits import MAX_TAG
 from fluxon.wire import messages
+from fluxon.wire.asking import Asked, Asking
 from fluxon.wire.codec import decode_all, encode
-from fluxon.wire.frames import COMPRESSED, HEADER, RAW, NoSplitter, Splitter, compress, decompress, frame
-from fluxon.wire.messages import Answer, Ask, Cancel, Failed, Message, Ping, Pong, WrongEnvelope
+from fluxon.wire.frames import COMPRESSED, MAX_CHUNK_FRAME, RAW, NoSplitter, Part, Splitter, decompress
+from fluxon.wire.messages import (
+    Answer,
+    Ask,
+    Cancel,
+    Chunk,
+    Credit,
+    End,
+    Failed,
+    Message,
+    Ping,
+    Pong,
+    WrongEnvelope,
+)
+from fluxon.wire.streams import never_opened
 
 #: Asks in flight may have the bytes of so many of the largest frames together. A hostile value costs 73 times its bytes
 #: in objects: with 128 asks of the largest size a connection could hold gigabytes, with eight it holds 150 MiB.
 LARGEST_IN_FLIGHT = 8
 
 
-class Asked:
-    """An ask of ours that has no answer yet."""
-
-    __slots__ = ("deadline", "frame", "waiter")
-
-    def __init__(self, waiter: Any, deadline: float | None, frame: bytes | None) -> None:
-        self.waiter = waiter
-        self.deadline = deadline
-        #: Its bytes while it waits for a place at the other side; None once sent.
-        self.frame = frame
-
-
-class Conversation:
+class Conversation(Asking):
     """The state of one connection. Not for two threads at once.
 
     ``receive_limit`` and ``send_limit`` bound a frame in bytes, ``in_flight`` the asks of the other side that are
-    worked on at once, ``ask_limit`` ours at the other side, ``waiting_limit`` ours that wait for a place there.
+    worked on at once, ``ask_limit`` ours at the other side, ``waiting_limit`` ours that wait for a place there,
+    ``stream_limit`` the streams that this end opens; the end that accepted the connection opens them.
     """
 
     __slots__ = (
-        "_abandoned",
-        "_ask_limit",
         "_in_flight_bound",
         "_in_flight_size",
         "_lingering",
-        "_next_tag",
         "_splitter",
-        "_unsolicited",
-        "_waiting",
         "answering",
-        "asked",
-        "compress_from",
         "in_flight",
-        "output",
-        "output_size",
-        "send_limit",
-        "unsolicited_limit",
-        "waiting_limit",
     )
 
     def __init__(
@@ -76,30 +65,22 @@ class Conversation:
         ask_limit: int = 128,
         waiting_limit: int = 1_000,
         unsolicited_limit: int = 10,
+        stream_limit: int = 0,
     ) -> None:
+        super().__init__(
+            send_limit=send_limit,
+            ask_limit=ask_limit,
+            waiting_limit=waiting_limit,
+            unsolicited_limit=unsolicited_limit,
+            stream_limit=stream_limit,
+        )
         self._splitter: Splitter = Splitter(receive_limit)
-        self.send_limit = send_limit
         self.in_flight = in_flight
-        self._ask_limit = ask_limit
-        self.waiting_limit = waiting_limit
-        self.unsolicited_limit = unsolicited_limit
-        #: Bodies of at least so many bytes are compressed; None for never.
-        self.compress_from: int | None = None
-        #: Frames to be sent, in order. The driver takes and clears them.
-        self.output: list[bytes] = []
-        #: Their bytes; cleared with them.
-        self.output_size = 0
-        #: Our asks without an answer, by tag.
-        self.asked: dict[int, Asked] = {}
         #: The other side's asks without an answer, by tag.
         self.answering: dict[int, Ask] = {}
-        self._waiting: deque[int] = deque()
-        self._abandoned: set[int] | None = None
-        self._next_tag = 0
         self._lingering = 0
         self._in_flight_bound = receive_limit * LARGEST_IN_FLIGHT
         self._in_flight_size = 0
-        self._unsolicited = 0
 
     # --- what arrives ---------------------------------------------------------------------------------------------
 
@@ -121,15 +102,18 @@ class Conversation:
     @property
     def incomplete(self) -> tuple[int, int] | None:
         """The incomplete frame's number and bytes, to see whether it grows; None when there is none."""
-        splitter = self._splitter
-        return (splitter.begun, splitter.held) if splitter.held else None
+        return self._splitter.progress
+
+    def _expect_chunks(self) -> None:
+        self._splitter.chunk_limit = MAX_CHUNK_FRAME
 
     def receive(self, data: bytes) -> list[Message]:
         """The messages that ``data`` completes and that a driver acts on.
 
         Pings, pongs, malformed and surplus asks are dealt with here and not returned. A ``ProtocolError`` ends the
         connection: what came before the offence in the same read is not acted on, ``close`` gives the waiters of its
-        answers, and what comes later is never read as frames.
+        answers, and what comes later is never read as frames. The bytes of a chunk come as they arrive, in several
+        messages if need be; each is a view of ``data``.
         """
         received: list[Message] = []
         bodies: list[bytes] = []
@@ -143,7 +127,9 @@ class Conversation:
                     # In order: what came before the chunk is said before it.
                     self._receive_bodies(bodies, received)
                     bodies = []
-                    received.append(messages.parse_chunk(body))
+                    chunk = self._receive_part(body)
+                    if chunk is not None:
+                        received.append(chunk)
                 else:
                     raise ProtocolError(f"a frame with unknown flags 0x{flags:02x}")
             self._receive_bodies(bodies, received)
@@ -207,106 +193,22 @@ class Conversation:
 
     def _receive_other(self, message: Message) -> Message | None:
         if isinstance(message, (Answer, Failed)):
-            asked = self.asked.get(message.tag)
-            if asked is None or asked.frame is not None:
-                self._receive_unasked(message.tag)
-                return None
-            del self.asked[message.tag]
-            message.waiter = asked.waiter
-            self._send_waiting()
-            return message
+            return self._receive_answer(message)
         if isinstance(message, Cancel):
             return message if message.tag in self.answering else None
         if isinstance(message, Ping):
-            self._put(messages.write_pong(message.number))
+            self.put(messages.write_pong(message.number))
             return None
         if isinstance(message, Pong):
             return None  # its bytes were all that it had to say
-        return message
+        if self._streams is not None and isinstance(message, (Credit, End)):
+            return self._streams.receive(message)
+        raise never_opened()
 
-    def _receive_unasked(self, tag: int) -> None:
-        if self._abandoned and tag in self._abandoned:
-            self._abandoned.discard(tag)  # late, and no offence
-            self._send_waiting()
-            return
-        self._unsolicited += 1
-        if self._unsolicited >= self.unsolicited_limit:
-            raise ProtocolError("answers to questions that were never asked")
-
-    # --- asking -----------------------------------------------------------------------------------------------------
-
-    def ask(
-        self,
-        command: str,
-        arguments: dict[str, Any],
-        *,
-        waiter: Any,
-        timeout: float | None = None,
-        deadline: float | None = None,
-        options: dict[str, Any] | None = None,
-        urgent: bool = False,
-    ) -> int:
-        """Send an ask, or let it wait for a place at the other side; its tag.
-
-        ``waiter`` comes back with the answer. ``timeout`` (seconds) is what the other side is told, ``deadline`` what
-        ``expired`` compares. An ``urgent`` one (a hello) does not wait for a place. Raises ``Unserialisable``, or
-        ``ResourceExhausted`` when too many wait or the frame is larger than the other side takes.
-        """
-        if timeout is not None and timeout > messages.MAX_TIMEOUT:
-            timeout = messages.MAX_TIMEOUT
-        tag = self._free_tag()
-        written = self._fit(messages.write_ask(tag, command, arguments, timeout, options or {}))
-        if urgent or (self._out() < self._ask_limit and not self._waiting):
-            self._put(written)
-            self.asked[tag] = Asked(waiter, deadline, None)
-        elif len(self._waiting) >= self.waiting_limit:
-            raise ResourceExhausted(f"{self.waiting_limit} requests wait for this connection already")
-        else:
-            self._waiting.append(tag)
-            self.asked[tag] = Asked(waiter, deadline, written)
-        return tag
-
-    @property
-    def ask_limit(self) -> int:
-        """Asks of ours that the other side takes at once; raising it sends what waits."""
-        return self._ask_limit
-
-    @ask_limit.setter
-    def ask_limit(self, limit: int) -> None:
-        self._ask_limit = limit
-        self._send_waiting()
-
-    def _out(self) -> int:
-        """Our asks that hold a place at the other side: an abandoned one does until its answer came."""
-        return len(self.asked) - len(self._waiting) + (len(self._abandoned) if self._abandoned else 0)
-
-    def _free_tag(self) -> int:
-        while True:
-            tag = self._next_tag
-            self._next_tag = tag + 1 if tag < MAX_TAG else 0
-            if tag not in self.asked and not (self._abandoned and tag in self._abandoned):
-                return tag
-
-    def _send_waiting(self) -> None:
-        while self._waiting and self._out() < self._ask_limit:
-            asked = self.asked[self._waiting.popleft()]
-            assert asked.frame is not None
-            self._put(asked.frame)
-            asked.frame = None
-
-    def abandon(self, tag: int) -> bool:
-        """Give up on an ask of ours; the other side is told. False if it was never sent, so that nothing was done."""
-        asked = self.asked.pop(tag, None)
-        if asked is None:
-            return False
-        if asked.frame is not None:
-            self._waiting.remove(tag)
-            return False
-        if self._abandoned is None:
-            self._abandoned = set()
-        self._abandoned.add(tag)
-        self._put(messages.write_cancel(tag))
-        return True
+    def _receive_part(self, part: Part) -> Chunk | None:
+        if self._streams is None:
+            raise never_opened()
+        return self._streams.receive_part(part)
 
     # --- answering ----------------------------------------------------------------------------------------------------
 
@@ -359,13 +261,13 @@ class Conversation:
                 written = messages.write_failed(tag, error.code, error.text, {})
             except Unserialisable:
                 written = messages.write_failed(tag, error.code, type(error).default_text, {})
-        self._put(written)
+        self.put(written)
 
     # --- the rest ----------------------------------------------------------------------------------------------------
 
     def ping(self, number: int = 0) -> None:
         """Ask whether the other side is there; any byte from it is the answer."""
-        self._put(messages.write_ping(number))
+        self.put(messages.write_ping(number))
 
     def next_deadline(self) -> float | None:
         """The earliest deadline of any ask, ours or the other side's."""
@@ -384,34 +286,3 @@ class Conversation:
         ours = [tag for tag, each in self.asked.items() if each.deadline is not None and each.deadline <= now]
         theirs = [tag for tag, each in self.answering.items() if each.deadline is not None and each.deadline <= now]
         return ours, theirs
-
-    def close(self) -> list[tuple[Any, bool]]:
-        """The connection is gone: the waiters of our asks, each with whether its ask had been sent.
-
-        What is still being answered stays in ``answering``, with its deadlines.
-        """
-        left = [(each.waiter, each.frame is None) for each in self.asked.values()]
-        self.asked.clear()
-        self._waiting.clear()
-        self._abandoned = None
-        self.output.clear()
-        self.output_size = 0
-        return left
-
-    def _put(self, written: bytes) -> None:
-        self.output.append(written)
-        self.output_size += len(written)
-
-    def _fit(self, written: bytes) -> bytes:
-        """A frame as it may be sent: compressed where that pays, refused where the other side would refuse it."""
-        size = len(written) - 4
-        if size > self.send_limit:
-            raise ResourceExhausted(
-                f"a message of {size:,} bytes; the other side takes {self.send_limit:,} at once: "
-                "send larger things as a file (cloud storage streams them)"
-            )
-        if self.compress_from is not None and size >= self.compress_from:
-            packed = compress(written[HEADER.size :])
-            if packed is not None:
-                return frame(packed, COMPRESSED)
-        return written

@@ -4,6 +4,7 @@ Rules of this room:
 
 - A frame is ``length`` (4 bytes, big endian, of what follows) · ``flags`` (1 byte) · body.
 - A length over the limit is refused from its four bytes alone: nothing of the frame is held.
+- The bytes of a chunk are never held: they are handed on as they come, as views of what was read.
 - Every byte is copied at most twice, however finely the stream is chopped.
 - A compressed body declares its raw size, which is checked against the limit, and against ``MAX_RATIO``, before
   anything is allocated.
@@ -12,6 +13,7 @@ Rules of this room:
 from __future__ import annotations
 
 from struct import Struct
+from typing import Any
 
 import lz4.block
 
@@ -25,6 +27,13 @@ _RAW_SIZE_BYTES = 4
 COMPRESSED = 0x01
 RAW = 0x02
 
+#: Bytes of a chunk: enough for one ``sendfile`` to be cheap, little enough for an answer to wait behind it.
+MAX_CHUNK = 1024 * 1024
+_CHUNK_HEADER = Struct(">IBI")
+#: Flags and tag are a part of what the length counts.
+_CHUNK_OVERHEAD = 5
+MAX_CHUNK_FRAME = MAX_CHUNK + _CHUNK_OVERHEAD
+
 #: How many times its own size a compressed body may unpack to. Rows and texts reach 2 to 10; lz4 could 255, and that
 #: would let one read of 64 KiB claim 16 MiB of tiny lists: 2.6 s of decoding and 1.2 GiB of objects.
 MAX_RATIO = 16
@@ -33,6 +42,11 @@ MAX_RATIO = 16
 def frame(body: bytes, flags: int = 0) -> bytes:
     """One frame around ``body``."""
     return HEADER.pack(len(body) + 1, flags) + body
+
+
+def chunk_header(stream: int, size: int) -> bytes:
+    """What stands before ``size`` bytes of a stream."""
+    return _CHUNK_HEADER.pack(size + _CHUNK_OVERHEAD, RAW, stream)
 
 
 def compress(body: bytes) -> bytes | None:
@@ -59,38 +73,73 @@ def decompress(body: bytes, limit: int) -> bytes:
     return bytes(raw)
 
 
-class Splitter:
-    """Cuts what arrives into ``(flags, body)`` pairs. ``limit`` bounds what follows a length, and may be raised."""
+class Part:
+    """Bytes of a RAW frame, as far as they have come. ``size`` is that of the whole chunk in its first part, else 0."""
 
-    __slots__ = ("_held", "_wanted", "begun", "limit")
+    __slots__ = ("data", "size", "stream")
+
+    def __init__(self, stream: int, size: int, data: memoryview) -> None:
+        self.stream = stream
+        self.size = size
+        self.data = data
+
+
+class Splitter:
+    """Cuts what arrives into ``(flags, body)`` pairs; the body of a RAW frame is a ``Part``, or several one by one.
+
+    ``limit`` bounds what follows a length, and may be raised; ``chunk_limit`` bounds it for RAW frames.
+    """
+
+    __slots__ = ("_chunk", "_held", "_left", "_stream", "_wanted", "begun", "chunk_limit", "limit")
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
+        self.chunk_limit = 0
         self._held: bytearray | None = None
         self._wanted = 0
+        # The chunk that is coming in: its stream, its bytes, and those that have not come.
+        self._stream = 0
+        self._chunk = 0
+        self._left = 0
         #: How many frames a read has ended within: tells whether an incomplete frame is still the same one.
         self.begun = 0
 
     @property
     def held(self) -> int:
-        """Bytes of a frame that has begun and is not complete."""
+        """Bytes that are kept of a frame that has begun and is not complete."""
         return len(self._held) if self._held is not None else 0
 
-    def feed(self, data: bytes) -> list[tuple[int, bytes]]:
+    @property
+    def progress(self) -> tuple[int, int] | None:
+        """The incomplete frame's number, and how many of its bytes have come; None when there is none."""
+        if self._left:
+            return self.begun, self._chunk - self._left
+        return (self.begun, len(self._held)) if self._held is not None else None
+
+    def feed(self, data: bytes) -> list[tuple[int, Any]]:
         """The frames that ``data`` completes. Raises ``ProtocolError`` at the first that breaks the rules."""
+        frames: list[tuple[int, Any]] = []
+        position = 0
         held = self._held
         if held is not None:
             held += data
             if len(held) < self._wanted:
-                return []
+                return frames
             data = bytes(held)
             self._held = None
-        frames: list[tuple[int, bytes]] = []
-        position, end = 0, len(data)
+        elif self._left:
+            position = self._go_on(data, frames)
+        end = len(data)
         unpack = HEADER.unpack_from
         limit = self.limit
         while end - position >= 5:
             length, flags = unpack(data, position)
+            if flags == RAW:
+                after = self._begin_chunk(data, position, length, frames)
+                if not after:
+                    break
+                position = after
+                continue
             if not 2 <= length <= limit:
                 raise self._refuse(length)
             after = position + 4 + length
@@ -102,13 +151,48 @@ class Splitter:
             self._hold(data, position, end)
         return frames
 
+    def _begin_chunk(self, data: bytes, position: int, length: int, frames: list[tuple[int, Any]]) -> int:
+        """Where the first part of a chunk ends, 0 if its header is not complete."""
+        limit = max(self.limit, self.chunk_limit)
+        if not 2 <= length <= limit:
+            raise self._refuse(length)
+        size = length - _CHUNK_OVERHEAD
+        if size < 1:
+            raise ProtocolError("a raw chunk without content")
+        start = position + _CHUNK_HEADER.size
+        if start > len(data):
+            return 0
+        stream = int.from_bytes(data[start - 4 : start], "big")
+        part = memoryview(data)[start : start + size]
+        frames.append((RAW, Part(stream, size, part)))
+        self._left = size - len(part)
+        if self._left:
+            self._stream, self._chunk = stream, size
+            self.begun += 1
+        return start + len(part)
+
+    def _go_on(self, data: bytes, frames: list[tuple[int, Any]]) -> int:
+        """Where the next part of the chunk that has begun ends."""
+        part = memoryview(data)[: self._left]
+        if part:
+            frames.append((RAW, Part(self._stream, 0, part)))
+            self._left -= len(part)
+        return len(part)
+
     def _hold(self, data: bytes, position: int, end: int) -> None:
         self._wanted = 4
-        if end - position >= 4:
+        here = end - position
+        if here >= 4:
             length = int.from_bytes(data[position : position + 4], "big")
-            if not 2 <= length <= self.limit:
+            # The flags may allow more than a frame's limit, and may not be there yet.
+            limit = self.limit if here > 4 and data[position + 4] != RAW else max(self.limit, self.chunk_limit)
+            if not 2 <= length <= limit:
                 raise self._refuse(length)
             self._wanted = 4 + length
+            if here == 4:
+                self._wanted = 5
+            elif data[position + 4] == RAW:
+                self._wanted = _CHUNK_HEADER.size
         self._held = bytearray(data[position:])
         self.begun += 1
 
@@ -121,6 +205,6 @@ class NoSplitter(Splitter):
 
     __slots__ = ()
 
-    def feed(self, data: bytes) -> list[tuple[int, bytes]]:
+    def feed(self, data: bytes) -> list[tuple[int, Any]]:
         """Raises ``ProtocolError``, always."""
         raise ProtocolError("more after a broken frame")

@@ -100,32 +100,35 @@ class Cancel:
 class Credit:
     """The other side takes ``count`` more bytes of stream ``stream``."""
 
-    __slots__ = ("count", "stream")
+    __slots__ = ("count", "owner", "stream")
 
-    def __init__(self, stream: int, count: int) -> None:
+    def __init__(self, stream: int, count: int, owner: Any = None) -> None:
         self.stream = stream
         self.count = count
+        self.owner = owner
 
 
 class End:
     """Stream ``stream`` is complete (``code`` None) or was given up with an error's code."""
 
-    __slots__ = ("code", "details", "stream")
+    __slots__ = ("code", "details", "owner", "stream")
 
-    def __init__(self, stream: int, code: str | None, details: dict[str, Any]) -> None:
+    def __init__(self, stream: int, code: str | None, details: dict[str, Any], owner: Any = None) -> None:
         self.stream = stream
         self.code = code
         self.details = details
+        self.owner = owner
 
 
 class Chunk:
-    """Bytes of stream ``stream``, as they came: no CBOR."""
+    """Bytes of stream ``stream``, as they came: no CBOR. ``owner`` is what the driver gave with the stream."""
 
-    __slots__ = ("data", "stream")
+    __slots__ = ("data", "owner", "stream")
 
-    def __init__(self, stream: int, data: bytes) -> None:
+    def __init__(self, stream: int, data: memoryview, owner: Any = None) -> None:
         self.stream = stream
         self.data = data
+        self.owner = owner
 
 
 class Ping:
@@ -227,13 +230,6 @@ def parse_other(fields: list[Any]) -> Message:
         case [7, number]:
             return Pong(_tag(number))
     raise ProtocolError("a message of no known kind or shape")
-
-
-def parse_chunk(body: bytes) -> Chunk:
-    """A RAW frame's body: the stream's tag in four bytes, then the bytes themselves."""
-    if len(body) <= 4:
-        raise ProtocolError("a raw chunk without content")
-    return Chunk(int.from_bytes(body[:4], "big"), body[4:])
 
 
 @lru_cache(maxsize=1_000)

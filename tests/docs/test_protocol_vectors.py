@@ -22,7 +22,8 @@ from fluxon.errors import FluxonError, ProtocolError
 from fluxon.limits import MAX_DECIMAL_EXPONENT, MAX_DEPTH, MAX_NAME, Limits
 from fluxon.wire import Answer, Ask, Cancel, Conversation, Failed, decode, encode, messages
 from fluxon.wire.codec import DATE_TAG, SUSPECT, TIME_TAG, check_value
-from fluxon.wire.frames import COMPRESSED, MAX_RATIO, RAW, frame
+from fluxon.wire.frames import COMPRESSED, MAX_CHUNK, MAX_RATIO, RAW, frame
+from fluxon.wire.streams import MAX_CREDIT
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "docs" / "protocol.rst").read_text("utf-8")
@@ -120,8 +121,13 @@ class VectorTests(SynchronousTestCase):
         end = Conversation(receive_limit=100_000, send_limit=100_000)
         kind, names = said["kind"], {name: value for name, value in said.items() if name != "kind"}
         if kind in ("answer", "failed"):
-            for _ in range(3):
+            for _ in range(4):
                 end.ask("call", {}, waiter="w")
+        if kind in ("chunk", "credit", "end"):
+            end.streams.announced(names["stream"])
+            flow = end.streams.attach(names["stream"], kind == "credit", "owner")
+            if kind == "chunk":
+                end.streams.grant(flow, len(names["data"]))
         if kind == "cancel":
             end.receive(messages.write_ask(names["tag"], "call", {}, None, {}))
         end.output.clear()
@@ -182,6 +188,8 @@ class VectorTests(SynchronousTestCase):
             end = Conversation(receive_limit=1_024, send_limit=1_024)
             for _ in range(3):
                 end.ask("call", {}, waiter="w")
+            end.streams.announced(1)
+            end.streams.grant(end.streams.attach(1, False, "owner"), 100)
             end.receive(frame(body, flags))
 
 
@@ -227,6 +235,7 @@ class TableTests(SynchronousTestCase):
             "unsolicited",
             "compress_from",
             "view_timeout",
+            "stream",
         )
         missing = {name for name in defaults if name.startswith(wire)} - set(rows)
         self.assertEqual(missing - {"frame_stall"}, set())
@@ -253,6 +262,8 @@ class TableTests(SynchronousTestCase):
             f'"time of day", "tag {TIME_TAG}"',
             f'"date", "tag {DATE_TAG}"',
             "MUST end the connection at the tenth",
+            f"at most {MAX_CHUNK:,} bytes of its stream",
+            f"MUST NOT exceed {MAX_CREDIT:,} bytes",
         ):
             self.assertIn(sentence, flat)
         self.assertEqual(Limits().unsolicited, 10)

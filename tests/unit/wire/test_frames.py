@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from typing import Any
 
 import lz4.block
 from hypothesis import given, settings
@@ -11,11 +12,28 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from fluxon.errors import ProtocolError
 from fluxon.wire import COMPRESSED, RAW, Splitter, frame
-from fluxon.wire.frames import compress, decompress
+from fluxon.wire.frames import Part, compress, decompress
 
 bodies = st.lists(
-    st.tuples(st.sampled_from([0, COMPRESSED, RAW, 0xFF]), st.binary(min_size=1, max_size=60)), max_size=8
+    st.one_of(
+        st.tuples(st.sampled_from([0, COMPRESSED, 0xFF]), st.binary(min_size=1, max_size=60)),
+        st.tuples(st.just(RAW), st.binary(min_size=5, max_size=300)),
+    ),
+    max_size=8,
 )
+
+
+def whole(frames: list[tuple[int, Any]]) -> list[tuple[int, bytes]]:
+    """``frames`` with the parts of each chunk put together again."""
+    joined: list[tuple[int, bytes]] = []
+    for flags, body in frames:
+        if not isinstance(body, Part):
+            joined.append((flags, body))
+        elif body.size:
+            joined.append((flags, body.stream.to_bytes(4, "big") + bytes(body.data)))
+        else:
+            joined[-1] = (flags, joined[-1][1] + bytes(body.data))
+    return joined
 
 
 def chopped(stream: bytes, cuts: list[int]) -> list[bytes]:
@@ -33,9 +51,10 @@ class SplitterTests(SynchronousTestCase):
         """Whatever a network does to a stream, the same frames come out in the same order."""
         stream = b"".join(frame(body, flags) for flags, body in wanted)
         splitter = Splitter(100)
+        splitter.chunk_limit = 301
         got = [each for piece in chopped(stream, cuts) for each in splitter.feed(piece)]
-        self.assertEqual(got, wanted)
-        self.assertEqual(splitter.held, 0)
+        self.assertEqual(whole(got), wanted)
+        self.assertEqual((splitter.held, splitter.progress), (0, None))
 
     def test_byte_by_byte(self) -> None:
         """A header that arrives in four reads is a header: the original lost its place there."""
@@ -44,7 +63,7 @@ class SplitterTests(SynchronousTestCase):
         got = []
         for byte in b"".join(frame(body, flags) for flags, body in wanted):
             got += splitter.feed(bytes([byte]))
-        self.assertEqual(got, wanted)
+        self.assertEqual(whole(got), wanted)
 
     def test_held(self) -> None:
         """``held`` is what an unfinished frame costs: a driver sees from it whether a sender stalls."""
@@ -66,6 +85,39 @@ class SplitterTests(SynchronousTestCase):
                     for piece in pieces[:-1]:
                         self.assertEqual(splitter.feed(piece), [])
                     self.assertRaises(ProtocolError, splitter.feed, pieces[-1])
+
+    def test_chunks_are_not_held(self) -> None:
+        """Their bytes are handed on as they come, as views of what was read; only a header is kept."""
+        splitter = Splitter(100)
+        splitter.chunk_limit = 2_000
+        data = frame(b"\x00\x00\x00\x07" + b"x" * 1_500, RAW)
+        self.assertEqual(splitter.feed(data[:8]), [])
+        self.assertEqual((splitter.held, splitter.progress), (8, (1, 8)))
+        ((_, first),) = splitter.feed(data[8:500])
+        self.assertEqual((first.stream, first.size, bytes(first.data)), (7, 1_500, b"x" * 491))
+        self.assertEqual((splitter.held, splitter.progress), (0, (2, 491)))
+        read = data[500:] + frame(b"next")
+        (_, second), following = splitter.feed(read)
+        self.assertEqual((second.stream, second.size, len(second.data)), (7, 0, 1_009))
+        self.assertIs(second.data.obj, read)
+        self.assertEqual(following, (0, b"next"))
+
+    def test_limit_of_chunks(self) -> None:
+        """They may be larger than other frames, which may not be; a length that is too long for either goes at once."""
+        for make in (lambda: Splitter(100), lambda: Splitter(3_000)):
+            splitter = make()
+            splitter.chunk_limit = 2_000
+            longest = max(splitter.limit, 2_000)
+            splitter.feed(longest.to_bytes(4, "big") + b"\x02\x00")
+            splitter = make()
+            splitter.chunk_limit = 2_000
+            self.assertRaises(ProtocolError, splitter.feed, (longest + 1).to_bytes(4, "big"))
+        for pieces in ([b"\x00\x00\x04\x00\x00"], [b"\x00\x00\x04\x00", b"\x00"], [b"\x00\x00\x04\x00", b"\x01\x00"]):
+            splitter = Splitter(100)
+            splitter.chunk_limit = 2_000
+            for piece in pieces[:-1]:
+                self.assertEqual(splitter.feed(piece), [])
+            self.assertRaises(ProtocolError, splitter.feed, pieces[-1])
 
     def test_the_limit_itself(self) -> None:
         """A frame of exactly the limit is taken, one byte more is not."""
