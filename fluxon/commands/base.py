@@ -31,6 +31,8 @@ class Command:
     errors: ClassVar[tuple[type[FluxonError], ...]] = ()
     #: Whether it may be asked before hello was answered.
     before_hello: ClassVar[bool] = False
+    #: Whether its answer may open a stream, whose tag is then in the answer's field ``stream``.
+    opens: ClassVar[bool] = False
 
     _arguments: ClassVar[Structure]
     _response: ClassVar[Field]

@@ -3,18 +3,27 @@
 from fluxon.rpc.direct import send_directly
 from fluxon.rpc.factory import ClientFactory, PeerFactory, ServerFactory
 from fluxon.rpc.load import Load
+from fluxon.rpc.outgoing import FileSource, Outgoing, Source
 from fluxon.rpc.peer import Peer
 from fluxon.rpc.protocol import PeerProtocol
 from fluxon.rpc.responders import Responder, Responders
+from fluxon.rpc.streams import Incoming, Opening, Sink, Stream
 
 __all__ = [
     "ClientFactory",
+    "FileSource",
+    "Incoming",
     "Load",
+    "Opening",
+    "Outgoing",
     "Peer",
     "PeerFactory",
     "PeerProtocol",
     "Responder",
     "Responders",
     "ServerFactory",
+    "Sink",
+    "Source",
+    "Stream",
     "send_directly",
 ]

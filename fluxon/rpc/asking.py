@@ -83,7 +83,13 @@ def send_ask(
         command.check_arguments(arguments)
         deadline = None if timeout is None else protocol.now() + timeout
         reply.tag = protocol.conversation.ask(
-            command.name, arguments, waiter=reply, timeout=timeout, deadline=deadline, urgent=urgent
+            command.name,
+            arguments,
+            waiter=reply,
+            timeout=timeout,
+            deadline=deadline,
+            urgent=urgent,
+            opens=command.opens,
         )
     except FluxonError:
         return fail()

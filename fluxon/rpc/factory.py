@@ -102,6 +102,7 @@ class ServerFactory(PeerFactory):
             ask_limit=max(1, limits.in_flight - URGENT),
             waiting_limit=limits.waiting_asks,
             unsolicited_limit=limits.unsolicited,
+            stream_limit=limits.streams,
         )
 
 

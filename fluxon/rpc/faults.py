@@ -28,6 +28,11 @@ def to_error(failure: Failure, command: type[Command], what: str, cancelled: boo
         return value
     if cancelled and isinstance(value, CancelledError):
         return Cancelled()
+    return to_internal(failure, what)
+
+
+def to_internal(failure: Failure, what: str) -> Internal:
+    """What of a ``failure`` that nobody declared may be sent; the log has the rest."""
     # 64 bits: found again by searching the log, guessed by nobody, collides never.
     incident = secrets.token_hex(8)
     _log.failure("incident {incident} in {what}", failure, incident=incident, what=what)

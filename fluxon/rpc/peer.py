@@ -36,8 +36,10 @@ from fluxon.rpc.faults import to_error
 from fluxon.rpc.held import HeldAsks
 from fluxon.rpc.load import Load
 from fluxon.rpc.responders import Responders
+from fluxon.rpc.streams import Opening, Stream
 from fluxon.rpc.task import Task, last_result
-from fluxon.wire import Answer, Ask, Cancel, Conversation, Failed, Message
+from fluxon.rpc.transfers import Transfers
+from fluxon.wire import Answer, Ask, Cancel, Chunk, Conversation, Credit, End, Failed, Message
 
 if TYPE_CHECKING:
     from fluxon.rpc.protocol import PeerProtocol
@@ -65,6 +67,7 @@ class Peer:
         "_respond_to",
         "_stopping",
         "_tasks",
+        "_transfers",
         "conversation",
         "current",
         "holding",
@@ -98,6 +101,7 @@ class Peer:
         self._lingering: set[Ask] | None = None
         self._held: HeldAsks | None = None
         self._cancelled: set[Ask] | None = None
+        self._transfers: Transfers | None = None
 
     @property
     def greeted(self) -> bool:
@@ -149,9 +153,8 @@ class Peer:
             message.waiter.failed(message)
         elif isinstance(message, Cancel):
             self._cancel(message.tag)
-        else:
-            # Streams are opened by commands of their own, none of which this side has.
-            self.protocol.violation("a message of a stream that was never opened")
+        elif isinstance(message, (Chunk, Credit, End)):
+            self.transfers.receive(message)
 
     def _respond(self, ask: Ask) -> None:
         found = self._respond_to(ask.command)
@@ -209,6 +212,8 @@ class Peer:
             self._wait_for_deferred(ask, command, fail(result) if isinstance(result, Failure) else succeed(result))
         elif isinstance(result, Failure):
             self._refuse(ask, command, result)
+        elif type(result) is Opening:
+            self._answer_and_open(ask, command, result)
         else:
             self._answer(ask, result)
 
@@ -217,6 +222,25 @@ class Peer:
             self.conversation.answer(ask.tag, value)
         except FluxonError as error:
             _log.error("the answer of {what} cannot be sent: {text}", what=_describe(ask), text=error.text)
+
+    def _answer_and_open(self, ask: Ask, command: type[Command], opening: Opening) -> None:
+        stream = opening.stream
+        try:
+            if not command.opens:
+                raise TypeError(f"{command.__name__} is not declared to open streams (opens = True)")
+            flow = self.transfers.open(stream)
+        except BaseException as error:
+            self._refuse(ask, command, Failure())
+            stream.finish(error if isinstance(error, FluxonError) else Cancelled())
+            return
+        try:
+            self.conversation.answer(ask.tag, {**opening.value, "stream": flow.tag})
+        except FluxonError as error:
+            _log.error("the answer of {what} cannot be sent: {text}", what=_describe(ask), text=error.text)
+            self.conversation.streams.withdraw(flow)
+            stream.finish(error)
+        else:
+            self.transfers.begin(stream, flow)
 
     def _refuse(self, ask: Ask, command: type[Command], failure: Failure, cancelled: bool = False) -> None:
         self.conversation.fail(ask.tag, to_error(failure, command, _describe(ask), cancelled))
@@ -267,6 +291,8 @@ class Peer:
             self.conversation.release(ask)
             if isinstance(result, Failure):
                 to_error(result, command, _describe(ask), cancelled=True)  # for the log
+            elif type(result) is Opening:
+                result.stream.finish(Cancelled("whoever asked for this stream no longer waits for it"))
             return
         self._running.pop(ask.tag, None)
         if isinstance(result, (Deferred, CoroutineType)):
@@ -281,6 +307,10 @@ class Peer:
             self._refuse(ask, command, result, cancelled)
         elif self.lost:
             self.conversation.forget(ask)
+            if type(result) is Opening:
+                result.stream.finish(_lost())
+        elif type(result) is Opening:
+            self._answer_and_open(ask, command, result)
         else:
             self._answer(ask, result)
         self.protocol.flush_soon()
@@ -316,6 +346,39 @@ class Peer:
         self.protocol.flush_soon()
         if not self.conversation.answering:
             self.protocol.all_answered()
+
+    # --- streams ------------------------------------------------------------------------------------------------------
+
+    @property
+    def transfers(self) -> Transfers:
+        """For this room."""
+        if self._transfers is None:
+            self._transfers = Transfers(self.protocol)
+        return self._transfers
+
+    @property
+    def streams(self) -> tuple[Stream, ...]:
+        """The streams that are open."""
+        return tuple(self._transfers.streams) if self._transfers is not None else ()
+
+    def attach(self, tag: int, stream: Stream) -> None:
+        """Take the stream that the answer to an ask of ours named. Nothing of it was lost meanwhile.
+
+        Raises ``Unavailable`` if the connection was lost, and ``NotFound`` if no answer named it; the stream is then
+        over.
+        """
+        try:
+            if self.lost:
+                raise _lost()
+            self.transfers.attach(tag, stream)
+        except FluxonError as error:
+            stream.finish(error)
+            raise
+
+    def send_streams(self) -> None:
+        """The transport takes more."""
+        if self._transfers is not None:
+            self._transfers.send()
 
     # --- time ---------------------------------------------------------------------------------------------------------
 
@@ -380,12 +443,18 @@ class Peer:
             for ask in self._held:
                 self.conversation.forget(ask)
             self._held = None
+        if self._transfers is not None:
+            self._transfers.lost(_lost())
 
     def connection_lost(self) -> None:
         """Nothing can be asked or answered any more. What runs goes on to its end or its deadline."""
         self.ended()
         for reply, sent in self.conversation.close():
             reply.lost(sent)
+
+
+def _lost() -> Unavailable:
+    return Unavailable("the connection was lost before the end of the stream")
 
 
 def _describe(ask: Ask) -> str:

@@ -21,7 +21,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from fluxon.errors import ProtocolError
+from fluxon.errors import ProtocolError, Unavailable
 from fluxon.rpc.backlog import SLICE, Backlog, pieces
 from fluxon.rpc.heartbeat import Heartbeat
 from fluxon.rpc.peer import Peer
@@ -144,13 +144,18 @@ class PeerProtocol(Protocol):
         """Bytes of output that the transport has not taken."""
         return self._backlog.size if self._backlog is not None else 0
 
+    @property
+    def idle(self) -> bool:
+        """Whether the transport takes more, and nothing waits for that."""
+        return not self._paused and not self._backlog and not self._ended
+
     def flush_soon(self) -> None:
         """Send what there is at the end of this turn of the reactor."""
         if not self._corked and self._flush_call is None and self.conversation.output:
             if self._ended:
                 self._discard()
             else:
-                self._flush_call = self._call_later(0, self._flush)
+                self._flush_call = self.call_later(0, self._flush)
 
     def write_much(self) -> None:
         """Send what there is now if it is much: what is answered at once must not pile up."""
@@ -200,7 +205,7 @@ class PeerProtocol(Protocol):
     def pauseProducing(self) -> None:
         self._paused = True
         if self._stall_call is None and not self._ended:
-            self._stall_call = self._call_later(self.factory.limits.output_stalled, self._stalled)
+            self._stall_call = self.call_later(self.factory.limits.output_stalled, self._stalled)
 
     def resumeProducing(self) -> None:
         self._paused = False
@@ -220,6 +225,7 @@ class PeerProtocol(Protocol):
         self._corked = corked
         if self.conversation.output:
             self._write()
+        self.peer.send_streams()
 
     def _stalled(self) -> None:
         self._stall_call = None
@@ -261,11 +267,13 @@ class PeerProtocol(Protocol):
         if self._ended or self._close_call is not None:
             return
         self.peer.stopping = True
+        self._close_call = self.call_later(_CLOSE_WITHIN, self._not_closed)
+        for stream in self.peer.streams:
+            stream.give_up(Unavailable("the other side closes the connection"))
         if self.conversation.output:
             self._write()
             if self._aborted:
                 return
-        self._close_call = self._call_later(_CLOSE_WITHIN, self._not_closed)
         if not self._backlog:
             self._lose()
 
@@ -281,16 +289,17 @@ class PeerProtocol(Protocol):
         self.abort("it did not close in time")
 
     def drain(self) -> None:
-        """Take no more asks, let those under way end, then close."""
+        """Take no more asks, let those under way end, and the streams, then close."""
         self.peer.stopping = True
-        if not self.conversation.answering:
+        if not self.conversation.answering and not self.peer.streams:
             self.close()
 
     def all_answered(self) -> None:
-        """Nothing is being worked on any more."""
+        """Nothing is being worked on any more, or no stream is left."""
         if self._ended:
-            self._stop_waking()
-        elif self.peer.stopping:
+            if not self.conversation.answering:
+                self._stop_waking()
+        elif self.peer.stopping and not self.peer.streams:
             self.close()
 
     # --- time ---------------------------------------------------------------------------------------------------------
@@ -306,7 +315,7 @@ class PeerProtocol(Protocol):
             if call.getTime() <= deadline:
                 return
             call.cancel()
-        self._wake_call = self._call_later(max(0.0, deadline - self.now()), self._wake)
+        self._wake_call = self.call_later(max(0.0, deadline - self.now()), self._wake)
 
     def _wake(self) -> None:
         self._wake_call = None
@@ -326,7 +335,8 @@ class PeerProtocol(Protocol):
         if not self._ended:
             self._heartbeat.start()
 
-    def _call_later(self, delay: float, function: Any, *arguments: Any) -> IDelayedCall:
+    def call_later(self, delay: float, function: Any, *arguments: Any) -> IDelayedCall:
+        """``callLater`` of the reactor's clock."""
         return self.factory.clock.callLater(delay, function, *arguments)
 
     def describe(self) -> str:

@@ -31,6 +31,7 @@ class Upload(CloudCommand):
     """
 
     name = "cloud.upload"
+    opens = True
     arguments = {
         "path": PATH,
         "size": Optional(COUNT),
@@ -67,6 +68,7 @@ class Read(CloudCommand):
     """
 
     name = "cloud.read"
+    opens = True
     arguments = {"path": PATH, "offset": COUNT, "length": Optional(COUNT), "version": Optional(COUNT)}
     response = {
         "item": ITEM,

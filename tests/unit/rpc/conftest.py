@@ -37,6 +37,16 @@ class Strict(Command):
     errors = (NotFound,)
 
 
+class Transfer(Command):
+    """The same, and its job may open a stream."""
+
+    name = "transfer"
+    arguments = {"job": Text(max_bytes=32), "value": Anything()}
+    response = Anything()
+    errors = (FluxonError,)
+    opens = True
+
+
 class Open(Command):
     """May be asked before hello."""
 
@@ -125,7 +135,9 @@ class Line:
         self.clock = Clock()
         self.limits = Limits(**limits)
         self.jobs: dict[str, Callable[[Any], Any]] = {"echo": lambda value: value}
-        table = Responders({Do: self._run, Strict: self._run, Open: lambda peer, arguments: "open"})
+        table = Responders(
+            {Do: self._run, Strict: self._run, Transfer: self._run, Open: lambda peer, arguments: "open"}
+        )
         self.lost: list[Failure] = []
         self.factory = factory(
             table, self.clock, self.limits, on_disconnect=lambda peer, reason: self.lost.append(reason)
@@ -169,7 +181,7 @@ class Line:
     def put(self, job: str, value: Any = None, timeout: float | None = None, *, command: str = "do") -> int:
         """An ask that leaves with the next ``push``."""
         arguments = {} if command == "open" else {"job": job, "value": value}
-        return self.remote.ask(command, arguments, waiter=None, timeout=timeout)
+        return self.remote.ask(command, arguments, waiter=None, timeout=timeout, opens=command == "transfer")
 
     def cancel(self, tag: int) -> None:
         """Give up on an ask; its answer is still noted."""

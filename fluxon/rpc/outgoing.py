@@ -1,0 +1,210 @@
+"""One stream at the end that sends its bytes, and where they come from.
+
+Rules of this module:
+
+- Nothing is sent without credit, nor to a transport that is full; nothing is read before there is credit. What is read
+  and not sent is two blocks at most: the one that is being sent, and the one after it.
+- A file's bytes are read in threads. Where the transport can, the kernel sends them, and no thread reads.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
+
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from fluxon.errors import FluxonError, Unavailable
+from fluxon.rpc.faults import to_internal
+from fluxon.rpc.streams import Stream
+from fluxon.wire import End, Flow
+
+if TYPE_CHECKING:
+    from fluxon.rpc.transfers import Transfers
+
+#: Read at once: enough for the hop to a thread to cost little.
+BLOCK = 256 * 1024
+
+#: Bytes of a chunk that is written: buffers of more than 128 KiB are given back to the system each time, and fetching
+#: them again costs more than sending them.
+CHUNK = 64 * 1024
+
+#: Bytes of a chunk that the kernel sends; the reactor's other connections wait as long as that takes.
+SEGMENT = 256 * 1024
+
+
+class Source(Protocol):
+    """Where an outgoing stream's bytes come from. Called on the reactor's thread."""
+
+    def read(self, size: int) -> bytes | Deferred[bytes]:
+        """The next bytes, ``size`` at most; ``b""`` when there are no more. Not called again before it has them."""
+
+    def close(self) -> None:
+        """Nothing is read any more. Called exactly once, even if nothing ever was."""
+
+
+class FileSource:
+    """``length`` bytes of the file ``descriptor`` from ``offset`` on. It owns the descriptor.
+
+    ``submit(function, *arguments)`` runs a function in a thread and gives a Deferred: ``WorkerPool.submit``.
+    """
+
+    def __init__(
+        self,
+        descriptor: int,
+        offset: int,
+        length: int,
+        submit: Callable[..., Deferred[Any]],
+        close: Callable[[int], Any] = os.close,
+    ) -> None:
+        self.descriptor = descriptor
+        self.offset = offset
+        self.left = length
+        self._submit = submit
+        self._close = close
+        self._users = 1
+
+    def read(self, size: int) -> bytes | Deferred[bytes]:
+        size = min(size, self.left)
+        if not size:
+            return b""
+        self.hold()
+        reading = self._submit(os.pread, self.descriptor, size, self.offset)
+        return reading.addBoth(self._have_read, size)
+
+    def _have_read(self, result: Any, size: int) -> bytes | Failure:
+        self.release()
+        if isinstance(result, Failure):
+            return result
+        if not result:
+            raise Unavailable("the file became shorter while it was sent")
+        self.offset += len(result)
+        self.left -= len(result)
+        data: bytes = result
+        return data
+
+    def hold(self) -> None:
+        """Its descriptor is in use, until ``release``."""
+        self._users += 1
+
+    def release(self) -> None:
+        self._users -= 1
+        if not self._users:
+            self._close(self.descriptor)
+
+    close = release
+
+
+class Outgoing(Stream):
+    """A stream of what ``source`` gives."""
+
+    sending = True
+
+    def __init__(self, source: Source) -> None:
+        super().__init__()
+        self._source = source
+        self._block = memoryview(b"")
+        self._following: bytes | None = None
+        self._reading = False
+        self._exhausted = False
+        # The file, if the kernel sends it.
+        self._file: FileSource | None = None
+        #: Bytes handed to the transport.
+        self.sent = 0
+
+    def _begun(self, transfers: Transfers, flow: Flow) -> None:
+        if isinstance(self._source, FileSource):
+            if not self._source.left:
+                self._complete()
+                return
+            if transfers.sends_files:
+                self._file = self._source
+        if flow.credit:
+            self.credited()
+
+    def credited(self) -> None:
+        """The other side takes more; for ``Transfers``."""
+        if self._transfers is None or self.over:
+            return
+        if self._file is not None or self._block:
+            self._transfers.ready(self)
+        else:
+            self._read_on()
+
+    @property
+    def sendable(self) -> bool:
+        """Whether there is something to send, and leave to do so."""
+        if self.over or self._flow is None or self._flow.ended or not self._flow.credit:
+            return False
+        return self._file is not None or bool(self._block)
+
+    def send(self) -> int:
+        """Send one chunk, as ``sendable`` allows; its bytes, 0 if the transport has something else to say first."""
+        assert self._transfers is not None and self._flow is not None
+        self.moved = True
+        if self._file is not None:
+            size = min(self._file.left, self._flow.credit, SEGMENT)
+            if not self._transfers.send_file(self._flow, self._file, size):
+                return 0
+            if not self._file.left:
+                self._complete()
+        else:
+            size = min(len(self._block), self._flow.credit, CHUNK)
+            self._transfers.write(self._flow, self._block[:size])
+            self._block = self._block[size:]
+            if not self._block:
+                self._read_on()
+        self.sent += size
+        return size
+
+    def _read_on(self) -> None:
+        """Have the next block, and the one after it on its way."""
+        if not self._block and self._following is not None:
+            self._block, self._following = memoryview(self._following), None
+            if self._transfers is not None:
+                self._transfers.ready(self)
+        if self._exhausted and not self._block and self._following is None:
+            self._complete()
+        elif not self._reading and not self._exhausted and self._following is None and not self.over:
+            self._reading = True
+            try:
+                data = self._source.read(BLOCK)
+            except Exception:
+                self._failed(Failure())
+                return
+            if isinstance(data, Deferred):
+                data.addCallbacks(self._have_read, self._failed)
+            else:
+                self._have_read(data)
+
+    def _have_read(self, data: bytes) -> None:
+        self._reading = False
+        if self.over:
+            return
+        if data:
+            self._following = data
+        else:
+            self._exhausted = True
+        self._read_on()
+
+    def _failed(self, failure: Failure) -> None:
+        self._reading = False
+        error = failure.value
+        self.give_up(error if isinstance(error, FluxonError) else to_internal(failure, "an outgoing stream"))
+
+    def _complete(self) -> None:
+        if self._transfers is not None and self._flow is not None:
+            self._transfers.end(self._flow)
+
+    def ended(self, end: End) -> None:
+        if end.code is None and self._flow is not None and not self._flow.ended:
+            self.finish(Unavailable("the other side took this stream for one of its own"))
+        else:
+            super().ended(end)
+
+    def _finished(self, error: FluxonError | None) -> None:
+        self._block = memoryview(b"")
+        self._following = None
+        self._source.close()
