@@ -46,6 +46,14 @@ def write_all(descriptor: int, data: bytes | bytearray | memoryview) -> None:
             written += os.write(descriptor, rest[written:])
 
 
+def close(descriptor: int) -> None:
+    """Close what was read, or written and synced: whatever the system says then is not about our bytes any more."""
+    try:
+        os.close(descriptor)
+    except OSError:
+        pass
+
+
 def _find_sync_file_range() -> Callable[..., int] | None:
     try:
         function: Any = ctypes.CDLL(None, use_errno=True).sync_file_range

@@ -23,6 +23,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from fluxon.cloud.disk import close
 from fluxon.errors import ConfigurationError, Locked, Unavailable
 
 #: Names of the folders in which objects lie: by the first two characters of their names.
@@ -104,7 +105,7 @@ class CloudFolder:
 
     def _end(self) -> None:
         while self._descriptors:
-            os.close(self._descriptors.pop())
+            close(self._descriptors.pop())
 
     @contextmanager
     def alone(self) -> Iterator[bool]:
@@ -155,7 +156,7 @@ def open_folder(path: Path) -> CloudFolder:
             descriptor, kept = -1, descriptor
         finally:
             if descriptor >= 0:
-                os.close(descriptor)
+                close(descriptor)
         return CloudFolder(label, kept)
     except OSError as error:
         raise ConfigurationError(
@@ -169,7 +170,7 @@ def _sync_parent(path: Path) -> None:
     try:
         os.fsync(parent)
     finally:
-        os.close(parent)
+        close(parent)
 
 
 def _make(name: str, parent: int) -> None:
@@ -191,7 +192,7 @@ def _enter(label: str, name: str, parent: int) -> int:
     try:
         _check(label, os.fstat(descriptor))
     except BaseException:
-        os.close(descriptor)
+        close(descriptor)
         raise
     return descriptor
 

@@ -26,7 +26,7 @@ from pathlib import Path
 
 from twisted.logger import Logger
 
-from fluxon.cloud.disk import disk_error, write_all
+from fluxon.cloud.disk import close, disk_error, write_all
 from fluxon.cloud.folder import CloudFolder, open_folder
 from fluxon.cloud.shelves import Shelves
 from fluxon.cloud.sweep import Swept, sweep_objects, sweep_uploads
@@ -117,7 +117,7 @@ class Objects:
                 os.fsync(descriptor)
             return Stored(copied, size, digest)
         finally:
-            os.close(source)
+            close(source)
 
     @contextmanager
     def _new(self) -> Iterator[tuple[str, int]]:
@@ -131,7 +131,7 @@ class Objects:
                     try:
                         yield name, descriptor
                     finally:
-                        os.close(descriptor)
+                        close(descriptor)
                     shelf.sync()
                 except BaseException:
                     _undo(name, shelf.descriptor)
@@ -179,7 +179,7 @@ class Objects:
         except OSError as error:
             raise disk_error(error) from error
         finally:
-            os.close(descriptor)
+            close(descriptor)
 
     def remove(self, names: Iterable[str]) -> int:
         """Remove objects that no row names any more; how many are gone. One that is gone already is none.
@@ -247,8 +247,8 @@ class _Home:
         """Into the folder of objects first, then both synced: so one commit of the file system's journal does."""
         with self._objects._shelves.current(self._folder.objects) as shelf:
             name = shelf.name + secrets.token_hex(15)
-            os.rename(upload, name, src_dir_fd=self._folder.uploads, dst_dir_fd=shelf.descriptor)
             try:
+                os.rename(upload, name, src_dir_fd=self._folder.uploads, dst_dir_fd=shelf.descriptor)
                 os.fsync(descriptor)
                 shelf.sync()
             except BaseException:

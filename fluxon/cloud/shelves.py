@@ -15,6 +15,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from fluxon.cloud.disk import close
 from fluxon.cloud.folder import SHELVES
 
 #: Objects that go to one folder before the next one is drawn: many enough that writers at the same time meet there,
@@ -108,4 +109,4 @@ class Shelves:
             shelf.users -= 1
             ended = shelf.users == 0
         if ended:
-            os.close(shelf.descriptor)
+            close(shelf.descriptor)

@@ -18,6 +18,7 @@ from collections.abc import Callable
 
 import attrs
 
+from fluxon.cloud.disk import close
 from fluxon.cloud.folder import SHELVES
 
 #: What is unnamed for so long was given up: no upload lasts a day, and no transaction.
@@ -74,7 +75,7 @@ def sweep_objects(folder: int, is_named: Callable[[list[str]], set[str]], everyt
                 removed, freed = _remove(descriptor, unnamed, everything)
                 swept += Swept(removed_objects=removed, freed=freed, young=len(unnamed) - removed)
         finally:
-            os.close(descriptor)
+            close(descriptor)
     return swept
 
 

@@ -22,7 +22,7 @@ from typing import Protocol
 
 import attrs
 
-from fluxon.cloud.disk import disk_error, start_writing_out, wait_written_out, write_all
+from fluxon.cloud.disk import close, disk_error, start_writing_out, wait_written_out, write_all
 from fluxon.errors import FluxonError, Unavailable
 
 _MIB = 1024 * 1024
@@ -184,7 +184,7 @@ class Upload:
         return self._error
 
     def _close(self, placed: bool) -> None:
-        os.close(self._descriptor)
+        close(self._descriptor)
         self._home.ended(self, placed)
 
 
