@@ -145,7 +145,8 @@ def open_folder(path: Path) -> CloudFolder:
             pass
         else:
             path.chmod(_MODE)  # whatever the umask made of it
-            _sync_parent(path)
+        # Not only by who made it: that one may have been killed before it came to this.
+        _sync_parent(path)
         if path.is_symlink():
             raise ConfigurationError(
                 f"{label} is a symbolic link; the cloud's files are not followed elsewhere. Name the real folder"
@@ -166,7 +167,10 @@ def open_folder(path: Path) -> CloudFolder:
 
 
 def _sync_parent(path: Path) -> None:
-    parent = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        parent = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except PermissionError:
+        return  # a parent that we cannot read is the operator's, made long before
     try:
         os.fsync(parent)
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import itertools
 import os
@@ -43,11 +44,11 @@ class Through:
 
 
 @contextmanager
-def through(around: Callable[..., Any]) -> Iterator[None]:
-    """While this lasts the rooms reach the disk through ``around(name, function, args, kwargs)``."""
+def through(around: Callable[..., Any], rooms: tuple[ModuleType, ...] = ROOMS) -> Iterator[None]:
+    """While this lasts these modules reach the disk through ``around(name, function, args, kwargs)``."""
     real_range = disk._sync_file_range
     stand_in: Any = Through(around)
-    for room in ROOMS:
+    for room in rooms:
         if hasattr(room, "os"):
             room.os = stand_in  # type: ignore[attr-defined]
     if real_range is not None:
@@ -56,7 +57,7 @@ def through(around: Callable[..., Any]) -> Iterator[None]:
         yield
     finally:
         disk._sync_file_range = real_range
-        for room in ROOMS:
+        for room in rooms:
             if hasattr(room, "os"):
                 room.os = os  # type: ignore[attr-defined]
 
@@ -65,8 +66,6 @@ def _as_range(around: Callable[..., Any], real: Callable[..., int], args: tuple[
     try:
         result: int = around("sync_file_range", real, args, {})
     except OSError as error:
-        import ctypes
-
         ctypes.set_errno(error.errno or 0)
         return -1
     return result
