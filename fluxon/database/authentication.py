@@ -34,7 +34,7 @@ from fluxon.security.passwords import needs_rehash, rehash_password, verify_pass
 _log = Logger()
 
 #: What a person logs in by, the first of these that the model has.
-_NAMES = ("username", "email")
+LOGIN_NAMES = ("username", "email")
 
 
 def authenticate(declaration: Declaration, name: Any, password: Any, address: str | None) -> Any:
@@ -65,7 +65,7 @@ def authenticate(declaration: Declaration, name: Any, password: Any, address: st
 
 def login_fields(declaration: Declaration) -> tuple[Field, Field]:
     """The fields that hold the name and the password. Raises ``ConfigurationError`` when the model lacks one."""
-    names = [declaration.fields[each] for each in _NAMES if each in declaration.fields]
+    names = [declaration.fields[each] for each in LOGIN_NAMES if each in declaration.fields]
     passwords = [each for each in declaration.all_fields if isinstance(each, PasswordField)]
     if not names or not names[0].unique or len(passwords) != 1:
         raise ConfigurationError(

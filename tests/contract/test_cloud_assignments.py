@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import sqlalchemy
 from every_database import MySQLCase, PostgreSQLCase, SQLiteCase
+from role_chains import moment, rules_of, time_of_day
 from role_worlds import DAY, NAMES, ROOT, Assigned, World, assign, random_assigned, random_world, unassign
 from twisted.internet import threads
 
@@ -237,12 +238,7 @@ class Comparison:
             now = 1_700_000_000 + self.chance.randrange(3 * DAY)
             world = random_world(self.chance, now)
             self.store(world)
-            rules = Rules(
-                {role: frozenset(Permissions[name] for name in names) for role, names in world.roles.items()},
-                world.default,
-                frozenset(),
-                frozenset(Permissions[name] for name in world.root),
-            )
+            rules = rules_of(world)
             for number in range(self.each):
                 if number % 10 == 9:
                     self.change(world, now)
@@ -279,8 +275,7 @@ class Comparison:
             self.assign(assigned)
 
     def assign(self, assigned: Assigned) -> None:
-        expires = None if assigned.expires is None else datetime.fromtimestamp(assigned.expires, UTC)
-        limits = Constraint(expires, _time(assigned.begin), _time(assigned.end))
+        limits = Constraint(moment(assigned.expires), time_of_day(assigned.begin), time_of_day(assigned.end))
         self.case.assign(self.key(assigned.item), self.user(assigned.user), assigned.role, limits)
 
     def change(self, world: World, now: int) -> None:
@@ -312,14 +307,10 @@ class Comparison:
         way: list[Any] = [rows[self.key(item)]]
         while way[-1].parent_id is not None:
             way.append(rows[way[-1].parent_id])
-        moment = datetime.fromtimestamp(now, UTC)
-        roles = assignments.of_user(connection, self.user(user), [row.id for row in way], moment)
+        at = datetime.fromtimestamp(now, UTC)
+        roles = assignments.of_user(connection, self.user(user), [row.id for row in way], at)
         chain = [Node(row.id, row.creator_id is None, row.id == ROOT, roles.get(row.id, ())) for row in way]
         return decide(rules, Actor(self.user(user)), chain, permission).allowed
-
-
-def _time(seconds: int | None) -> time | None:
-    return None if seconds is None else time(seconds // 3600, seconds // 60 % 60, seconds % 60)
 
 
 class TestSQLite(Assignments, SQLiteCase):

@@ -3,52 +3,18 @@
 from __future__ import annotations
 
 import random
-from datetime import UTC, datetime, time
 
+from role_chains import chain_of, rules_of
 from role_worlds import DAY, NAMES, ROOT, World, assign, random_assigned, random_world
 from twisted.trial.unittest import TestCase
 
-from fluxon.cloud.constraints import Constraint
 from fluxon.cloud.permissions import Permissions
-from fluxon.cloud.policy import ADMIN, STRANGER, Actor, Node, Rules, decide
+from fluxon.cloud.policy import ADMIN, STRANGER, Actor, decide
 
 DECISIONS = 100_000
 #: Decisions in one world; it is changed after every tenth.
 EACH = 100
 SEED = 4
-
-
-def rules_of(world: World) -> Rules:
-    def named(names: set[str]) -> frozenset[Permissions]:
-        return frozenset(Permissions[name] for name in names)
-
-    roles = {role: named(names) for role, names in world.roles.items()}
-    return Rules(roles, world.default, named(world.anonymous), named(world.root))
-
-
-def chain_of(world: World, user: object, item: int, now: int) -> list[Node]:
-    moment = datetime.fromtimestamp(now, UTC)
-    chain = []
-    place: int | None = item
-    while place is not None:
-        roles = tuple(
-            each.role
-            for each in world.assigned
-            if each.item == place
-            and each.user == user
-            and Constraint(_moment(each.expires), _time(each.begin), _time(each.end)).is_active(moment)
-        )
-        chain.append(Node(place, world.creators[place] not in world.users, place == ROOT, roles))
-        place = world.parents[place]
-    return chain
-
-
-def _moment(seconds: int | None) -> datetime | None:
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
-
-
-def _time(seconds: int | None) -> time | None:
-    return None if seconds is None else time(seconds // 3600, seconds // 60 % 60, seconds % 60)
 
 
 def change(chance: random.Random, world: World, now: int) -> None:
