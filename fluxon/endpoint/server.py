@@ -6,6 +6,7 @@ Rules of this module: making one opens nothing; everything that can be called fr
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from twisted.internet.interfaces import IListeningPort
@@ -16,6 +17,7 @@ from fluxon.endpoint.engine import Engine
 from fluxon.endpoint.listening import choose_endpoint
 from fluxon.endpoint.service import ServerService
 from fluxon.errors import ConfigurationError
+from fluxon.metrics import Requests
 from fluxon.routing import Setup
 from fluxon.sessions import Sessions
 
@@ -70,6 +72,11 @@ class AsyncServer(ServerService[Engine]):
     def sessions(self) -> Sessions:
         """The sessions, once the server runs. For the reactor thread."""
         return self._running().sessions
+
+    @property
+    def requests(self) -> Mapping[str, Requests]:
+        """What became of the requests for each view since the server started: how many, how long, which errors."""
+        return self._running().router.requests
 
     def reverse_request(
         self, user_id: Any, name: str, payload: Any = None, timeout: float | None = None

@@ -12,6 +12,7 @@ from twisted.python.failure import Failure
 
 from fluxon.blocking import Pending, either, pending
 from fluxon.commands import Call
+from fluxon.metrics import Requests
 from fluxon.rpc import Peer
 from fluxon.sessions.user import AuthenticatedUser
 
@@ -98,15 +99,27 @@ class Request:
     ``payload`` is whatever the client sent with it; check all of it.
     """
 
-    __slots__ = ("_ask", "_logins", "_peer", "_router", "_timestamp", "payload")
+    __slots__ = ("_ask", "_logins", "_peer", "_requests", "_router", "_timestamp", "payload")
 
-    def __init__(self, payload: Any, peer: Peer, router: Router) -> None:
+    def __init__(self, payload: Any, peer: Peer, router: Router, requests: Requests) -> None:
         self.payload = payload
         self._peer = peer
         self._router = router
-        self._ask = peer.current
+        # Where it is counted when it has ended.
+        self._requests = requests
+        ask = self._ask = peer.current
+        if ask is not None:
+            ask.observer = self
         self._logins: list[Login] | None = None
-        self._timestamp = router.reactor.seconds()
+        self._timestamp = router.seconds()
+
+    def ended(self, code: str | None) -> None:
+        """It was answered, with an error if there is a ``code``. Part of what ``Peer`` asks of observers."""
+        took = self._router.seconds() - self._timestamp
+        if code is None:
+            self._requests.latencies.add(took)
+        else:
+            self._requests.failed_with(code, took)
 
     def __repr__(self) -> str:
         return f"<Request of {self.peername}, session {self.sessionid}>"

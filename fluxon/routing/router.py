@@ -22,6 +22,7 @@ from fluxon.commands import Call, Hello
 from fluxon.database.database import Database
 from fluxon.fairness import FairThreads
 from fluxon.limits import Limits
+from fluxon.metrics import Requests
 from fluxon.routing.greeting import Greeting
 from fluxon.routing.mapping import View, unknown_view
 from fluxon.routing.request import Request
@@ -37,10 +38,14 @@ class Router:
         self, views: dict[str, View], sessions: Sessions, greeting: Greeting, server: Any, reactor: Any, limits: Limits
     ) -> None:
         self.views = views
+        #: What became of the requests for each view.
+        self.requests = {name: Requests() for name in views}
+        self._found = {name: (view, self.requests[name]) for name, view in views.items()}
         self.sessions = sessions
         self.greeting = greeting
         self.server = server
         self.reactor = reactor
+        self.seconds: Callable[[], float] = reactor.seconds
         self.limits = limits
         #: The project's, if it has one.
         self.database: Database | None = None
@@ -64,10 +69,11 @@ class Router:
 
     def call(self, peer: Peer, arguments: dict[str, Any]) -> Any:
         """Run a view: its value, a Deferred or a coroutine."""
-        view = self.views.get(arguments["view"])
-        if view is None:
+        found = self._found.get(arguments["view"])
+        if found is None:
             raise unknown_view(arguments["view"], self.views)
-        request = Request(arguments["payload"], peer, self)
+        view, requests = found
+        request = Request(arguments["payload"], peer, self, requests)
         serve(request)
         if not peer.session.fresh(request._timestamp):
             return self._call_verified(peer, view, request)

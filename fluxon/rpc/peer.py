@@ -29,6 +29,7 @@ from fluxon.errors import (
     ResourceExhausted,
     Unauthenticated,
     Unavailable,
+    Unserialisable,
 )
 from fluxon.limits import Limits
 from fluxon.rpc.asking import send_ask
@@ -89,7 +90,8 @@ class Peer:
         # Greeted and not stopping: what every ask has to know, in one look.
         self._open = False
         #: The ask that a responder is being called for, until it returns or waits. It may set ``settle``: a function
-        #: from the result (a value or a Failure) to a Deferred of what is answered instead.
+        #: from the result (a value or a Failure) to a Deferred of what is answered instead; and ``observer``, whose
+        #: ``ended(code)`` is called once: with the code of the error that was answered, or None.
         self.current: Ask | None = None
         self.lost = False
         #: The other side does not read: asks wait until it does.
@@ -217,11 +219,20 @@ class Peer:
         else:
             self._answer(ask, result)
 
-    def _answer(self, ask: Ask, value: Any) -> None:
+    def _answer(self, ask: Ask, value: Any) -> FluxonError | None:
+        """None, or why an error was answered instead."""
         try:
             self.conversation.answer(ask.tag, value)
         except FluxonError as error:
             _log.error("the answer of {what} cannot be sent: {text}", what=_describe(ask), text=error.text)
+            _tell(ask, Unserialisable.code)
+            return error
+        observer = ask.observer
+        if observer is not None:
+            # Let go of it: it knows its ask, and a circle would wait for the garbage collector.
+            ask.observer = None
+            observer.ended(None)
+        return None
 
     def _answer_and_open(self, ask: Ask, command: type[Command], opening: Opening) -> None:
         stream = opening.stream
@@ -233,17 +244,19 @@ class Peer:
             self._refuse(ask, command, Failure())
             stream.finish(error if isinstance(error, FluxonError) else Cancelled())
             return
-        try:
-            self.conversation.answer(ask.tag, {**opening.value, "stream": flow.tag})
-        except FluxonError as error:
-            _log.error("the answer of {what} cannot be sent: {text}", what=_describe(ask), text=error.text)
-            self.conversation.streams.withdraw(flow)
-            stream.finish(error)
-        else:
+        unsent = self._answer(ask, {**opening.value, "stream": flow.tag})
+        if unsent is None:
             self.transfers.begin(stream, flow)
+        else:
+            self.conversation.streams.withdraw(flow)
+            stream.finish(unsent)
 
     def _refuse(self, ask: Ask, command: type[Command], failure: Failure, cancelled: bool = False) -> None:
-        self.conversation.fail(ask.tag, to_error(failure, command, _describe(ask), cancelled))
+        self._fail(ask, to_error(failure, command, _describe(ask), cancelled))
+
+    def _fail(self, ask: Ask, error: FluxonError, *, linger: bool = False) -> None:
+        self.conversation.fail(ask.tag, error, linger=linger)
+        _tell(ask, error.code)
 
     # A responder that has to wait.
 
@@ -307,6 +320,7 @@ class Peer:
             self._refuse(ask, command, result, cancelled)
         elif self.lost:
             self.conversation.forget(ask)
+            _tell(ask, Unavailable.code)  # nobody heard the answer
             if type(result) is Opening:
                 result.stream.finish(_lost())
         elif type(result) is Opening:
@@ -342,7 +356,7 @@ class Peer:
 
     def _fail_now(self, ask: Ask, error: FluxonError, *, linger: bool = False) -> None:
         """Answer outside of any read or result."""
-        self.conversation.fail(ask.tag, error, linger=linger)
+        self._fail(ask, error, linger=linger)
         self.protocol.flush_soon()
         if not self.conversation.answering:
             self.protocol.all_answered()
@@ -455,6 +469,12 @@ class Peer:
 
 def _lost() -> Unavailable:
     return Unavailable("the connection was lost before the end of the stream")
+
+
+def _tell(ask: Ask, code: str) -> None:
+    observer, ask.observer = ask.observer, None
+    if observer is not None:
+        observer.ended(code)
 
 
 def _describe(ask: Ask) -> str:

@@ -40,7 +40,7 @@ _join = "".join
 class Ask:
     """A request: ``command`` with ``arguments``, to be answered under ``tag`` within ``timeout`` seconds."""
 
-    __slots__ = ("arguments", "command", "deadline", "options", "settle", "size", "tag", "timeout")
+    __slots__ = ("arguments", "command", "deadline", "observer", "options", "settle", "size", "tag", "timeout")
 
     def __init__(
         self,
@@ -62,6 +62,8 @@ class Ask:
         self.size = size
         #: What a driver has to do with the result before it is the answer; None for nothing.
         self.settle: Any = None
+        #: Told by a driver how it ended; None for nobody.
+        self.observer: Any = None
 
 
 class Answer:
