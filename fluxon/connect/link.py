@@ -19,9 +19,10 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Callable
 from math import inf
 from time import monotonic
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from fluxon.commands import Hello
 from fluxon.connect.claim import claim
@@ -30,8 +31,10 @@ from fluxon.connect.quick import QUICK
 from fluxon.connect.session import Session
 from fluxon.connect.stream import Stream, StreamLost
 from fluxon.connect.waiter import Lost, NeverSent, Overdue, Waiter, result
-from fluxon.errors import FluxonError, ProtocolError
-from fluxon.wire import Answer, Ask, Cancel, Failed, Message
+from fluxon.errors import FluxonError, ProtocolError, Unavailable
+from fluxon.wire import Answer, Ask, Cancel, Chunk, Credit, End, Failed, Message, Streams
+
+T = TypeVar("T")
 
 #: The connection's thread stays away from the socket so long after the last request that was answered, for the next one
 #: to read for itself; what the server calls meanwhile waits as long at most.
@@ -86,8 +89,10 @@ class Link:
 
     # --- asking, from any thread --------------------------------------------------------------------------------------
 
-    def ask(self, command: str, arguments: dict[str, Any], deadline: float, *, urgent: bool = False) -> Any:
-        """The answer to an ask.
+    def ask(
+        self, command: str, arguments: dict[str, Any], deadline: float, *, urgent: bool = False, opens: bool = False
+    ) -> Any:
+        """The answer to an ask. ``opens``: it may open a stream, which is then to be taken or given up.
 
         Raises the error that the server answered; ``Overdue``; ``NeverSent`` or ``OutcomeUnknown`` when the
         connection was lost; ``Unserialisable`` or ``ResourceExhausted`` before anything is sent.
@@ -95,7 +100,7 @@ class Link:
         waiter = Waiter()
         try:
             self._waiters.add(waiter)
-            self._begin(waiter, command, arguments, deadline, urgent)
+            self._begin(waiter, command, arguments, deadline, urgent, opens)
             self._read_if_nobody_does(waiter, deadline)
             if waiter.outcome is None and not waiter.wait(deadline):
                 sent = self._abandon(waiter)
@@ -103,12 +108,22 @@ class Link:
                     raise Overdue(sent)
         except BaseException:  # Ctrl+C: the server need not bother
             self._abandon(waiter)
+            if opens and type(waiter.outcome) is Answer:
+                self._refuse(waiter.outcome.value)
             raise
         finally:
             self._waiters.discard(waiter)
         return result(waiter.outcome)
 
-    def _begin(self, waiter: Waiter, command: str, arguments: dict[str, Any], deadline: float, urgent: bool) -> None:
+    def _begin(
+        self,
+        waiter: Waiter,
+        command: str,
+        arguments: dict[str, Any],
+        deadline: float,
+        urgent: bool,
+        opens: bool = False,
+    ) -> None:
         timeout = deadline - monotonic()
         if timeout <= 0:
             raise Overdue(False)
@@ -116,7 +131,9 @@ class Link:
             if self._over:
                 raise NeverSent
             try:
-                waiter.tag = self.conversation.ask(command, arguments, waiter=waiter, timeout=timeout, urgent=urgent)
+                waiter.tag = self.conversation.ask(
+                    command, arguments, waiter=waiter, timeout=timeout, urgent=urgent, opens=opens
+                )
             except FluxonError:
                 raise
             except BaseException:
@@ -174,6 +191,41 @@ class Link:
         finally:
             if self._taking:
                 self.stop(_INTERRUPTED)
+
+    # --- streams, from any thread -------------------------------------------------------------------------------------
+
+    def speak(self, say: Callable[[Streams], T]) -> T:
+        """What ``say`` does with the connection's streams, in one step for all threads. Not called once it is over.
+
+        Raises ``Unavailable`` then, and whatever ``say`` raises.
+        """
+        with self._lock:
+            if self._over:
+                raise Unavailable("the connection was lost")
+            try:
+                said = say(self.conversation.streams)
+            except FluxonError:
+                raise
+            except BaseException:
+                self.stop(_INTERRUPTED)
+                raise
+        self._stream.flush(self.conversation.output)
+        return said
+
+    def _refuse(self, answer: Any) -> None:
+        try:
+            self.speak(lambda streams: streams.refuse(answer))
+        except Unavailable:
+            pass
+
+    def call_back(self) -> None:
+        """Something will come that is no answer: have the connection's thread read it."""
+        self._called_back.set()
+
+    @property
+    def room(self) -> threading.Event:
+        """Set while what is sent does not pile up."""
+        return self._stream.room
 
     def stop(self, reason: str) -> None:
         """Have the receiving thread end the connection for ``reason``."""
@@ -310,8 +362,8 @@ class Link:
                 self._owner.asked(self, message)
             elif isinstance(message, Cancel):
                 self._owner.cancelled(self, message.tag)
-            else:
-                raise ProtocolError("a message of a stream that was never opened")
+            elif isinstance(message, (Chunk, Credit, End)):
+                message.owner.heard(message)
         return settled
 
     def close(self, reason: str) -> None:
@@ -325,6 +377,10 @@ class Link:
                 for message in self._said:
                     if isinstance(message, (Answer, Failed)):
                         message.waiter.settle(message)
+                    elif isinstance(message, (Chunk, Credit, End)):
+                        message.owner.heard(message)
+                for each in self.conversation.streams.close() if self.conversation.has_streams else ():
+                    each.lost(reason)
                 for waiter in list(self._waiters):
                     if waiter.outcome is None:  # an interrupted thread had its answer in hand
                         waiter.settle(Lost(reason, True))

@@ -26,6 +26,9 @@ from fluxon.connect.channel import TLSChannel
 from fluxon.connect.claim import claim
 from fluxon.connect.quick import AT_ONCE, READ, QuickReads
 
+#: Output that the socket has not taken, above which ``room`` is cleared: requests behind it should not wait for long.
+_ROOM = 256 * 1024
+
 
 class StreamLost(Exception):
     """The stream is over; the text says why, as a part of a sentence."""
@@ -42,6 +45,9 @@ class Stream:
         self._tls = threading.Lock()
         self._unsent = bytearray()
         self._stopped: str | None = None
+        #: Whether the socket keeps up with what is sent; set for good once the stream is over.
+        self.room = threading.Event()
+        self.room.set()
         # Guards the waker alone. Re-entrant: a signal's handler may close the client in the middle of anything.
         self._waking = threading.RLock()
         self._waker, self._woken = socket.socketpair()
@@ -81,6 +87,7 @@ class Stream:
         """Have the receiving thread end the stream for ``reason``."""
         if self._stopped is None:
             self._stopped = reason
+        self.room.set()
         self._wake()
 
     def _write(self, data: bytes) -> None:
@@ -96,6 +103,8 @@ class Stream:
                 return
         if self._unsent:
             self._unsent += data
+            if len(self._unsent) > _ROOM and self._stopped is None:
+                self.room.clear()
             return
         try:
             sent = self._socket.send(data, AT_ONCE)
@@ -219,6 +228,8 @@ class Stream:
             except OSError as error:
                 raise StreamLost(_describe(error)) from error
             del self._unsent[:sent]
+            if len(self._unsent) <= _ROOM:
+                self.room.set()
             if not self._unsent:
                 self._selector.modify(self._socket, EVENT_READ)
 

@@ -196,7 +196,7 @@ class Outgoing(Stream):
 
     def _complete(self) -> None:
         if self._transfers is not None and self._flow is not None:
-            self._transfers.end(self._flow)
+            self._transfers.complete(self._flow)
 
     def ended(self, end: End) -> None:
         if end.code is None and self._flow is not None and not self._flow.ended:

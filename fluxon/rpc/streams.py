@@ -16,10 +16,10 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from fluxon.errors import FluxonError, from_wire
+from fluxon.errors import FluxonError
 from fluxon.rpc.faults import to_internal
 from fluxon.wire import End, Flow
-from fluxon.wire.messages import MAX_TEXT
+from fluxon.wire.streams import reason
 
 if TYPE_CHECKING:
     from fluxon.rpc.transfers import Transfers
@@ -70,8 +70,7 @@ class Stream:
         if self.over:
             return
         if self._flow is not None and self._transfers is not None:
-            text = error.text[:MAX_TEXT]
-            self._transfers.end(self._flow, error.code, {**error.details, "text": text})
+            self._transfers.give_up_flow(self._flow, error)
         self.finish(error)
 
     def finish(self, error: FluxonError | None) -> None:
@@ -104,23 +103,13 @@ class Stream:
 
     def ended(self, end: End) -> None:
         """The other side has ended it; for ``Transfers``."""
-        self.finish(None if end.code is None else error_of(end))
+        self.finish(None if end.code is None else reason(end))
 
     def _begun(self, transfers: Transfers, flow: Flow) -> None:
         raise NotImplementedError
 
     def _finished(self, error: FluxonError | None) -> None:
         raise NotImplementedError
-
-
-def error_of(end: End) -> FluxonError:
-    """Why the other side gave a stream up."""
-    details = dict(end.details)
-    text = details.pop("text", None)
-    code = end.code or ""
-    return from_wire(
-        code, text[:MAX_TEXT] if type(text) is str else f"the other side gave the stream up: {code}", details
-    )
 
 
 class Sink(Protocol):

@@ -77,12 +77,13 @@ class Transfers:
         self._protocol.conversation.streams.grant(flow, count)
         self._protocol.flush_soon()
 
-    def end(self, flow: Flow, code: str | None = None, details: dict[str, Any] | None = None) -> None:
-        streams = self._protocol.conversation.streams
-        try:
-            streams.end(flow, code, details)
-        except FluxonError:  # details that cannot cross must not cost the end
-            streams.end(flow, code)
+    def complete(self, flow: Flow) -> None:
+        """All of it was sent."""
+        self._protocol.conversation.streams.end(flow)
+        self._protocol.flush_soon()
+
+    def give_up_flow(self, flow: Flow, error: FluxonError) -> None:
+        self._protocol.conversation.streams.give_up(flow, error)
         self._protocol.flush_soon()
 
     def write(self, flow: Flow, data: memoryview) -> None:

@@ -16,10 +16,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from fluxon.errors import NotFound, ProtocolError, ResourceExhausted
+from fluxon.errors import Cancelled, FluxonError, NotFound, ProtocolError, ResourceExhausted, from_wire
 from fluxon.limits import MAX_TAG
 from fluxon.wire.frames import Part, chunk_header
-from fluxon.wire.messages import Chunk, Credit, End, write_credit, write_end
+from fluxon.wire.messages import MAX_TEXT, Chunk, Credit, End, write_credit, write_end
 
 #: Credit that may be out at once. No window is so large; it keeps the sum of endless grants a small number.
 MAX_CREDIT = 2**32 - 1
@@ -28,6 +28,16 @@ MAX_CREDIT = 2**32 - 1
 def never_opened() -> ProtocolError:
     """A chunk, Credit or End of no stream that is open."""
     return ProtocolError("a message of a stream that was never opened, or is over")
+
+
+def reason(end: End) -> FluxonError:
+    """Why the other end gave a stream up."""
+    details = dict(end.details)
+    text = details.pop("text", None)
+    code = end.code or ""
+    if type(text) is not str:
+        text = f"the other side gave the stream up ({code})"
+    return from_wire(code, text[:MAX_TEXT], details)
 
 
 class Flow:
@@ -51,10 +61,10 @@ class Flow:
 class Streams:
     """The streams of one connection. ``put`` sends a frame; ``limit`` bounds how many this end opens at once."""
 
-    __slots__ = ("_flows", "_last", "_limit", "_put")
+    __slots__ = ("_flows", "_last", "_limit", "put")
 
     def __init__(self, put: Callable[[bytes], None], limit: int) -> None:
-        self._put = put
+        self.put = put
         self._limit = limit
         self._flows: dict[int, Flow] = {}
         self._last = -1
@@ -98,6 +108,15 @@ class Streams:
             del self._flows[tag]
         return flow
 
+    def refuse(self, answer: Any) -> None:
+        """Give up the stream that an answer's value names, if it names one that nobody has taken."""
+        tag = answer.get("stream") if type(answer) is dict else None
+        flow = self._flows.get(tag) if type(tag) is int else None
+        if flow is not None and flow.sending is None:
+            if flow.end is not None:
+                del self._flows[flow.tag]
+            self.end(flow, Cancelled.code)
+
     # --- sending ------------------------------------------------------------------------------------------------------
 
     def grant(self, flow: Flow, count: int) -> None:
@@ -105,7 +124,7 @@ class Streams:
         if flow.ended or flow.end is not None:
             return
         flow.credit += count
-        self._put(write_credit(flow.tag, count))
+        self.put(write_credit(flow.tag, count))
 
     def chunk(self, flow: Flow, size: int) -> bytes:
         """What stands before ``size`` bytes, which must follow; they must not be more than ``credit``."""
@@ -115,11 +134,22 @@ class Streams:
         return chunk_header(flow.tag, size)
 
     def end(self, flow: Flow, code: str | None = None, details: dict[str, Any] | None = None) -> None:
-        """All bytes were sent, or the stream is given up with an error's code. Ending twice is no error."""
+        """All bytes were sent, or the stream is given up with an error's code. Ending twice is no error.
+
+        Raises ``Unserialisable``, and has then done nothing.
+        """
         if flow.ended or flow.end is not None:
             return
+        written = write_end(flow.tag, code, details)
         flow.ended = True
-        self._put(write_end(flow.tag, code, details))
+        self.put(written)
+
+    def give_up(self, flow: Flow, error: FluxonError) -> None:
+        """End it with ``error``, text and details included as far as they can cross."""
+        try:
+            self.end(flow, error.code, {**error.details, "text": error.text[:MAX_TEXT]})
+        except FluxonError:  # details that cannot cross must not cost the end
+            self.end(flow, error.code)
 
     # --- what arrives -------------------------------------------------------------------------------------------------
 
@@ -161,7 +191,7 @@ class Streams:
             raise ProtocolError("a stream ended as complete by the one who receives")
         if not flow.ended:
             flow.ended = True
-            self._put(write_end(flow.tag, message.code))
+            self.put(write_end(flow.tag, message.code))
         elif flow.sending is None:  # given up here before anybody took it
             flow.sending = False
         flow.end = message
