@@ -12,6 +12,7 @@ from twisted.python.failure import Failure
 
 from fluxon.blocking import Pending, either, pending
 from fluxon.commands import Call
+from fluxon.errors import FluxonError
 from fluxon.metrics import Requests
 from fluxon.rpc import Peer
 from fluxon.sessions.user import AuthenticatedUser
@@ -113,13 +114,16 @@ class Request:
         self._logins: list[Login] | None = None
         self._timestamp = router.seconds()
 
-    def ended(self, code: str | None) -> None:
-        """It was answered, with an error if there is a ``code``. Part of what ``Peer`` asks of observers."""
-        took = self._router.seconds() - self._timestamp
-        if code is None:
+    def ended(self, error: FluxonError | None) -> None:
+        """It was answered, if not with ``error``. Part of what ``Peer`` asks of observers."""
+        router = self._router
+        now = router.seconds()
+        took = now - self._timestamp
+        if error is None:
             self._requests.latencies.add(took)
         else:
-            self._requests.failed_with(code, took)
+            self._requests.failed_with(error.code, took)
+        router.log.note(self, now, took, error)
 
     def __repr__(self) -> str:
         return f"<Request of {self.peername}, session {self.sessionid}>"
@@ -136,6 +140,16 @@ class Request:
     def sessionid(self) -> str:
         """The session's public name: the same for all connections of a session, and no secret."""
         return str(self._peer.session.public_id)
+
+    @property
+    def id(self) -> str:
+        """Names the request in the server's logs: the number of its connection, and its own on that."""
+        return f"{self._peer.number}.{0 if self._ask is None else self._ask.tag}"
+
+    @property
+    def view(self) -> str:
+        """The name it was asked by."""
+        return "" if self._ask is None else str(self._ask.arguments["view"])
 
     @property
     def peername(self) -> tuple[str, int] | None:

@@ -26,6 +26,7 @@ from fluxon.metrics import Requests
 from fluxon.routing.greeting import Greeting
 from fluxon.routing.mapping import View, unknown_view
 from fluxon.routing.request import Request
+from fluxon.routing.request_log import RequestLog
 from fluxon.rpc import Peer, Responders
 from fluxon.sessions import Sessions
 from fluxon.workers import WorkerPool
@@ -40,6 +41,7 @@ class Router:
         self.views = views
         #: What became of the requests for each view.
         self.requests = {name: Requests() for name in views}
+        self.log = RequestLog(reactor, limits.request_lines)
         self._found = {name: (view, self.requests[name]) for name, view in views.items()}
         self.sessions = sessions
         self.greeting = greeting
@@ -102,3 +104,4 @@ class Router:
     def stop(self) -> None:
         """Run no more views in threads."""
         self._threads.stop()
+        self.log.stop()

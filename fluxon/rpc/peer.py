@@ -11,6 +11,7 @@ Rules of this room:
 
 from __future__ import annotations
 
+import itertools
 from contextvars import copy_context
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any
@@ -47,6 +48,8 @@ if TYPE_CHECKING:
 
 _log = Logger(namespace="fluxon.rpc")
 
+_numbers = itertools.count(1)
+
 # Results that are nothing but values; what is not among them may still be one, after a closer look.
 _VALUES = frozenset({dict, list, tuple, str, int, float, bool, bytes, type(None)})
 
@@ -74,6 +77,7 @@ class Peer:
         "holding",
         "limits",
         "lost",
+        "number",
         "protocol",
         "session",
     )
@@ -83,6 +87,8 @@ class Peer:
     ) -> None:
         self.protocol = protocol
         self.conversation = conversation
+        #: Of this connection among all of this process; names it in logs.
+        self.number = next(_numbers)
         self.limits = limits
         self.session: Any = None
         self._greeted = False
@@ -91,7 +97,7 @@ class Peer:
         self._open = False
         #: The ask that a responder is being called for, until it returns or waits. It may set ``settle``: a function
         #: from the result (a value or a Failure) to a Deferred of what is answered instead; and ``observer``, whose
-        #: ``ended(code)`` is called once: with the code of the error that was answered, or None.
+        #: ``ended(error)`` is called once: with the error that was answered, or None.
         self.current: Ask | None = None
         self.lost = False
         #: The other side does not read: asks wait until it does.
@@ -225,7 +231,7 @@ class Peer:
             self.conversation.answer(ask.tag, value)
         except FluxonError as error:
             _log.error("the answer of {what} cannot be sent: {text}", what=_describe(ask), text=error.text)
-            _tell(ask, Unserialisable.code)
+            _tell(ask, Unserialisable(error.text))
             return error
         observer = ask.observer
         if observer is not None:
@@ -256,7 +262,7 @@ class Peer:
 
     def _fail(self, ask: Ask, error: FluxonError, *, linger: bool = False) -> None:
         self.conversation.fail(ask.tag, error, linger=linger)
-        _tell(ask, error.code)
+        _tell(ask, error)
 
     # A responder that has to wait.
 
@@ -320,7 +326,7 @@ class Peer:
             self._refuse(ask, command, result, cancelled)
         elif self.lost:
             self.conversation.forget(ask)
-            _tell(ask, Unavailable.code)  # nobody heard the answer
+            _tell(ask, Unavailable("nobody was there to hear the answer"))
             if type(result) is Opening:
                 result.stream.finish(_lost())
         elif type(result) is Opening:
@@ -471,10 +477,10 @@ def _lost() -> Unavailable:
     return Unavailable("the connection was lost before the end of the stream")
 
 
-def _tell(ask: Ask, code: str) -> None:
+def _tell(ask: Ask, error: FluxonError) -> None:
     observer, ask.observer = ask.observer, None
     if observer is not None:
-        observer.ended(code)
+        observer.ended(error)
 
 
 def _describe(ask: Ask) -> str:

@@ -468,9 +468,11 @@ class LogTests(Observed):
         self.assertIn("listening on", text)
         self.assertIn("incident", text)
         self.assertIn("something broke", text)
+        lines = Path("logs/fluxon.jsonl").read_text()
         for secret in ("ann-the-private", "S3cret-of-ann", "token-of-a-thief", *map(str, tokens)):
-            self.assertNotIn(secret, text)
-        self.assertEqual(stat.S_IMODE(Path("logs/fluxon.log").stat().st_mode) & 0o027, 0)
+            self.assertNotIn(secret, text + lines)
+        for name in ("fluxon.log", "fluxon.jsonl"):
+            self.assertEqual(stat.S_IMODE(Path("logs", name).stat().st_mode) & 0o027, 0)
 
     async def test_first_schema(self) -> None:
         """On an empty database the models become schema 1, and the log says so; later starts say nothing."""

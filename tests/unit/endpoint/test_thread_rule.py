@@ -383,6 +383,8 @@ class BusyTests(ServingTestCase):
         error = await self.fails(Internal, wire.call("broken"))
         self.assertNotIn("1234", error.text)
         found = [each for each in events if each.get("incident") == error.details["incident"]]
-        self.assertEqual(len(found), 1)
-        self.assertIn("1234", str(found[0]["log_failure"].value))
+        traced = [each for each in found if "log_failure" in each]
+        self.assertEqual(len(traced), 1)
+        self.assertIn("1234", str(traced[0]["log_failure"].value))
+        self.assertEqual([each["view"] for each in found if each not in traced], ["broken"])
         self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
