@@ -14,6 +14,7 @@ from benchmarks.disturbance import Disturbance
 from benchmarks.listening import Listening
 from benchmarks.processes import ServerFailed, cores, environment, free_port, running
 from benchmarks.results import Measures, Results, rotated
+from benchmarks.servers import server
 
 CASE = "blocking-1x1"
 
@@ -34,7 +35,7 @@ def measure(names: Sequence[str], *, rounds: int, seconds: float) -> Results:
             with tempfile.TemporaryDirectory(prefix=f"fluxon-bench-{name}-") as folder:
                 listening = Listening(port=free_port(), folder=Path(folder))
                 try:
-                    with running(client(name).SERVER, listening) as pid:
+                    with running(server(client(name).SERVER), listening) as pid:
                         disturbance = Disturbance(pid)
                         measures = _call(name, listening, seconds)
                         results.add(CASE, name, {**measures, "others": disturbance.share()})

@@ -12,19 +12,21 @@ from benchmarks import environment
 
 def _options() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="bench", description=__import__("benchmarks").__doc__)
-    kinds = parser.add_subparsers(dest="kind", required=True, metavar="rpc | blocking | database")
+    kinds = parser.add_subparsers(dest="kind", required=True, metavar="rpc | blocking | database | cloud")
     for kind, text in (
         ("rpc", "servers under a load generator: requests a second, latency, CPU"),
         ("blocking", "blocking clients in Python, one call at a time, each against its own server"),
         ("database", "models on SQLite beside other ORMs and raw sqlite3, in threads and on an event loop"),
+        ("cloud", "files up, down and listed, beside nginx, OpenSSH's sftp and WsgiDAV"),
     ):
         command = kinds.add_parser(kind, help=text, description=text)
         command.add_argument("--json", type=Path, metavar="FILE", help="leave the figures there")
         command.add_argument("--rounds", type=int, default=5, help="interleaved rounds (default: 5)")
-        seconds = 0.5 if kind == "database" else 1.5
-        command.add_argument(
-            "--seconds", type=float, default=seconds, help="of each measurement (default: %(default)s)"
-        )
+        if kind != "cloud":
+            seconds = 0.5 if kind == "database" else 1.5
+            command.add_argument(
+                "--seconds", type=float, default=seconds, help="of each measurement (default: %(default)s)"
+            )
         command.add_argument("--only", metavar="NAME,…", help="only these of those measured")
         command.add_argument("--venv", type=Path, default=environment.default_folder(), help="(default: %(default)s)")
         if kind == "rpc":
@@ -33,6 +35,11 @@ def _options() -> argparse.ArgumentParser:
         if kind == "database":
             command.add_argument("--cases", help="as select-key-thread,insert-async-64 (default: all)")
             command.add_argument("--rows", type=int, default=1_000_000, help="of the schema updates; 0 leaves them out")
+        if kind == "cloud":
+            command.add_argument("--cases", help="as large-down,small-up-16,list (default: all)")
+            command.add_argument("--size", type=int, default=1024, help="of the large file, MiB (default: %(default)s)")
+            command.add_argument("--files", type=int, default=2_000, help="of 64 KiB each (default: %(default)s)")
+            command.add_argument("--items", type=int, default=10_000, help="that are listed (default: %(default)s)")
     return parser
 
 
@@ -51,10 +58,11 @@ def main() -> int:
         raise SystemExit("bench: needs Python 3.11 or later")
     environment.enter(told.venv)
     # From here on in the environment of the benchmark.
-    from benchmarks import blocking, database, machine, report, rpc, schema_update
+    from benchmarks import blocking, cloud, database, machine, report, rpc, schema_update
     from benchmarks.clients import CLIENTS
     from benchmarks.databases import DATABASES
     from benchmarks.servers import PARTS, SERVERS
+    from benchmarks.storages import STORAGES
 
     # Ended from outside, it still ends the server that it started.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
@@ -65,20 +73,27 @@ def main() -> int:
         chosen = _chosen(told.only, list(SERVERS), list(PARTS))
         cases = [rpc.Case.parse(word) for word in told.cases.split(",")]
         results = rpc.measure(chosen, cases, rounds=told.rounds, seconds=told.seconds)
-        columns, packages = report.RPC_COLUMNS, rpc.packages(chosen)
+        layout, packages = report.RPC, rpc.packages(chosen)
     elif told.kind == "database":
         chosen = _chosen(told.only, list(DATABASES), [])
         cases = _chosen(told.cases, list(database.CASES), [])
         results = database.measure(chosen, cases, rounds=told.rounds, seconds=told.seconds)
         if told.rows:
             schema_update.measure(results, chosen, told.rows, told.rounds)
-        columns, packages = report.DATABASE_COLUMNS, database.packages(chosen)
+        layout, packages = report.DATABASE, database.packages(chosen)
+    elif told.kind == "cloud":
+        chosen = cloud.able(_chosen(told.only, list(STORAGES), []))
+        cases = _chosen(told.cases, list(cloud.CASES), [])
+        described |= cloud.describe(chosen)
+        sizes = {"size": told.size * cloud.MIB, "files": told.files, "items": told.items}
+        results = cloud.measure(chosen, cases, rounds=told.rounds, **sizes)
+        layout, packages = report.CLOUD, cloud.packages(chosen)
     else:
         chosen = _chosen(told.only, list(CLIENTS), [])
         results = blocking.measure(chosen, rounds=told.rounds, seconds=told.seconds)
-        columns, packages = report.BLOCKING_COLUMNS, blocking.packages(chosen)
+        layout, packages = report.BLOCKING, blocking.packages(chosen)
     versions = machine.versions(packages)
-    report.show(results, columns, described, versions)
+    report.show(results, layout, described, versions)
     if told.json:
         report.save(results, told.json, described, versions)
     return 1 if results.failures else 0

@@ -7,6 +7,7 @@ import resource
 import time
 from pathlib import Path
 
+from benchmarks.process_tree import kernel_seconds, seconds
 from benchmarks.processes import cores
 
 #: Shares of a core: timers and the kernel's own work stay under this on a machine left alone.
@@ -27,16 +28,11 @@ def _busy() -> float:
     return ticks / _TICKS
 
 
-def process_seconds(pid: int) -> float:
-    """CPU time of a process, all threads: fields 14 and 15 of its stat, counted from behind its name's bracket."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS
-
-
 class Disturbance:
     """Made before a measurement by a child process that ends before ``share`` is asked.
 
-    ``pid`` is the server that it asks, where it does not measure itself.
+    ``pid`` is the server that it asks, where it does not measure itself. The kernel's own threads are nobody: they
+    write to the disk what those who are measured left in memory.
     """
 
     def __init__(self, pid: int | None = None) -> None:
@@ -47,7 +43,7 @@ class Disturbance:
         children = resource.getrusage(resource.RUSAGE_CHILDREN)
         own = resource.getrusage(resource.RUSAGE_SELF)
         ours = children.ru_utime + children.ru_stime + own.ru_utime + own.ru_stime
-        return _busy() - ours - (0.0 if self._pid is None else process_seconds(self._pid))
+        return _busy() - ours - kernel_seconds() - (0.0 if self._pid is None else seconds(self._pid))
 
     def share(self) -> float:
         """The part of one core that others took; both cores together can make 2."""

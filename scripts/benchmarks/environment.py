@@ -18,11 +18,13 @@ TREE = Path(__file__).resolve().parent.parent.parent
 PEERS = (
     "aiosqlite",
     "autobahn",
+    "cheroot",
     "django",
     "fastapi",
     "greenlet",
     "grpcio",
     "httptools",
+    "lxml",
     "peewee",
     "protobuf",
     "pyro5",
@@ -31,6 +33,7 @@ PEERS = (
     "uvicorn",
     "uvloop",
     "websockets",
+    "wsgidav",
 )
 
 

@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 from benchmarks.listening import HOST, Listening
 
@@ -60,9 +61,9 @@ def _wait_until_open(process: subprocess.Popen[bytes], port: int, output: Path) 
 
 
 @contextlib.contextmanager
-def running(name: str, listening: Listening) -> Iterator[int]:
-    """Runs the server called ``name`` on the server's core; gives its process id."""
-    command = [sys.executable, "-m", "benchmarks.serve", name]
+def running(module: ModuleType, listening: Listening) -> Iterator[int]:
+    """Runs ``serve`` of a module on the server's core; gives its process id."""
+    command = [sys.executable, "-m", "benchmarks.serve", module.__name__]
     command += ["--port", str(listening.port), "--folder", str(listening.folder)]
     if listening.tls:
         command.append("--tls")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.disturbance import TOLERATED
@@ -21,27 +21,60 @@ class Column:
     form: str
 
 
-RPC_COLUMNS: Sequence[Column] = (
-    Column("p50 µs", "p50_us", ",.1f"),
-    Column("p99 µs", "p99_us", ",.1f"),
-    Column("per server CPU s", "per_server_cpu_second", ",.0f"),
-    Column("CPU s/100k", "server_cpu_per_100k", ".2f"),
-    Column("server core", "server_cpu", ".0%"),
-    Column("client core", "client_cpu", ".0%"),
-    Column("others", "others", ".0%"),
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """How a kind of benchmark is shown."""
+
+    columns: Sequence[Column]
+    #: What the rates of a case count, by the first word of its name; else calls or requests.
+    units: Mapping[str, str] = field(default_factory=dict)
+    #: Whose rates everybody's are divided by, apart from the baseline; else the best peer's.
+    beside: Sequence[str] = ()
+
+    def unit(self, case: str) -> str:
+        return self.units.get(case.partition("-")[0], "per second")
+
+
+RPC = Layout(
+    columns=(
+        Column("p50 µs", "p50_us", ",.1f"),
+        Column("p99 µs", "p99_us", ",.1f"),
+        Column("per server CPU s", "per_server_cpu_second", ",.0f"),
+        Column("CPU s/100k", "server_cpu_per_100k", ".2f"),
+        Column("server core", "server_cpu", ".0%"),
+        Column("client core", "client_cpu", ".0%"),
+        Column("others", "others", ".0%"),
+    )
 )
-BLOCKING_COLUMNS: Sequence[Column] = (
-    Column("p50 µs", "p50_us", ",.1f"),
-    Column("p99 µs", "p99_us", ",.1f"),
-    Column("client CPU µs", "client_cpu_us", ",.1f"),
-    Column("others", "others", ".0%"),
+BLOCKING = Layout(
+    columns=(
+        Column("p50 µs", "p50_us", ",.1f"),
+        Column("p99 µs", "p99_us", ",.1f"),
+        Column("client CPU µs", "client_cpu_us", ",.1f"),
+        Column("others", "others", ".0%"),
+    )
 )
-DATABASE_COLUMNS: Sequence[Column] = (
-    Column("p50 µs", "p50_us", ",.1f"),
-    Column("p99 µs", "p99_us", ",.1f"),
-    Column("CPU µs", "cpu_us", ",.1f"),
-    Column("per CPU s", "per_cpu_second", ",.0f"),
-    Column("others", "others", ".0%"),
+DATABASE = Layout(
+    columns=(
+        Column("p50 µs", "p50_us", ",.1f"),
+        Column("p99 µs", "p99_us", ",.1f"),
+        Column("CPU µs", "cpu_us", ",.1f"),
+        Column("per CPU s", "per_cpu_second", ",.0f"),
+        Column("others", "others", ".0%"),
+    )
+)
+CLOUD = Layout(
+    columns=(
+        Column("p50 ms", "p50_ms", ",.2f"),
+        Column("p99 ms", "p99_ms", ",.2f"),
+        Column("server CPU µs each", "server_us", ",.1f"),
+        Column("server core", "server_cpu", ".0%"),
+        Column("client core", "client_cpu", ".0%"),
+        Column("memory MiB", "memory", "+.1f"),
+        Column("others", "others", ".0%"),
+    ),
+    units={"large": "MiB/s", "small": "files/s", "list": "items/s", "program": "MiB/s"},
+    beside=("nginx", "sftp", "wsgidav"),
 )
 
 
@@ -54,17 +87,24 @@ def _lines(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(lines)
 
 
-def _table(results: Results, case: str, columns: Sequence[Column]) -> str:
+def _references(results: Results, case: str, layout: Layout) -> list[tuple[str, str, str]]:
+    """Columns of ratios: title, whose figures are divided by, and which of them."""
     baseline = results.baseline(case)
     title = "raw" if baseline == RAW else "stock"
     per_cpu = "per_cpu_second" if baseline == RAW else "per_server_cpu_second"
-    references = [
-        (f"/ {title}", baseline, "rate"),
-        ("/ best peer", results.fastest_peer(case), "rate"),
-        (f"per CPU / {title}", baseline, per_cpu),
-    ]
-    shown = [(title, name, measure) for title, name, measure in references if name is not None]
-    rows = [[case, "per second", "min..max", *(title for title, *_ in shown), *(column.title for column in columns)]]
+    references = [(f"/ {title}", baseline, "rate")]
+    if layout.beside:
+        references += [(f"/ {name}", name if results.has(case, name) else None, "rate") for name in layout.beside]
+    else:
+        references.append(("/ best peer", results.fastest_peer(case), "rate"))
+    references.append((f"per CPU / {title}", baseline, per_cpu))
+    return [(title, name, measure) for title, name, measure in references if name is not None]
+
+
+def _table(results: Results, case: str, layout: Layout) -> str:
+    shown, columns = _references(results, case, layout), layout.columns
+    titles = [*(title for title, *_ in shown), *(column.title for column in columns)]
+    rows = [[case, layout.unit(case), "min..max", *titles]]
     for name in results.names(case):
         rounds, median = results.rounds(case, name), results.median(case, name)
         row = [name, f"{median:,.0f}", f"{min(rounds):,.0f}..{max(rounds):,.0f}"]
@@ -81,13 +121,13 @@ def _disturbed(results: Results) -> float:
     )
 
 
-def show(results: Results, columns: Sequence[Column], machine: Mapping[str, str], versions: Mapping[str, str]) -> None:
+def show(results: Results, layout: Layout, machine: Mapping[str, str], versions: Mapping[str, str]) -> None:
     """Prints the whole report."""
     for title, text in machine.items():
         print(f"{title}: {text}")
     print("versions:", ", ".join(f"{name} {version}" for name, version in versions.items()))
     for case in results.cases():
-        print(f"\n{_table(results, case, columns)}")
+        print(f"\n{_table(results, case, layout)}")
     others = _disturbed(results)
     if others > TOLERATED:
         print(

@@ -67,7 +67,7 @@ def _measure_server(
             write_certificate(listening.certificate, listening.key)
         case: Case | str = "starting"
         try:
-            with running(name, listening) as pid:
+            with running(server(name), listening) as pid:
                 conversation = server(name).conversation(listening)
                 for case in cases:
                     shape = {"connections": case.connections, "in_flight": case.in_flight}

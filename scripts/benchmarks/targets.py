@@ -34,7 +34,23 @@ class Target:
         return met, line
 
 
-TARGETS = (
+@dataclass(frozen=True, kw_only=True)
+class Bound:
+    """In every case that begins so, Fluxon's ``measure`` is at most ``at_most``, whatever others have."""
+
+    cases: str
+    measure: str
+    at_most: float
+
+    def verdict(self, results: Results) -> tuple[bool, str] | None:
+        found = [case for case in results.cases() if case.startswith(self.cases) and results.has(case, FLUXON)]
+        if not found:
+            return None
+        most, case = max((max(results.rounds(case, FLUXON, self.measure)), case) for case in found)
+        return most <= self.at_most, f"{case}: {self.measure} {most:.1f} at most, wanted {self.at_most:g}"
+
+
+TARGETS: tuple[Target | Bound, ...] = (
     Target(case="1x64", against=STOCK, at_least=0.6),
     Target(case="1x64", against=FASTEST_PEER, at_least=2.0),
     Target(case="100x1", against=FASTEST_PEER, at_least=1.0),
@@ -52,6 +68,20 @@ TARGETS = (
     Target(case="select-key-thread", against=RAW, at_least=0.35),
     Target(case="select-key-async-64", against="django", at_least=4.0),
     Target(case="insert-async-64", against="django", at_least=5.0),
+    Target(case="large-down", against="nginx", at_least=0.8),
+    Target(case="large-down-tls", against="nginx", at_least=0.6),
+    # Fluxon has hashed and fsynced what it acknowledges; nginx has done neither, nor have sftp and wsgidav.
+    Target(case="large-up", against="nginx", at_least=1.0),
+    Target(case="large-up-tls", against="nginx", at_least=1.0),
+    *(Target(case=f"large-{way}{tls}", against="sftp", at_least=1.5) for way in ("down", "up") for tls in ("", "-tls")),
+    *(
+        Target(case=f"small-{way}-{at_once}", against=peer, at_least=3.0)
+        for way in ("down", "up")
+        for at_once in (1, 16)
+        for peer in ("sftp", "wsgidav")
+    ),
+    # MiB above idle.
+    Bound(cases="large-", measure="memory", at_most=64.0),
 )
 
 

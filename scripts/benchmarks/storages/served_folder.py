@@ -1,0 +1,23 @@
+"""What the plain servers have in common: the folder that they serve, and uploads that are files in it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from benchmarks.content import Content
+from benchmarks.listening import Listening
+
+
+def prepare(listening: Listening, content: Content) -> None:
+    (listening.folder / "data").symlink_to(content.served)
+
+
+def served(listening: Listening) -> Path:
+    """The folder by the name that the system has for it."""
+    return (listening.folder / "data").resolve()
+
+
+def clear(listening: Listening) -> None:
+    shutil.rmtree(served(listening) / "up")
+    (served(listening) / "up").mkdir()
