@@ -8,12 +8,14 @@ Rules kept here:
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import attrs
 import sqlalchemy
 from sqlalchemy import bindparam
 
+from fluxon.cloud.batches import any_of, by_size
 from fluxon.database.authentication import login_fields
 from fluxon.database.database import Database
 from fluxon.errors import ConfigurationError, NotFound
@@ -54,6 +56,8 @@ class Users:
         rows = sqlalchemy.select(self.table.c.id, column.label("name"))
         self._by_id = rows.where(self.table.c.id == bindparam("id"))
         self._by_name = rows.where(column == bindparam("name"))
+        self._by_ids = by_size(lambda size: rows.where(any_of(self.table.c.id, size)))
+        self._row = sqlalchemy.select(self.table).where(self.table.c.id == bindparam("id"))
 
     def find(self, connection: Any, named: Named) -> User | None:
         """The user who is meant, or None. One statement, whoever it is."""
@@ -71,6 +75,16 @@ class Users:
                 key = 0
             rows = connection.rows(self._by_id, {"id": key})
         return User(rows[0].id, str(rows[0].name)) if rows else None
+
+    def names(self, connection: Any, ids: Iterable[Any]) -> dict[Any, str]:
+        """The names of the users with these keys, of which None is nobody's."""
+        wanted = sorted({each for each in ids if each is not None})
+        return {row.id: str(row.name) for row in self._by_ids.rows(connection, wanted)} if wanted else {}
+
+    def row(self, connection: Any, user_id: Any) -> Any:
+        """All columns of a user, or None."""
+        rows = [] if user_id is None else connection.rows(self._row, {"id": user_id})
+        return rows[0] if rows else None
 
     def get(self, connection: Any, named: Named) -> User:
         """The user who is meant; ``NotFound`` if there is none."""
