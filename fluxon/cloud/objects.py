@@ -184,10 +184,14 @@ class Objects:
     def remove(self, names: Iterable[str]) -> int:
         """Remove objects that no row names any more; how many are gone. One that is gone already is none.
 
-        Never raises for the disk: the rows are committed, and what is left is the next sweep's.
+        Never raises for a disk that fails, nor after ``close``: the rows are committed, so that what is left here is
+        only the next sweep's.
         """
-        folder = self._used(writing=False)
         removed = 0
+        try:
+            folder = self._used(writing=False)
+        except Unavailable:
+            return 0
         try:
             for name in names:
                 try:

@@ -31,6 +31,17 @@ class Disk:
         self._drawn = 0
         self._contents: dict[int, bytes] = {}
         self._entries: dict[int, dict[str, int]] = {}
+        self._promise(root)
+
+    def _promise(self, folder: Path) -> None:
+        """What is there already has been there for long."""
+        entries = self._entries[self._identity(folder.stat())] = {}
+        for path in folder.iterdir():
+            entries[path.name] = self._identity(path.lstat())
+            if path.is_dir():
+                self._promise(path)
+            else:
+                self._contents[entries[path.name]] = path.read_bytes()
 
     def __call__(self, name: str, real: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         with self._mutex:

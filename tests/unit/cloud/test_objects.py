@@ -165,6 +165,8 @@ class Stored(SynchronousTestCase):
         for call in (lambda: self.objects.store(b"y"), self.objects.begin, lambda: self.objects.reader(stored.name)):
             with self.assertRaises(Unavailable):
                 call()
+        # What was committed is committed: to remove what it replaced is the next sweep's then.
+        self.assertEqual(self.objects.remove([stored.name]), 0)
         self.objects.open()
         self.assertEqual(self.read(stored.name), b"x")
         if before is not None:
