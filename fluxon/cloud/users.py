@@ -57,7 +57,7 @@ class Users:
         self._by_id = rows.where(self.table.c.id == bindparam("id"))
         self._by_name = rows.where(column == bindparam("name"))
         self._by_ids = by_size(lambda size: rows.where(any_of(self.table.c.id, size)))
-        self._row = sqlalchemy.select(self.table).where(self.table.c.id == bindparam("id"))
+        self._rows = by_size(lambda size: sqlalchemy.select(self.table).where(any_of(self.table.c.id, size)))
 
     def find(self, connection: Any, named: Named) -> User | None:
         """The user who is meant, or None. One statement, whoever it is."""
@@ -81,10 +81,10 @@ class Users:
         wanted = sorted({each for each in ids if each is not None})
         return {row.id: str(row.name) for row in self._by_ids.rows(connection, wanted)} if wanted else {}
 
-    def row(self, connection: Any, user_id: Any) -> Any:
-        """All columns of a user, or None."""
-        rows = [] if user_id is None else connection.rows(self._row, {"id": user_id})
-        return rows[0] if rows else None
+    def rows(self, connection: Any, ids: Iterable[Any]) -> dict[Any, Any]:
+        """All columns of the users with these keys, of which None is nobody's."""
+        wanted = sorted({each for each in ids if each is not None})
+        return {row.id: row for row in self._rows.rows(connection, wanted)} if wanted else {}
 
     def get(self, connection: Any, named: Named) -> User:
         """The user who is meant; ``NotFound`` if there is none."""

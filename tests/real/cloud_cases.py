@@ -33,6 +33,7 @@ from fluxon.cloud.objects import Objects
 from fluxon.cloud.storage import Storage
 from fluxon.database import models, schema
 from fluxon.database.apis import MySQLDatabase, PostgreSQLDatabase, SQLiteDatabase
+from fluxon.security import passwords
 
 #: When the tests' clock begins.
 BEGIN = datetime(2026, 8, 1, 12, tzinfo=UTC)
@@ -78,6 +79,8 @@ class CloudCase(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.patch(threadable, "ioThread", None)
+        # A smaller hash than the real one: nobody logs in here.
+        self.patch(passwords, "MEMORY_KIB", 64)
         self.folder = Path(tempfile.mkdtemp())
         self.addCleanup(shutil.rmtree, self.folder)
 
