@@ -31,8 +31,9 @@ class Batch:
     """One question for any number of keys."""
 
     def __init__(self, make: Callable[[int], Any]) -> None:
-        sizes = [1 << power for power in range(LARGEST.bit_length())]
-        self._statements = {size: make(size) for size in sizes}
+        self._make = make
+        # Written when first needed: a thousand parameters take Core some milliseconds.
+        self._statements: dict[int, Any] = {}
         self._names = [f"k{number}" for number in range(LARGEST)]
 
     def rows(
@@ -48,5 +49,8 @@ class Batch:
             part = keys[start : start + LARGEST]
             size = 1 << (len(part) - 1).bit_length()
             values = dict(zip(self._names, [*part, *[none] * (size - len(part))], strict=False))
-            found += connection.rows(self._statements[size], {**values, **(parameters or {})})
+            statement = self._statements.get(size)
+            if statement is None:
+                statement = self._statements.setdefault(size, self._make(size))
+            found += connection.rows(statement, {**values, **(parameters or {})})
         return found
