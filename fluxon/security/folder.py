@@ -29,6 +29,7 @@ FILE_MODE = 0o600
 MAX_FILE = 256 * 1024
 
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
+_WRITING = stat.S_IWGRP | stat.S_IWOTH
 
 
 class SecretsFolder:
@@ -42,8 +43,8 @@ class SecretsFolder:
         """Every name in the folder, sorted."""
         return sorted(os.listdir(self._descriptor))
 
-    def read(self, name: str, size: int | None = None) -> bytes | None:
-        """The file's bytes, or None when there is no such file.
+    def read(self, name: str, size: int | None = None, *, private: bool = True) -> bytes | None:
+        """The file's bytes, or None when there is no such file. Not ``private``: others may read it, not write it.
 
         Raises ``InsecureSecrets`` for anything but a private regular file of the server's user, and for one that
         does not have exactly ``size`` bytes (any size up to ``MAX_FILE`` when None).
@@ -60,7 +61,7 @@ class SecretsFolder:
             facts = os.fstat(file)
             if not stat.S_ISREG(facts.st_mode):
                 raise InsecureSecrets(f"{label} is not a regular file; remove it and start again: rm -r {label}")
-            _check_private(label, facts, FILE_MODE)
+            _check_private(label, facts, FILE_MODE, _OTHERS if private else _WRITING)
             with open(file, "rb", closefd=False) as stream:
                 content = stream.read(MAX_FILE + 1)
         finally:
@@ -165,12 +166,12 @@ def _unopened(label: str, link: bool) -> str:
     return f"{label} cannot be opened by the server's user; give it to that user: chown $(id -un) {label}"
 
 
-def _check_private(label: str, facts: os.stat_result, mode: int) -> None:
+def _check_private(label: str, facts: os.stat_result, mode: int, refused: int = _OTHERS) -> None:
     if facts.st_uid != os.geteuid():
         raise InsecureSecrets(
             f"{label} belongs to another user than the one the server runs as; as root type: chown <that user> {label}"
         )
-    if stat.S_IMODE(facts.st_mode) & _OTHERS:
+    if stat.S_IMODE(facts.st_mode) & refused:
         raise InsecureSecrets(
             f"{label} is open to other users of this machine (mode {stat.S_IMODE(facts.st_mode):04o}); type: "
             f"chmod {mode:o} {label}   and replace keys that others may have read"

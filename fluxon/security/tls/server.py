@@ -36,7 +36,7 @@ _ENABLE_PARTIAL_WRITE = 0x1
 _State = tuple[tuple[int, int, int], ...]
 
 
-def _at_once(look: Callable[[], None]) -> None:
+def _at_once(look: Callable[[], Any]) -> None:
     look()
 
 
@@ -54,7 +54,7 @@ class ServerTLS:
         key_path: str | os.PathLike[str],
         *,
         clock: Callable[[], float] = time.monotonic,
-        run: Callable[[Callable[[], None]], Any] = _at_once,
+        run: Callable[[Callable[[], Any]], Any] = _at_once,
         log: Logger | None = None,
     ) -> None:
         self._paths = (Path(certificate_path), Path(key_path))
@@ -81,28 +81,30 @@ class ServerTLS:
         connection.set_accept_state()
         return connection
 
-    def reload(self) -> None:
+    def reload(self) -> str:
         """Take up the pair in the files if they changed since the last look. Blocking; from any thread; never raises.
 
-        Connections that exist keep the pair they began with.
+        Connections that exist keep the pair they began with. The answer says what came of it, for people.
         """
         try:
             state = self._state()
         except OSError:  # one was removed; a new one may be on its way
             state = ()
         if state == self._seen:
-            return
+            return "the certificate is the one that is in use"
         self._seen = state
         try:
             self._context = self._load()
         except (OSError, ConfigurationError) as error:
+            reason = error.strerror if isinstance(error, OSError) else str(error)
             self._log.error(
                 "The TLS certificate or its key changed and cannot be used: {reason}. New connections go on with the "
                 "old pair; put both files in place.",
-                reason=error.strerror if isinstance(error, OSError) else str(error),
+                reason=reason,
             )
-        else:
-            self._log.info("The TLS certificate was read again; new connections use it.")
+            return f"the new certificate or its key cannot be used, and the old pair stays: {reason}"
+        self._log.info("The TLS certificate was read again; new connections use it.")
+        return "the new certificate is in use for new connections"
 
     def _state(self) -> _State:
         facts = [path.stat() for path in self._paths]
