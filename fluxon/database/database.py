@@ -149,6 +149,10 @@ class Database(ABC):
     def hash(self, work: Callable[..., T], *args: Any) -> Deferred[T]:
         """Compute-heavy ``work(*args)`` in threads that neither reads nor writes wait for."""
 
+    def figures(self) -> dict[str, Any]:
+        """How much is open, and how much waits, at this moment: for people. On the reactor thread."""
+        return {}
+
     @property
     def in_transaction(self) -> bool:
         """Whether the calling thread is inside a piece of work of this database."""

@@ -20,6 +20,9 @@ from fluxon.workers import ReactorInbox
 class Closing(Protocol):
     """Connections and threads that belong together."""
 
+    def figures(self) -> dict[str, Any]:
+        """How much is open, and how much waits."""
+
     def close(self) -> None:
         """End them all. Blocks."""
 
@@ -39,6 +42,9 @@ class OpenedDatabase(Database, Generic[Opened]):
     @abstractmethod
     def _make_opening(self) -> Opened:
         """Connections and threads, none of them begun."""
+
+    def figures(self) -> dict[str, Any]:
+        return {} if self._opened is None else self._opened.figures()
 
     def stop(self) -> Deferred[None]:
         opened = self._take()

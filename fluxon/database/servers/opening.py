@@ -89,6 +89,15 @@ class ServerOpening:
             pool = self._pools[name] = WorkerPool(f"database-{name}", size, reactor, waiting)
         return pool
 
+    def figures(self) -> dict[str, Any]:
+        """For ``Database.figures``."""
+        found: dict[str, Any] = {}
+        for name, connections in (("reading", self._reading), ("writing", self._writing)):
+            found |= {f"{name} connections, {what}": count for what, count in connections.figures().items()}
+        for name, pool in self._pools.items():
+            found |= {f"{name} threads, busy": min(pool.busy, pool.size), f"{name} threads, waited for": pool.waiting}
+        return found
+
     def close(self) -> None:
         """Finish what waits, then close every connection. Blocks."""
         for pool in self._pools.values():

@@ -41,6 +41,7 @@ class ConnectionPool:
         self._count = 0
         self._closed = False
         self._silent_until = 0.0
+        self._waits = 0
         self._changed = threading.Condition()
 
     @contextmanager
@@ -56,6 +57,10 @@ class ConnectionPool:
             yield connection
         finally:
             self._give_back(connection)
+
+    def figures(self) -> dict[str, int]:
+        """How many are open, how many of those idle, how many there may be; and how often somebody had to wait."""
+        return {"open": self._count, "idle": len(self._idle), "at most": self._size, "waits so far": self._waits}
 
     def forget_idle(self) -> None:
         """Close the connections that nobody uses."""
@@ -75,6 +80,7 @@ class ConnectionPool:
 
     def _take(self) -> Any:
         until = time.monotonic() + WAIT_SECONDS
+        waited = False
         with self._changed:
             while True:
                 if self._closed:
@@ -88,7 +94,11 @@ class ConnectionPool:
                 elif self._count < self._size:
                     self._count += 1
                     break
-                elif not self._changed.wait(max(until - time.monotonic(), 0.0)) and time.monotonic() >= until:
+                else:
+                    self._waits += not waited
+                    waited = True
+                    if self._changed.wait(max(until - time.monotonic(), 0.0)) or time.monotonic() < until:
+                        continue
                     raise ResourceExhausted(f"all {self._size} connections to the database are in use; try again later")
         begun = time.monotonic()
         try:

@@ -71,6 +71,16 @@ class Opening:
             self._inbox = ReactorInbox(reactor)
         return self._inbox
 
+    def figures(self) -> dict[str, Any]:
+        """For ``Database.figures``."""
+        hashing = self._hashing
+        return {
+            "writes that wait": self.writer.waiting,
+            "reads that wait": 0 if self.reading is None else self.reading.waiting,
+            "reading connections": 0 if self.readers is None else self.readers.count,
+            "hashes under way": 0 if hashing is None else hashing.busy,
+        }
+
     def _wake_reactor(self) -> None:
         """What was answered together crosses together."""
         if self._inbox is not None:

@@ -79,6 +79,11 @@ class Readers:
                 raise Unavailable("the database is closed; start it again first")
             return work(reader.connection, *args)
 
+    @property
+    def count(self) -> int:
+        """How many are open."""
+        return len(self._all)
+
     def close_all(self) -> None:
         """Close every connection; one that is reading is interrupted. Blocks."""
         with self._lock:

@@ -88,6 +88,11 @@ class ReadingThreads:
             self._waiting.append((deferred, work, args))
         return deferred
 
+    @property
+    def waiting(self) -> int:
+        """Reads that have not begun."""
+        return len(self._waiting)
+
     def stop(self) -> None:
         """Take no more work. What waits is still done; none of the threads is waited for."""
         with self._lock:

@@ -74,6 +74,11 @@ class Writer:
         self._thread: threading.Thread | None = None
         self._stopped = False
 
+    @property
+    def waiting(self) -> int:
+        """Pieces in the queue."""
+        return self._waiting.qsize()
+
     def submit(self, piece: Piece) -> None:
         """Put ``piece`` in the queue. Raises ``ResourceExhausted`` when it is full, ``Unavailable`` after ``stop``."""
         with self._lock:
