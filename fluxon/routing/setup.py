@@ -52,6 +52,8 @@ class Setup:
     #: Where the files of the cloud are, and who may do what with them.
     cloud_folder: Path | None = attrs.field(default=None, converter=_path)
     cloud_auth_model: Any = None
+    #: Whether the consoles, by SSH and on the terminal, offer Python in the server's process.
+    console_python: bool = False
     #: Every bound of the server.
     limits: Limits = attrs.field(factory=Limits)
     #: The views by name, made from ``mapping``.

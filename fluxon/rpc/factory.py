@@ -47,6 +47,8 @@ class PeerFactory(Factory):
         self.load = Load(self.limits.in_flight_total)
         #: The connections that are open now.
         self.peers: set[Peer] = set()
+        #: How many there have been.
+        self.accepted = 0
         self._by_address: Counter[str] = Counter()
         self._on_connect = on_connect
         self._on_disconnect = on_disconnect
@@ -70,7 +72,9 @@ class PeerFactory(Factory):
 
     def connected(self, peer: Peer) -> None:
         """A connection is made."""
+        peer.since = self.clock.seconds()
         self.peers.add(peer)
+        self.accepted += 1
         if peer.protocol.address is not None:
             self._by_address[peer.protocol.address] += 1
         if self._on_connect is not None:

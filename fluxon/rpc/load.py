@@ -14,6 +14,11 @@ class Load:
         #: Whether no more may begin.
         self.full = False
 
+    @property
+    def count(self) -> int:
+        """How many wait for their result now."""
+        return self._count
+
     def begin(self) -> None:
         """One more has to wait for its result."""
         self._count += 1

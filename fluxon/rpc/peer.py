@@ -80,6 +80,7 @@ class Peer:
         "number",
         "protocol",
         "session",
+        "since",
     )
 
     def __init__(
@@ -91,6 +92,8 @@ class Peer:
         self.number = next(_numbers)
         self.limits = limits
         self.session: Any = None
+        #: When it came, in POSIX seconds.
+        self.since = 0.0
         self._greeted = False
         self._stopping = False
         # Greeted and not stopping: what every ask has to know, in one look.

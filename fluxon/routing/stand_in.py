@@ -1,0 +1,66 @@
+"""A client that is not there: for calls of views that an operator makes.
+
+Rules of this module: a view sees what it would see of a client that was lost a moment ago. Its user is who the operator
+says; logging in, and calling the client, fail as they do when the connection is gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from typing import Any
+
+from twisted.internet.defer import Deferred, fail
+
+from fluxon.errors import Unavailable
+
+#: What a view that returns a coroutine that returns a coroutine may do so often.
+_HANDED_ON = 16
+
+
+class _Session:
+    """A session that holds for ever, known to nobody."""
+
+    ending = None
+    ended = False
+    public_id = "console"
+
+    def __init__(self, user: Any) -> None:
+        self.user = user
+        self.user_id = None if user is None else user.id
+        self.connections: set[Any] = set()
+        self.turn = None
+
+    def fresh(self, now: float) -> bool:
+        return True
+
+
+class _Protocol:
+    transport = None
+
+    def close(self) -> None:
+        """It is closed."""
+
+
+class StandIn:
+    """What ``Request`` needs of a ``Peer``."""
+
+    current = None
+    lost = True
+    number = 0
+
+    def __init__(self, user: Any) -> None:
+        self.session = _Session(user)
+        self.protocol = _Protocol()
+
+    def ask(self, *args: Any, **kwargs: Any) -> Deferred[Any]:
+        """Nobody is there."""
+        return fail(Unavailable("an operator called this view from the console: there is no client to ask"))
+
+
+async def settled(result: Any) -> Any:
+    """The value in the end of what a view returned."""
+    for _ in range(_HANDED_ON):
+        if not isinstance(result, (Deferred, Coroutine)):
+            break
+        result = await result
+    return result
