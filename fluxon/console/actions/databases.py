@@ -1,0 +1,33 @@
+"""The database as it works: connections, threads, queues."""
+
+from __future__ import annotations
+
+from fluxon.console.console import Run
+from fluxon.console.output import Output, Record
+from fluxon.console.served import Served
+from fluxon.errors import NotFound
+
+
+async def database(served: Served, run: Run) -> Output:
+    """Figures of the moment, and how long a read and a write take now."""
+    found = served.database
+    if found is None:
+        raise NotFound("this server has no database")
+    now = served.reactor.seconds
+    begun = now()
+    await found.read(_nothing)
+    read = now() - begun
+    figures = found.figures()
+    return Record(
+        {
+            "database": repr(found),
+            "models": len(found.models),
+            "engine tables": len(found.engine_tables),
+            **figures,
+            "a read now, ms": round(read * 1000, 3),
+        }
+    )
+
+
+def _nothing(_: object) -> None:
+    """The way to the database and back."""

@@ -1,0 +1,102 @@
+"""The server as a whole: help, how it is, its certificate, its end."""
+
+from __future__ import annotations
+
+import os
+import platform
+import resource
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from fluxon import __version__
+from fluxon.console.command import WrongUsage
+from fluxon.console.console import Run
+from fluxon.console.output import Lines, Output, Record, Table
+from fluxon.console.served import Served
+from fluxon.console.table import COMMANDS
+
+
+async def help_(served: Served, run: Run) -> Output:
+    """The table, or one command of it."""
+    if run["command"] is not None:
+        found = [each for each in COMMANDS if each.name == run["command"] or each.name.split()[0] == run["command"]]
+        if not found:
+            raise WrongUsage(f"there is no command {run['command'][:40]!r}; type help")
+        return Lines([line for each in found for line in (each.usage, f"    {each.help}")])
+    allowed = [each for each in COMMANDS if not each.python or served.setup.console_python]
+    table = Table(("command", "what it does"), [(each.name, each.help) for each in allowed])
+    return table if run.as_json else [table, Lines(["help COMMAND shows how it is written; --json is for programs."])]
+
+
+async def status(served: Served, run: Run) -> Output:
+    """Figures of the moment, and limits."""
+    limits, now = served.setup.limits, served.reactor.seconds()
+    peers = [peer for port in served.ports for peer in port.factory.peers]
+    counted = served.router.requests.values()
+    general = Record(
+        {
+            "fluxon": __version__,
+            "python": platform.python_version(),
+            "process": str(os.getpid()),
+            "user": str(os.geteuid()),
+            "started": datetime.fromtimestamp(served.started, UTC),
+            "up": duration(now - served.started),
+            "memory_mib": _memory() / 2**20,
+            "descriptors": len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else None,
+            "database": repr(served.database) if served.database is not None else None,
+            "requests": sum(each.count for each in counted),
+            "errors": sum(each.failures for each in counted),
+        },
+        "server",
+    )
+    ports = Table(
+        ("port", "address", "tls", "connections", "accepted"),
+        [(each.name, each.where, each.secure, len(each.factory.peers), each.factory.accepted) for each in served.ports],
+        "ports",
+    )
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    used = {
+        "connections": len(peers),
+        "in_flight": max((len(peer.conversation.answering) for peer in peers), default=0),
+        "in_flight_total": sum(each.factory.load.count for each in served.ports),
+        "view_queue": served.router.waiting,
+        "connections_per_session": max((len(each.connections) for each in served.sessions.connected()), default=0),
+        "anonymous_sessions": sum(each.user_id is None for each in served.sessions.connected()),
+    }
+    rows = [(name, used.get(name), value) for name, value in attrs.asdict(limits).items()]
+    rows.append(("descriptors (ulimit -n)", general.values["descriptors"], soft))
+    return [general, ports, Table(("limit", "used", "of"), rows, "limits")]
+
+
+async def reload_certificates(served: Served, run: Run) -> Output:
+    """Look at the files now."""
+    return Lines([await served.reload_certificates()])
+
+
+async def terminate(served: Served, run: Run) -> Output:
+    """Begin to stop. The answer is on its way before the connection ends."""
+    busy = sum(len(peer.conversation.answering) for port in served.ports for peer in port.factory.peers)
+    # The console is closed last; this one's answer has left by then.
+    served.reactor.callLater(0.1, served.terminate)
+    return Lines([f"stopping: {busy} requests under way have {served.setup.limits.drain:g} seconds to end"])
+
+
+def duration(seconds: float) -> str:
+    """``3 d 4 h``, ``5 min 2 s``: two units are enough."""
+    left = int(max(seconds, 0))
+    parts: list[str] = []
+    for name, size in (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)):
+        count, left = divmod(left, size)
+        if count or (name == "s" and not parts):
+            parts.append(f"{count} {name}")
+    return " ".join(parts[:2])
+
+
+def _memory() -> Any:
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:  # no Linux: what it was at most
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -1,0 +1,33 @@
+"""What a word could become, from what the server has now."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from twisted.logger import LogLevel
+
+from fluxon.console.command import Kind
+from fluxon.console.people import name_of
+from fluxon.console.served import Served
+from fluxon.console.table import COMMANDS
+
+#: More than a person reads through.
+_MOST = 200
+
+
+def of(kind: Kind, served: Served) -> Sequence[str]:
+    """Words of one kind, some hundreds at most."""
+    if kind is Kind.COMMAND:
+        return [each.name for each in COMMANDS]
+    if kind is Kind.VIEW:
+        return sorted(served.router.views)
+    if kind is Kind.LEVEL:
+        return [each.name for each in LogLevel.iterconstants()]
+    sessions = served.sessions.connected()[:_MOST]
+    if kind is Kind.USER:
+        names = {name_of(each.user) for each in sessions if each.user is not None}
+        # Users choose their names. One that could do something to a terminal, or needs quotes, is typed by hand.
+        return sorted(each for each in names if each.isprintable() and not set(each) & set(" \"'\\"))
+    if kind in (Kind.SESSION, Kind.CONNECTION):
+        return sorted(each.public_id for each in sessions)
+    return ()

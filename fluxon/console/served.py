@@ -1,0 +1,71 @@
+"""What commands are given of a running server.
+
+Rules of this module: a protocol only. ``fluxon.endpoint`` has what keeps it; a test may have another.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import attrs
+from twisted.internet.defer import Deferred
+from twisted.logger import LogLevelFilterPredicate
+
+from fluxon.console.recent import RecentLines
+from fluxon.database.database import Database
+from fluxon.routing import Router, Setup
+from fluxon.routing.reverse import Reverse
+from fluxon.rpc import ServerFactory
+from fluxon.sessions import Sessions
+
+
+@attrs.frozen
+class ServedPort:
+    """One port that clients connect to."""
+
+    name: str
+    where: str
+    secure: bool
+    factory: ServerFactory
+
+
+class Served(Protocol):
+    """A running server. To be used on the reactor thread."""
+
+    #: The ``AsyncServer``, for the Python prompt.
+    server: Any
+    setup: Setup
+    reactor: Any
+    #: POSIX seconds.
+    started: float
+    recent: RecentLines
+
+    @property
+    def sessions(self) -> Sessions:
+        """Of this process."""
+
+    @property
+    def router(self) -> Router:
+        """The views."""
+
+    @property
+    def reverse(self) -> Reverse:
+        """Calls into clients."""
+
+    @property
+    def levels(self) -> LogLevelFilterPredicate:
+        """Which events the log has."""
+
+    @property
+    def database(self) -> Database | None:
+        """The project's, if it has one."""
+
+    @property
+    def ports(self) -> list[ServedPort]:
+        """Where it listens."""
+
+    def reload_certificates(self) -> Deferred[str]:
+        """Look at the certificate's files now: what came of it, in words."""
+
+    def terminate(self) -> None:
+        """Begin to stop, and end the process."""

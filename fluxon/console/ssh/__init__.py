@@ -1,0 +1,1 @@
+"""The console over SSH, by Twisted's Conch: keys only, for any OpenSSH client."""
