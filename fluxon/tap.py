@@ -22,7 +22,7 @@ from twisted.python import usage
 
 from fluxon.config import load_config
 from fluxon.endpoint import AsyncServer
-from fluxon.endpoint.listening import choose_endpoint
+from fluxon.endpoint.listening import choose_endpoint, choose_manhole
 from fluxon.errors import ConfigurationError
 from fluxon.routing import Setup
 
@@ -30,7 +30,7 @@ from fluxon.routing import Setup
 class Options(usage.Options):
     """What ``twistd fluxon`` takes. After parsing, ``server`` is what is to run."""
 
-    synopsis = "--config router.py [--port ENDPOINT] [--secure]"
+    synopsis = "--config router.py [--port ENDPOINT] [--secure] [--manhole ENDPOINT]"
     longdesc = (
         "Runs a project's server. If the file has a variable `server` (as the server.py of a generated project has), "
         "that says where it listens and whether with TLS; otherwise it is port 8080 of this machine, without. "
@@ -39,6 +39,7 @@ class Options(usage.Options):
     optParameters = [
         ["config", "c", None, "The project's router.py, or its server.py."],
         ["port", "p", None, "A port, or any Twisted endpoint: tcp:8080:interface=127.0.0.1, unix:/run/chat.sock."],
+        ["manhole", "m", None, "The console over SSH: a port, or tcp:2222:interface=127.0.0.1. Off without it."],
     ]
     optFlags = [["secure", "s", "TLS, with the certificate in the project's secrets folder."]]
 
@@ -54,6 +55,8 @@ class Options(usage.Options):
         try:
             module = load_config(self["config"])
             self.server = _described(module, self["port"], bool(self["secure"]))
+            if self["manhole"] is not None:
+                self.server.manhole = self["manhole"]
         except ConfigurationError as error:
             raise SystemExit(f"twistd fluxon: {error.text}") from None
         try:
@@ -64,6 +67,11 @@ class Options(usage.Options):
             choose_endpoint(reactor, server.configured_port, server.host, server.secure, server.endpoint)
         except ConfigurationError as error:
             raise usage.UsageError(f"--port: {error.text}") from None
+        try:
+            if server.manhole is not None:
+                choose_manhole(reactor, server.manhole)
+        except ConfigurationError as error:
+            raise usage.UsageError(f"--manhole: {error.text}") from None
 
 
 def makeService(options: Options) -> IService:
@@ -99,7 +107,7 @@ def _described(module: ModuleType, port: str | None, secure: bool) -> AsyncServe
     if port is not None:
         # A bare number keeps the server's own host; an endpoint says everything by itself.
         given = {"port": port, "host": server.host} if port.isdecimal() else {"endpoint": port}
-    return AsyncServer(setup=server.setup, secure=secure or server.secure, **given)
+    return AsyncServer(setup=server.setup, secure=secure or server.secure, manhole=server.manhole, **given)
 
 
 def _end_twistd(_: object) -> None:

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
 
+from fluxon.console.ssh.manhole import Manhole
 from fluxon.database.database import Database
-from fluxon.endpoint.foundation import Foundation
+from fluxon.endpoint.foundation import Foundation, carried_out
 from fluxon.endpoint.listener import Listener
+from fluxon.endpoint.served import ServedServer
 from fluxon.routing import Router, Setup
 from fluxon.routing.reverse import Reverse
 from fluxon.sessions import Sessions
@@ -24,7 +27,16 @@ class Engine:
     router: Router
     reverse: Reverse
 
-    def __init__(self, setup: Setup, server: Any, reactor: Any, endpoint: IStreamServerEndpoint, secure: bool) -> None:
+    def __init__(
+        self,
+        setup: Setup,
+        server: Any,
+        reactor: Any,
+        endpoint: IStreamServerEndpoint,
+        secure: bool,
+        *,
+        manhole: IStreamServerEndpoint | None = None,
+    ) -> None:
         self._setup = setup
         self._server = server
         self._reactor = reactor
@@ -33,6 +45,9 @@ class Engine:
         self._hurried = False
         self.foundation = Foundation(setup, reactor)
         self._listener: Listener | None = None
+        #: What the console is given.
+        self.served = ServedServer(self, setup, server, reactor)
+        self._manhole = None if manhole is None else Manhole(self.served, manhole)
 
     @property
     def database(self) -> Database | None:
@@ -58,6 +73,7 @@ class Engine:
     async def start(self) -> None:
         """Open everything, and listen last: who can connect is served."""
         foundation, limits = self.foundation, self._setup.limits
+        self.served.keep_log()
         await foundation.open()
         sessions, greeting = foundation.sessions, foundation.greeting
         self.router = Router(self._setup.views, sessions, greeting, self._server, self._reactor, limits)
@@ -67,12 +83,18 @@ class Engine:
         if self._hurried:
             self._listener.hurry()
         await self._listener.open(self._endpoint, self._secure)
+        if self._manhole is not None:
+            await self._manhole.open()
 
     async def stop(self) -> None:
         """Close everything that is open."""
         if self._listener is not None:
             await self._listener.close()
             self.router.stop()
+        # An operator may watch until the last request has ended.
+        if (manhole := self._manhole) is not None:
+            await carried_out("closing the console", lambda: Deferred.fromCoroutine(manhole.close()))
+        self.served.forget_log()
         await self.foundation.close()
 
     def hurry(self) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.task import LoopingCall
-from twisted.logger import Logger
+from twisted.logger import Logger, LogLevel, LogLevelFilterPredicate
 
 from fluxon.database import schema
 from fluxon.database.database import Database
@@ -48,6 +48,8 @@ class Foundation:
         #: None for a setup without one.
         self.database: Database | None = None
         self._logs: LogFiles | None = None
+        # Of a setup without log files: for those who look at the log from inside.
+        self._levels = LogLevelFilterPredicate(defaultLogLevel=LogLevel.info)
         self._tls: ServerTLS | None = None
         self._purging: LoopingCall | None = None
 
@@ -70,6 +72,17 @@ class Foundation:
     def _make_tls(self) -> ServerTLS:
         secrets = self.setup.secrets
         return ServerTLS(secrets.certificate_path, secrets.key_path, run=self._look_in_thread)
+
+    @property
+    def levels(self) -> LogLevelFilterPredicate:
+        """Which events the log has; ``setLogLevelForNamespace`` changes it."""
+        return self._levels if self._logs is None else self._logs.levels
+
+    async def reload_certificate(self) -> str:
+        """Look at the certificate's files now: what came of it, in words."""
+        if self._tls is None:
+            return "no port has TLS, so no certificate is in use"
+        return await self.blocking.submit(self._tls.reload)
 
     def _look_in_thread(self, look: Any) -> None:
         self.blocking.submit(look).addErrback(lambda failure: _log.failure("looking for a certificate", failure))

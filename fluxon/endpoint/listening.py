@@ -37,6 +37,15 @@ def choose_endpoint(
         ) from error
 
 
+def choose_manhole(reactor: Any, manhole: Any) -> IStreamServerEndpoint:
+    """The endpoint of the console over SSH: on this machine only unless an interface is named."""
+    if isinstance(manhole, str) and manhole.startswith("tcp:") and "interface=" not in manhole:
+        manhole = f"{manhole}:interface=127.0.0.1"
+    if isinstance(manhole, (int, str)):
+        return choose_endpoint(reactor, manhole, None, False, None)
+    return choose_endpoint(reactor, 0, None, False, manhole)
+
+
 def describe(port: int | str, host: str | None, secure: bool) -> str:
     """The description of a plain port's endpoint; what is one already stays as it is."""
     if isinstance(port, str) and not port.isdigit():

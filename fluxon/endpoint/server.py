@@ -14,7 +14,8 @@ from twisted.internet.interfaces import IListeningPort
 from fluxon.blocking import Pending
 from fluxon.database.database import Database
 from fluxon.endpoint.engine import Engine
-from fluxon.endpoint.listening import choose_endpoint
+from fluxon.endpoint.listening import choose_endpoint, choose_manhole
+from fluxon.endpoint.served import ServedServer
 from fluxon.endpoint.service import ServerService
 from fluxon.errors import ConfigurationError
 from fluxon.metrics import Requests
@@ -26,7 +27,8 @@ class AsyncServer(ServerService[Engine]):
     """Serves ``setup`` on ``port``; with TLS if ``secure``.
 
     ``host`` is the interface to listen on. Without it a secure server listens on all, and a plain one on this machine
-    only. ``endpoint`` (any Twisted endpoint, or its description) stands for port and host. It is an ``IService``: give
+    only. ``endpoint`` (any Twisted endpoint, or its description) stands for port and host. ``manhole`` is a port, or a
+    description such as ``tcp:2222:interface=127.0.0.1``, for the console over SSH. It is an ``IService``: give
     it to ``run_server``, or to an application with ``setServiceParent``.
     """
 
@@ -39,6 +41,7 @@ class AsyncServer(ServerService[Engine]):
         host: str | None = None,
         endpoint: Any = None,
         cloud_storage: Any = None,
+        manhole: Any = None,
         reactor: Any = None,
     ) -> None:
         super().__init__(reactor)
@@ -51,10 +54,12 @@ class AsyncServer(ServerService[Engine]):
         self.host = host
         self.secure = secure
         self.endpoint = endpoint
+        self.manhole = manhole
 
     def _make_run(self, reactor: Any) -> Engine:
         endpoint = choose_endpoint(reactor, self.configured_port, self.host, self.secure, self.endpoint)
-        return Engine(self.setup, self, reactor, endpoint, self.secure)
+        manhole = None if self.manhole is None else choose_manhole(reactor, self.manhole)
+        return Engine(self.setup, self, reactor, endpoint, self.secure, manhole=manhole)
 
     # --- for those who have it ----------------------------------------------------------------------------------------
 
@@ -77,6 +82,18 @@ class AsyncServer(ServerService[Engine]):
     def requests(self) -> Mapping[str, Requests]:
         """What became of the requests for each view since the server started: how many, how long, which errors."""
         return self._running().router.requests
+
+    @property
+    def served(self) -> ServedServer:
+        """What the console is given, once the server runs."""
+        return self._running().served
+
+    def terminate(self) -> None:
+        """Stop the reactor, and so the process: what runs the server lets requests under way end before."""
+        reactor = self._reactor
+        if reactor is None:
+            from twisted.internet import reactor
+        reactor.stop()
 
     def reverse_request(
         self, user_id: Any, name: str, payload: Any = None, timeout: float | None = None
