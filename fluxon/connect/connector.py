@@ -52,6 +52,7 @@ class Connector:
         heartbeat: float | None,
         owner: Owner,
         greeted: Callable[[str | None, Greeting], str | None],
+        connected: Callable[[], None] = lambda: None,
     ) -> None:
         self.where = where
         self.secure = secure
@@ -61,12 +62,14 @@ class Connector:
         self._heartbeat = heartbeat
         self._owner = owner
         self._greeted = greeted
+        self._connected = connected
         self._tls: ClientTLS | None = None
         self._changed = threading.Condition()
         #: The connection, while there is one that was greeted.
         self.link: Link | None = None
         self.closed = False
-        self._was_connected = False
+        #: Whether there ever was one.
+        self.was_connected = False
         self._wanted = False
         self._failures = 0
         self._trouble: FluxonError | None = None
@@ -88,7 +91,7 @@ class Connector:
                 if (
                     trouble is not None
                     and self._failures != failures
-                    and reasons.gives_up(trouble, was_connected=self._was_connected)
+                    and reasons.gives_up(trouble, was_connected=self.was_connected)
                 ):
                     raise type(trouble)(trouble.text, details=trouble.details) from trouble
                 left = deadline - monotonic()
@@ -162,9 +165,10 @@ class Connector:
 
     def _serve(self, link: Link, heartbeat: float) -> None:
         since = monotonic()
+        self._connected()
         with self._changed:
             self.link = link
-            self._was_connected = True
+            self.was_connected = True
             self._trouble = None
             stopped = self.closed
             self._changed.notify_all()
@@ -199,7 +203,7 @@ class Connector:
         end = monotonic() + self._backoff.next()
         with self._changed:
             while not self.closed and (left := end - monotonic()) > 0:
-                if self._wanted and not self._was_connected:
+                if self._wanted and not self.was_connected:
                     self._wanted = False
                     return
                 self._changed.wait(left)

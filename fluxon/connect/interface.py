@@ -26,7 +26,7 @@ from fluxon.connect.arguments import DEFAULT_PORT, check_trust, checked_address,
 from fluxon.connect.functions import Function, Functions
 from fluxon.connect.line import Line
 from fluxon.connect.link import Link
-from fluxon.connect.session import SessionHolder
+from fluxon.connect.session import HasSession, SessionHolder
 from fluxon.connect.turns import Turns
 from fluxon.errors import DeadlineExceeded, FluxonError, Internal
 from fluxon.wire import Ask
@@ -54,7 +54,7 @@ class ConnectionInterface:
         port: int = DEFAULT_PORT,
         secure: bool = False,
         trust: str | os.PathLike[str] | None = None,
-        session: ConnectionInterface | None = None,
+        session: HasSession | None = None,
         timeout: float = 30.0,
         *,
         heartbeat: float | None = None,

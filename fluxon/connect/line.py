@@ -43,7 +43,7 @@ class Line:
     """The connection to ``where`` of a client of the class ``user``; ``instead`` is what a reactor's thread can use.
 
     ``answering`` says what the server may ask, besides changes of the session. ``lost`` is called on the receiving
-    thread when the server no longer knows the session.
+    thread when the server no longer knows the session, ``connected`` there before a new connection is first used.
     """
 
     def __init__(
@@ -59,6 +59,7 @@ class Line:
         instead: str,
         answering: Mapping[type[Command], Answering],
         lost: Callable[[], None],
+        connected: Callable[[], None] = lambda: None,
     ) -> None:
         self.session = session
         self._pid = os.getpid()
@@ -75,6 +76,7 @@ class Line:
             heartbeat=heartbeat,
             owner=self,
             greeted=self._greeted,
+            connected=connected,
         )
         self.connector.start()
 
@@ -127,6 +129,25 @@ class Line:
                 return link.ask(command, arguments, deadline)
             except NeverSent:
                 continue  # lost before it was sent: on to the next connection
+            except Overdue as overdue:
+                raise overdue_error(what, seconds, overdue.sent) from None
+
+    def open(self, command: str, arguments: dict[str, Any], seconds: float, what: str) -> tuple[Link, Any]:
+        """As ``ask``, for a command whose answer may open a stream: its connection, and the answer."""
+        holder = current.turns
+        if holder is None:
+            return self._open(command, arguments, seconds, what)
+        with holder.yielded():
+            return self._open(command, arguments, seconds, what)
+
+    def _open(self, command: str, arguments: dict[str, Any], seconds: float, what: str) -> tuple[Link, Any]:
+        deadline = monotonic() + seconds
+        while True:
+            link = self.greeted_link(deadline)
+            try:
+                return link, link.ask(command, arguments, deadline, opens=True)
+            except NeverSent:
+                continue
             except Overdue as overdue:
                 raise overdue_error(what, seconds, overdue.sent) from None
 

@@ -95,6 +95,7 @@ class Reconnecting:
         session: Session,
         backoff: Backoff,
         greeted: Callable[[str | None, Greeting], str | None],
+        connected: Callable[[], None] = lambda: None,
     ) -> None:
         self._reactor = reactor
         self.where = where
@@ -104,11 +105,13 @@ class Reconnecting:
         self._session = session
         self._backoff = backoff
         self._greeted = greeted
+        self._connected = connected
         self._factory = _Factory(responders, reactor)
         #: The connection, while there is one that was greeted.
         self.current: Connection | None = None
         self.closed = True
-        self._was_connected = False
+        #: Whether there ever was one.
+        self.was_connected = False
         self._trouble: FluxonError | None = None
         self._waiting: list[Deferred[Connection]] = []
         self._step: Deferred[Any] | None = None
@@ -158,7 +161,7 @@ class Reconnecting:
 
         waiting.addBoth(over)
         self._waiting.append(waiting)
-        if self._pausing and not self._was_connected and self._step is not None:
+        if self._pausing and not self.was_connected and self._step is not None:
             self._step.cancel()  # somebody wants it now
         return waiting
 
@@ -266,9 +269,10 @@ class Reconnecting:
     async def _serve(self, connection: Connection) -> None:
         protocol = connection.peer.protocol
         assert isinstance(protocol, _Protocol)
+        self._connected()
         self.current = connection
         protocol.leaving = self._leave
-        self._was_connected = True
+        self.was_connected = True
         self._trouble = None
         _log.info("connected to {where}", where=self.where)
         for waiting in self._take_waiting():
@@ -284,7 +288,7 @@ class Reconnecting:
 
     def _failed(self, error: FluxonError) -> None:
         self._trouble = error
-        if reasons.gives_up(error, was_connected=self._was_connected):
+        if reasons.gives_up(error, was_connected=self.was_connected):
             for waiting in self._take_waiting():
                 waiting.errback(type(error)(error.text, details=error.details))
 

@@ -51,6 +51,7 @@ class ClientService(Service):
         responders: dict[type[Command], Responder],
         on_session_lost: Callable[[], Any] | None,
         random: Callable[[], float],
+        connected: Callable[[], None] = lambda: None,
     ) -> None:
         self._reactor = reactor
         self._timeout = checked_timeout(timeout)
@@ -66,6 +67,7 @@ class ClientService(Service):
             session=session,
             backoff=Backoff(random),
             greeted=self._greeted,
+            connected=connected,
         )
 
     def __repr__(self) -> str:

@@ -13,6 +13,7 @@ Rules of this module:
 from __future__ import annotations
 
 import threading
+from typing import Protocol
 
 from fluxon.errors import ConfigurationError
 
@@ -45,6 +46,12 @@ class SessionHolder:
             )
         if self.secure and not secure:
             raise ConfigurationError("session= is a session over TLS: add secure=True, so that nobody reads its token")
+
+    def resume(self, token: str) -> None:
+        """Begin with the token of a session in which somebody was logged in."""
+        with self._lock:
+            self.token = token
+            self.authenticated = True
 
     def greeted(self, presented: str | None, token: str, public_id: str, *, authenticated: bool, fresh: bool) -> bool:
         """A hello with ``presented`` was answered. True when that means that the session was lost.
@@ -125,3 +132,10 @@ class FollowedSession:
 
 #: What a connection presents.
 Session = SessionHolder | FollowedSession
+
+
+class HasSession(Protocol):
+    """A client whose session others may share or follow."""
+
+    @property
+    def session(self) -> SessionHolder: ...

@@ -1,0 +1,415 @@
+"""``CloudClient``: files in the cloud, for Twisted programs.
+
+Rules of this module: every call is that of ``CloudStorageConnector`` of the same name and gives a Deferred; nothing
+blocks the reactor, and what is done with local files is done in threads.
+"""
+
+from __future__ import annotations
+
+import os
+import random as _random
+from collections.abc import Callable, Coroutine
+from datetime import datetime, time
+from typing import Any, TypeVar
+
+from twisted.internet.defer import Deferred, fail
+from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.logger import Logger
+
+from fluxon.blocking import Pending, pending
+from fluxon.commands import Command, cloud
+from fluxon.connect.arguments import DEFAULT_CLOUD_PORT, check_trust
+from fluxon.connect.cloud import deferred_transfers, requests
+from fluxon.connect.cloud.following import ANONYMOUS, session_for
+from fluxon.connect.cloud.items import CloudAction, CloudChange, CloudItem, CloudVersion, DeletedItem, RoleAssignment
+from fluxon.connect.cloud.leases import CloudLock, lock_id
+from fluxon.connect.cloud.requests import CloudPath, Paged, Request, User, path_of
+from fluxon.connect.cloud.transfers import (
+    DownloadState,
+    Progress,
+    check_answer,
+    reading_of,
+    sha256_of,
+    writing_of,
+)
+from fluxon.connect.cloud.watches import CloudWatch, Watches
+from fluxon.connect.reconnecting import Connection
+from fluxon.connect.service import ClientService, connected, endpoint_of
+from fluxon.connect.session import HasSession
+from fluxon.errors import FluxonError, InvalidPayload, NotFound, OutcomeUnknown, Unavailable
+from fluxon.rpc import Peer
+from fluxon.workers import WorkerPool
+
+_log = Logger(namespace="fluxon.connect")
+
+T = TypeVar("T")
+
+#: Local files that are read, written or hashed at once; the disk is slower than these.
+_THREADS = 8
+
+
+class CloudClient(ClientService):
+    """A connection to a cloud storage server, as a Twisted service.
+
+    ``where``, ``secure`` and ``trust`` are those of ``Client``, but that the port is 8888 unless given. ``connection``
+    is the ``Client`` (or ``ConnectionInterface``) whose user this one acts for, whoever that is at the moment of each
+    call; without it this is a stranger. ``timeout`` is for answers, in seconds; transfers may take longer, as long as
+    they do not stand still for that time.
+
+    Started as a service it connects, comes back by itself when the connection is lost, and stays until it is stopped.
+    ``fluxon.connect.connect_cloud`` makes, starts and awaits one.
+    """
+
+    name = "fluxon-cloud-client"
+
+    def __init__(
+        self,
+        reactor: Any,
+        where: str | IStreamClientEndpoint,
+        *,
+        connection: HasSession | None = None,
+        secure: bool = False,
+        trust: str | os.PathLike[str] | None = None,
+        timeout: float = 30.0,
+        random: Callable[[], float] = _random.random,
+    ) -> None:
+        check_trust(trust, secure)
+        address, endpoint = endpoint_of(reactor, where, secure, trust, DEFAULT_CLOUD_PORT)
+        self._watches = Watches(self._deliver)
+        self._told: Deferred[Any] | None = None
+        self._pool = WorkerPool("cloud-files", _THREADS, reactor)
+        super().__init__(
+            reactor,
+            address,
+            endpoint,
+            secure=secure,
+            session=session_for(ANONYMOUS if connection is None else connection, address.host, secure),
+            timeout=timeout,
+            responders={cloud.Changed: self._changed},
+            on_session_lost=None,
+            random=random,
+            connected=self._begin_watches_again,
+        )
+
+    # --- items --------------------------------------------------------------------------------------------------------
+
+    def stat(self, relative_path: CloudPath) -> Pending[CloudItem]:
+        return self._do(requests.stat, relative_path)
+
+    def exists(self, relative_path: CloudPath) -> Pending[bool]:
+        async def asked() -> bool:
+            try:
+                await self.stat(relative_path)
+            except NotFound:
+                return False
+            return True
+
+        return _pending(asked())
+
+    def list_directory(self, relative_path: CloudPath = "/", *, limit: int | None = None) -> Pending[list[CloudItem]]:
+        return self._all(requests.list_directory, relative_path, limit)
+
+    def read_tree_directory(
+        self, relative_path: CloudPath = "/", *, limit: int | None = None
+    ) -> Pending[list[CloudItem]]:
+        return self._all(requests.tree, relative_path, limit)
+
+    def find(self, relative_path: CloudPath, pattern: str, *, limit: int | None = None) -> Pending[list[CloudItem]]:
+        return self._all(requests.find, relative_path, pattern, limit)
+
+    def create_directory(self, relative_path: CloudPath, *, parents: bool = False) -> Pending[CloudItem]:
+        return self._do(requests.create_directory, relative_path, parents)
+
+    def create_file(self, relative_path: CloudPath) -> Pending[CloudItem]:
+        return self._do(requests.create_file, relative_path)
+
+    def delete_file(self, relative_path: CloudPath, *, lock: CloudLock | str | None = None) -> Pending[None]:
+        return self._do(requests.delete, relative_path, "file", lock_id(lock))
+
+    def delete_directory(self, relative_path: CloudPath) -> Pending[None]:
+        return self._do(requests.delete, relative_path, "directory", None)
+
+    def move(self, relative_path: CloudPath, new_path: CloudPath) -> Pending[CloudItem]:
+        return self._do(requests.move, relative_path, new_path)
+
+    def copy(self, relative_path: CloudPath, new_path: CloudPath) -> Pending[CloudItem]:
+        return self._do(requests.copy, relative_path, new_path)
+
+    # --- contents -----------------------------------------------------------------------------------------------------
+
+    def write_file(
+        self,
+        relative_path: CloudPath,
+        data: bytes,
+        *,
+        create: bool = True,
+        if_version: int | None = None,
+        lock: CloudLock | str | None = None,
+    ) -> Pending[CloudItem]:
+        async def write() -> CloudItem:
+            writing = writing_of(relative_path, create, if_version, lock)
+            return await deferred_transfers.upload_bytes(self._asker, requests.content_of(data), writing)
+
+        return _pending(write())
+
+    def read_file(
+        self, relative_path: CloudPath, *, version: int | None = None, offset: int = 0, length: int | None = None
+    ) -> Pending[bytes]:
+        async def read() -> bytes:
+            state = await self._reading(relative_path, version, offset, length)
+            return await deferred_transfers.read_bytes(self._asker, state)
+
+        return _pending(read())
+
+    def upload_file(
+        self,
+        relative_path: CloudPath,
+        local_path: str | os.PathLike[str],
+        *,
+        create: bool = True,
+        if_version: int | None = None,
+        lock: CloudLock | str | None = None,
+        progress: Progress | None = None,
+    ) -> Pending[CloudItem]:
+        async def upload() -> CloudItem:
+            writing = writing_of(relative_path, create, if_version, lock)
+            path = requests.local_path_of(local_path)
+            return await deferred_transfers.upload_file(self._asker, path, writing, progress)
+
+        return _pending(upload())
+
+    def download_file(
+        self,
+        relative_path: CloudPath,
+        local_path: str | os.PathLike[str],
+        *,
+        version: int | None = None,
+        progress: Progress | None = None,
+    ) -> Pending[CloudItem]:
+        async def download() -> CloudItem:
+            state = await self._reading(relative_path, version, 0, None)
+            path = requests.local_path_of(local_path)
+            return await deferred_transfers.download_file(self._asker, state, path, progress)
+
+        return _pending(download())
+
+    async def _reading(self, path: CloudPath, version: int | None, offset: int, length: int | None) -> DownloadState:
+        state = reading_of(path, version, offset, length)
+        if version is not None:
+            state.sha256 = sha256_of(await self.versions(path), state)
+        return state
+
+    # --- history ------------------------------------------------------------------------------------------------------
+
+    def versions(self, relative_path: CloudPath) -> Pending[list[CloudVersion]]:
+        return self._do(requests.versions, relative_path)
+
+    def restore(
+        self, relative_path: CloudPath, *, version: int | None = None, deleted: int | None = None
+    ) -> Pending[CloudItem]:
+        return self._do(requests.restore, relative_path, version, deleted)
+
+    def deleted(self, relative_path: CloudPath = "/", *, limit: int | None = None) -> Pending[list[DeletedItem]]:
+        return self._all(requests.deleted, relative_path, limit)
+
+    def log(
+        self,
+        relative_path: CloudPath = "/",
+        *,
+        user: User | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int | None = 1_000,
+    ) -> Pending[list[CloudAction]]:
+        return self._all(requests.log, relative_path, user, since, until, limit)
+
+    # --- roles --------------------------------------------------------------------------------------------------------
+
+    def assign_role(
+        self,
+        relative_path: CloudPath,
+        user: User,
+        role: str,
+        *,
+        expires_at: datetime | None = None,
+        valid_from: time | str | None = None,
+        valid_until: time | str | None = None,
+    ) -> Pending[dict[str, Any]]:
+        return self._do(requests.assign_role, relative_path, user, role, expires_at, valid_from, valid_until)
+
+    def remove_role(self, relative_path: CloudPath, user: User, role: str | None = None) -> Pending[int]:
+        return self._do(requests.remove_role, relative_path, user, role)
+
+    def roles(self, relative_path: CloudPath) -> Pending[list[RoleAssignment]]:
+        return self._do(requests.roles, relative_path)
+
+    def permissions(self, relative_path: CloudPath) -> Pending[frozenset[str]]:
+        return self._do(requests.permissions, relative_path)
+
+    # --- locks and watches --------------------------------------------------------------------------------------------
+
+    def lock(self, relative_path: CloudPath, seconds: int = 60) -> Pending[CloudLock]:
+        async def lock() -> CloudLock:
+            held, until = await self._do(requests.lock, relative_path, seconds, None)
+            return CloudLock(path_of(relative_path), held, until, self.unlock)
+
+        return _pending(lock())
+
+    def renew(self, lock: CloudLock, seconds: int = 60) -> Pending[None]:
+        async def renew() -> None:
+            lock.id, lock.until = await self._do(requests.lock, lock.path, seconds, lock.id)
+
+        return _pending(renew())
+
+    def unlock(self, lock: CloudLock) -> Pending[None]:
+        return self._do(requests.unlock, lock.path, lock.id)
+
+    def watch(self, relative_path: CloudPath, function: Callable[[CloudChange], Any]) -> Pending[CloudWatch]:
+        """As ``CloudStorageConnector.watch``; ``function`` may be ``async def``, and the next call waits for it."""
+
+        async def watch() -> CloudWatch:
+            if not callable(function):
+                raise InvalidPayload("watch() takes a function that is called with each change")
+            made = CloudWatch(path_of(relative_path), function)
+            await self._begin(made)
+            return made
+
+        return _pending(watch())
+
+    def unwatch(self, watch: CloudWatch) -> Pending[None]:
+        async def unwatch() -> None:
+            number = self._watches.ended(watch)
+            if number is not None and self._connector.current is not None:
+                try:
+                    await self._do(requests.unwatch, number)
+                except (NotFound, Unavailable):
+                    pass  # it ended with its connection
+
+        return _pending(unwatch())
+
+    # --- asking -------------------------------------------------------------------------------------------------------
+
+    def _do(self, request: Callable[..., Request[T]], *arguments: Any) -> Pending[T]:
+        async def do() -> T:
+            made = request(*arguments)
+            return made.result(await self._asked(made.command, made.arguments))
+
+        return _pending(do())
+
+    def _all(self, request: Callable[..., Paged[T]], *arguments: Any) -> Pending[list[T]]:
+        async def all_pages() -> list[T]:
+            paged = request(*arguments)
+            found: list[T] = []
+            after: str | None = None
+            while True:
+                answer = await self._asked(paged.command, paged.page(after, len(found)))
+                found += paged.read(answer)
+                after = answer["next"]
+                if paged.is_over(after, len(found)):
+                    return found
+
+        return _pending(all_pages())
+
+    async def _asked(self, command: type[Command], arguments: dict[str, Any]) -> Any:
+        answer = await self._ask(command, arguments)
+        check_answer(command, answer)
+        return answer
+
+    @property
+    def _asker(self) -> _Asker:
+        return _Asker(self)
+
+    # --- what the server says of watches ------------------------------------------------------------------------------
+
+    def _changed(self, _: Peer, arguments: dict[str, Any]) -> dict[str, Any]:
+        self._watches.changed(arguments)
+        return {}
+
+    def _deliver(self, watch: CloudWatch, change: CloudChange) -> None:
+        """After those before it."""
+        before, tell = self._told, Deferred.fromCoroutine
+        if before is None or before.called:
+            self._told = tell(self._tell(watch, change))
+        else:
+            self._told = Deferred()
+            before.addBoth(lambda _: tell(self._tell(watch, change))).chainDeferred(self._told)
+
+    async def _tell(self, watch: CloudWatch, change: CloudChange) -> None:
+        if watch in self._watches:
+            try:
+                result: Any = watch.function(change)
+                if hasattr(result, "__await__"):
+                    await result
+            except Exception:
+                _log.failure("the function that watches {path!r} failed", path=watch.path)
+
+    async def _begin(self, watch: CloudWatch) -> None:
+        while True:
+            connection = self._watches.connection
+            number = await self._do(requests.watch, watch.path)
+            if self._watches.begun(watch, number, connection):
+                return
+
+    def _begin_watches_again(self) -> None:
+        for watch in self._watches.connected():
+            again = Deferred.fromCoroutine(self._begin_again(watch))
+            again.addErrback(lambda failure: _log.failure("beginning a watch again failed", failure))
+
+    async def _begin_again(self, watch: CloudWatch) -> None:
+        try:
+            await self._begin(watch)
+        except (Unavailable, OutcomeUnknown):
+            return  # lost again: the next connection begins it
+        except FluxonError as error:
+            _log.warn("{path!r} can no longer be watched: {text}", path=watch.path, text=error.text)
+            await self._tell(watch, watch.change("ended"))
+            self._watches.ended(watch)
+            return
+        self._deliver(watch, watch.change("missed"))
+
+    def stopService(self) -> Deferred[None]:
+        """End the connection; what is under way fails. Fires when nothing is left."""
+        self._pool.stop()
+        return super().stopService()
+
+
+class _Asker:
+    """What transfers need of a client."""
+
+    def __init__(self, client: CloudClient) -> None:
+        self._client = client
+        self.reactor = client._reactor
+        self.timeout = client._timeout
+        self.submit = client._pool.submit
+
+    async def ask(
+        self, command: type[Command], arguments: dict[str, Any], timeout: float | None = None
+    ) -> tuple[Connection, Any]:
+        connection, answer = await self._client._ask_on(command, arguments, timeout)
+        check_answer(command, answer)
+        return connection, answer
+
+    async def connection(self, timeout: float) -> Connection:
+        client = self._client
+        return await client._connector.when_connected(client._deadline(timeout))
+
+    def may_come_back(self) -> bool:
+        connector = self._client._connector
+        return connector.was_connected and not connector.closed
+
+
+def connect_cloud(reactor: Any, where: str | IStreamClientEndpoint, **keywords: Any) -> Deferred[CloudClient]:
+    """A ``CloudClient`` of ``where``, connected and greeted. The keywords are those of ``CloudClient``.
+
+    Fails with the reason when the first attempt does. Once connected it comes back by itself; ``await client.close()``
+    ends it.
+    """
+    try:
+        client = CloudClient(reactor, where, **keywords)
+    except FluxonError:
+        return fail()
+    return connected(client)
+
+
+def _pending(coroutine: Coroutine[Any, Any, T]) -> Pending[T]:
+    return pending(Deferred.fromCoroutine(coroutine))

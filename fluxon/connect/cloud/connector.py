@@ -1,0 +1,394 @@
+"""``CloudStorageConnector``: files in the cloud, for programs that just want the answer.
+
+Rules of this module: those of ``ConnectionInterface``; and paths are the cloud's, from its root, with or without a
+leading slash.
+"""
+
+from __future__ import annotations
+
+import os
+import random as _random
+from collections.abc import Callable
+from datetime import datetime, time
+from functools import partial
+from types import TracebackType
+from typing import Any, TypeVar
+
+from twisted.logger import Logger
+
+from fluxon.commands import Command, cloud
+from fluxon.connect.arguments import DEFAULT_CLOUD_PORT, check_trust, checked_address, checked_timeout
+from fluxon.connect.cloud import requests
+from fluxon.connect.cloud.downloads import download, read_bytes
+from fluxon.connect.cloud.following import session_for
+from fluxon.connect.cloud.items import CloudAction, CloudChange, CloudItem, CloudVersion, DeletedItem, RoleAssignment
+from fluxon.connect.cloud.leases import CloudLock, lock_id
+from fluxon.connect.cloud.requests import CloudPath, Paged, Request, User, path_of
+from fluxon.connect.cloud.transfers import (
+    DownloadState,
+    Progress,
+    check_answer,
+    reading_of,
+    sha256_of,
+    writing_of,
+)
+from fluxon.connect.cloud.uploads import Bytes, LocalFile, upload
+from fluxon.connect.cloud.watches import CloudWatch, Watches, Watching
+from fluxon.connect.line import Line
+from fluxon.connect.link import Link
+from fluxon.connect.turns import Turns
+from fluxon.errors import FluxonError, InvalidPayload, NotFound, OutcomeUnknown, Unavailable
+from fluxon.wire import Ask
+
+_log = Logger(namespace="fluxon.connect")
+
+T = TypeVar("T")
+
+
+class CloudStorageConnector:
+    """A connection to a cloud storage server.
+
+    ``connection`` is the ``ConnectionInterface`` whose user this one acts for, whoever that is at the moment of each
+    call. Without it that is the process's only one, if that goes to the same ``host``, and does not use TLS where this
+    one does not; if there is none this is a stranger, as with ``connection=ANONYMOUS``. ``secure``, ``trust`` and
+    ``timeout`` are those of ``ConnectionInterface``; transfers of any length may take longer than ``timeout`` seconds,
+    as long as they do not stand still for so long.
+
+    Raises ``ConfigurationError`` for arguments that cannot be right. Every call raises what the server answers
+    (``PermissionDenied``, ``NotFound``, ``AlreadyExists``, ``Conflict``, ``Locked``, ``ResourceExhausted``, …),
+    ``InvalidPayload`` for arguments that cannot be right, and for the connection what ``send_request`` raises.
+    Any number of threads may use one object at the same time.
+    """
+
+    def __init__(
+        self,
+        host: str = "localhost",
+        port: int = DEFAULT_CLOUD_PORT,
+        connection: Any = None,
+        secure: bool = False,
+        trust: str | os.PathLike[str] | None = None,
+        timeout: float = 30.0,
+        *,
+        heartbeat: float | None = None,
+        random: Callable[[], float] = _random.random,
+    ) -> None:
+        where = checked_address(host, port)
+        check_trust(trust, secure)
+        self._timeout = checked_timeout(timeout)
+        self._watches = Watches(self._deliver)
+        self._turns = Turns(f"fluxon-watches-{where}")
+        self._line = Line(
+            where,
+            secure=secure,
+            trust=trust,
+            session=session_for(connection, where.host, secure),
+            heartbeat=heartbeat,
+            random=random,
+            user="CloudStorageConnector",
+            instead="fluxon.connect.connect_cloud",
+            answering={cloud.Changed: self._changed},
+            lost=lambda: None,
+            connected=self._connected,
+        )
+
+    # --- items --------------------------------------------------------------------------------------------------------
+
+    def stat(self, relative_path: CloudPath) -> CloudItem:
+        """What is known of an item."""
+        return self._do(requests.stat(relative_path))
+
+    def exists(self, relative_path: CloudPath) -> bool:
+        """Whether there is an item. Raises ``PermissionDenied`` where this user may not know."""
+        try:
+            self.stat(relative_path)
+        except NotFound:
+            return False
+        return True
+
+    def list_directory(self, relative_path: CloudPath = "/", *, limit: int | None = None) -> list[CloudItem]:
+        """What lies in a directory, by name, as far as this user may know of it; the first ``limit`` items of it."""
+        return self._all(requests.list_directory(relative_path, limit))
+
+    def read_tree_directory(self, relative_path: CloudPath = "/", *, limit: int | None = None) -> list[CloudItem]:
+        """What lies below a directory, at any depth, directories before what is in them."""
+        return self._all(requests.tree(relative_path, limit))
+
+    def find(self, relative_path: CloudPath, pattern: str, *, limit: int | None = None) -> list[CloudItem]:
+        """What lies below a directory and has a name like ``pattern`` (``*`` and ``?``, without regard to case)."""
+        return self._all(requests.find(relative_path, pattern, limit))
+
+    def create_directory(self, relative_path: CloudPath, *, parents: bool = False) -> CloudItem:
+        """Make a directory; with ``parents`` those above it, too, and none of them need be new."""
+        return self._do(requests.create_directory(relative_path, parents))
+
+    def create_file(self, relative_path: CloudPath) -> CloudItem:
+        """Make an empty file."""
+        return self._do(requests.create_file(relative_path))
+
+    def delete_file(self, relative_path: CloudPath, *, lock: CloudLock | str | None = None) -> None:
+        """Delete a file. Raises ``InvalidPayload`` for a directory."""
+        self._do(requests.delete(relative_path, "file", lock_id(lock)))
+
+    def delete_directory(self, relative_path: CloudPath) -> None:
+        """Delete a directory and all that is in it. Raises ``InvalidPayload`` for a file."""
+        self._do(requests.delete(relative_path, "directory", None))
+
+    def move(self, relative_path: CloudPath, new_path: CloudPath) -> CloudItem:
+        """Give an item another path, or name."""
+        return self._do(requests.move(relative_path, new_path))
+
+    def copy(self, relative_path: CloudPath, new_path: CloudPath) -> CloudItem:
+        """Make a copy of an item, and of all that is in it, at another path."""
+        return self._do(requests.copy(relative_path, new_path))
+
+    # --- contents -----------------------------------------------------------------------------------------------------
+
+    def write_file(
+        self,
+        relative_path: CloudPath,
+        data: bytes,
+        *,
+        create: bool = True,
+        if_version: int | None = None,
+        lock: CloudLock | str | None = None,
+    ) -> CloudItem:
+        """Make ``data`` the content of a file, all of it or, if anything fails, nothing.
+
+        A file that is not there is made, unless ``create`` is false. With ``if_version`` it is only written if it has
+        that version (0: if it is not there), and ``Conflict`` raised otherwise.
+        """
+        self._line.check_thread("write_file")
+        writing = writing_of(relative_path, create, if_version, lock)
+        return upload(self._line, Bytes(requests.content_of(data)), writing, self._timeout, None)
+
+    def read_file(
+        self, relative_path: CloudPath, *, version: int | None = None, offset: int = 0, length: int | None = None
+    ) -> bytes:
+        """The content of a file, the present one or that of ``version``; ``length`` bytes of it from ``offset`` on."""
+        self._line.check_thread("read_file")
+        return read_bytes(self._line, self._reading(relative_path, version, offset, length), self._timeout)
+
+    def upload_file(
+        self,
+        relative_path: CloudPath,
+        local_path: str | os.PathLike[str],
+        *,
+        create: bool = True,
+        if_version: int | None = None,
+        lock: CloudLock | str | None = None,
+        progress: Progress | None = None,
+    ) -> CloudItem:
+        """Make the content of the file ``local_path`` that of a file in the cloud, as ``write_file`` does.
+
+        It comes through lost connections by itself, going on where it was. ``progress`` is called with the bytes that
+        were sent and those there are, on this thread. Raises ``OSError`` if the local file cannot be read.
+        """
+        self._line.check_thread("upload_file")
+        writing = writing_of(relative_path, create, if_version, lock)
+        with LocalFile(requests.local_path_of(local_path)) as content:
+            return upload(self._line, content, writing, self._timeout, progress)
+
+    def download_file(
+        self,
+        relative_path: CloudPath,
+        local_path: str | os.PathLike[str],
+        *,
+        version: int | None = None,
+        progress: Progress | None = None,
+    ) -> CloudItem:
+        """Write the content of a file to ``local_path``, or into that directory; the file as it is in the cloud.
+
+        The local file appears when it is whole, its hash compared with the server's, and replaces what was there. A
+        download that was interrupted goes on where it was: after a lost connection by itself, and in a new program,
+        too. ``progress`` is called with the bytes that are here and those there will be, on this thread. Raises
+        ``OSError`` if the local file cannot be written.
+        """
+        self._line.check_thread("download_file")
+        state = self._reading(relative_path, version, 0, None)
+        return download(self._line, state, requests.local_path_of(local_path), self._timeout, progress)
+
+    def _reading(self, path: CloudPath, version: int | None, offset: int, length: int | None) -> DownloadState:
+        state = reading_of(path, version, offset, length)
+        if version is not None:
+            state.sha256 = sha256_of(self.versions(path), state)
+        return state
+
+    # --- history ------------------------------------------------------------------------------------------------------
+
+    def versions(self, relative_path: CloudPath) -> list[CloudVersion]:
+        """The contents of a file that are kept, the present one first."""
+        return self._do(requests.versions(relative_path))
+
+    def restore(self, relative_path: CloudPath, *, version: int | None = None, deleted: int | None = None) -> CloudItem:
+        """Make an older version the content of a file again, or bring back what was ``deleted`` (its id)."""
+        return self._do(requests.restore(relative_path, version, deleted))
+
+    def deleted(self, relative_path: CloudPath = "/", *, limit: int | None = None) -> list[DeletedItem]:
+        """What was deleted below a directory and is still kept, the newest first."""
+        return self._all(requests.deleted(relative_path, limit))
+
+    def log(
+        self,
+        relative_path: CloudPath = "/",
+        *,
+        user: User | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int | None = 1_000,
+    ) -> list[CloudAction]:
+        """What was done at a path and below it, the newest first, allowed or not; ``limit=None`` for all of it."""
+        return self._all(requests.log(relative_path, user, since, until, limit))
+
+    # --- roles --------------------------------------------------------------------------------------------------------
+
+    def assign_role(
+        self,
+        relative_path: CloudPath,
+        user: User,
+        role: str,
+        *,
+        expires_at: datetime | None = None,
+        valid_from: time | str | None = None,
+        valid_until: time | str | None = None,
+    ) -> dict[str, Any]:
+        """Give ``user`` (a username or an id) a role at a path and below it; a summary of what happened.
+
+        Raises ``PermissionDenied`` unless this user may assign roles there, and holds what the role permits.
+        """
+        return self._do(requests.assign_role(relative_path, user, role, expires_at, valid_from, valid_until))
+
+    def remove_role(self, relative_path: CloudPath, user: User, role: str | None = None) -> int:
+        """Take a role at a path from ``user``, or every one that is assigned there; how many were."""
+        return self._do(requests.remove_role(relative_path, user, role))
+
+    def roles(self, relative_path: CloudPath) -> list[RoleAssignment]:
+        """The roles that are assigned at a path."""
+        return self._do(requests.roles(relative_path))
+
+    def permissions(self, relative_path: CloudPath) -> frozenset[str]:
+        """What this user may do at a path: names of ``Permissions``."""
+        return self._do(requests.permissions(relative_path))
+
+    # --- locks and watches --------------------------------------------------------------------------------------------
+
+    def lock(self, relative_path: CloudPath, seconds: int = 60) -> CloudLock:
+        """Keep others from changing a file, for ``seconds`` or until it is unlocked.
+
+        The lock is a context manager that unlocks at its end, and what ``lock=`` of other calls takes. Raises
+        ``Locked`` while somebody else has one.
+        """
+        held, until = self._do(requests.lock(relative_path, seconds, None))
+        return CloudLock(path_of(relative_path), held, until, self.unlock)
+
+    def renew(self, lock: CloudLock, seconds: int = 60) -> None:
+        """Keep a lock for ``seconds`` from now."""
+        lock.id, lock.until = self._do(requests.lock(lock.path, seconds, lock.id))
+
+    def unlock(self, lock: CloudLock) -> None:
+        """End a lock."""
+        self._do(requests.unlock(lock.path, lock.id))
+
+    def watch(self, relative_path: CloudPath, function: Watching) -> CloudWatch:
+        """From now on have ``function`` called with a ``CloudChange`` when something at a path or below it changes.
+
+        Only what this user may read is told of. Calls come one at a time, in order, on a thread of their own. After a
+        lost connection the watch goes on, and a change ``"missed"`` says that others may not have been heard of.
+        """
+        if not callable(function):
+            raise InvalidPayload("watch() takes a function that is called with each change")
+        watch = CloudWatch(path_of(relative_path), function)
+        self._begin(watch)
+        return watch
+
+    def unwatch(self, watch: CloudWatch) -> None:
+        """End a watch; its function is not called any more. Ending it twice is no error."""
+        self._line.check_thread("unwatch")
+        number = self._watches.ended(watch)
+        if number is not None and self._line.connector.link is not None:
+            try:
+                self._do(requests.unwatch(number))
+            except (NotFound, Unavailable):
+                pass  # it ended with its connection
+
+    # --- the object itself --------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """End the connection. What is under way fails; later calls raise ``Unavailable``. Closing twice is no error."""
+        if not self._line.is_ours:
+            return  # the connection, and every lock, is the parent's
+        self._turns.stop()
+        self._line.close()
+
+    def __enter__(self) -> CloudStorageConnector:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return repr(self._line)
+
+    # --- asking -------------------------------------------------------------------------------------------------------
+
+    def _do(self, request: Request[T]) -> T:
+        return request.result(self._ask(request.command, request.arguments))
+
+    def _all(self, paged: Paged[T]) -> list[T]:
+        found: list[T] = []
+        after: str | None = None
+        while True:
+            answer = self._ask(paged.command, paged.page(after, len(found)))
+            found += paged.read(answer)
+            after = answer["next"]
+            if paged.is_over(after, len(found)):
+                return found
+
+    def _ask(self, command: type[Command], arguments: dict[str, Any]) -> Any:
+        self._line.check_thread(command.name)
+        command.check_arguments(arguments)
+        answer = self._line.ask(command.name, arguments, self._timeout, command.name)
+        check_answer(command, answer)
+        return answer
+
+    # --- what the server says of watches, on the receiving thread -----------------------------------------------------
+
+    def _changed(self, link: Link, ask: Ask) -> None:
+        self._watches.changed(ask.arguments)
+        link.answer(ask, {})
+
+    def _connected(self) -> None:
+        for watch in self._watches.connected():
+            self._turns.submit(partial(self._begin_again, watch))
+
+    def _deliver(self, watch: CloudWatch, change: CloudChange) -> None:
+        self._turns.submit(partial(self._tell, watch, change))
+
+    def _begin(self, watch: CloudWatch) -> None:
+        while True:
+            connection = self._watches.connection
+            number = self._do(requests.watch(watch.path))
+            if self._watches.begun(watch, number, connection):
+                return
+
+    def _begin_again(self, watch: CloudWatch) -> None:
+        if watch not in self._watches:
+            return
+        try:
+            self._begin(watch)
+        except (Unavailable, OutcomeUnknown):
+            return  # lost again: the next connection begins it
+        except FluxonError as error:
+            _log.warn("{path!r} can no longer be watched: {text}", path=watch.path, text=error.text)
+            self._tell(watch, watch.change("ended"))
+            self._watches.ended(watch)
+            return
+        self._tell(watch, watch.change("missed"))
+
+    def _tell(self, watch: CloudWatch, change: CloudChange) -> None:
+        if watch in self._watches:
+            try:
+                watch.function(change)
+            except Exception:
+                _log.failure("the function that watches {path!r} failed", path=watch.path)

@@ -1,0 +1,318 @@
+"""``CloudClient``: the cloud for Twisted programs, over real sockets, plain and with TLS."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cloud_children import CuttingLine, SmallCloud
+from twisted.internet import reactor
+from twisted.internet.defer import CancelledError, Deferred, DeferredQueue, gatherResults
+from twisted.python import threadable
+from twisted.trial.unittest import TestCase
+
+from fluxon.connect import CloudClient, connect_cloud
+from fluxon.connect.cloud import CloudChange
+from fluxon.connect.session import SessionHolder
+from fluxon.errors import (
+    AlreadyExists,
+    ConfigurationError,
+    Conflict,
+    InvalidPayload,
+    Locked,
+    NotFound,
+    PermissionDenied,
+    Unauthenticated,
+    Unavailable,
+    UntrustedServer,
+)
+
+LARGE = random.Random(2).randbytes(5 * 2**20 + 77)
+
+
+class Somebody:
+    """A client that is logged in."""
+
+    def __init__(self, name: str, secure: bool = False, host: str = "127.0.0.1") -> None:
+        self.session = SessionHolder(host, secure)
+        self.session.resume(f"user {name}")
+
+
+@pytest.fixture(scope="class")
+def small_cloud(request: pytest.FixtureRequest) -> Iterator[None]:
+    """``self.cloud``: a server for all tests of a class, over TLS if the class says ``secure = True``."""
+    cls: Any = request.cls
+    cls.cloud = SmallCloud(secure=getattr(cls, "secure", False))
+    yield
+    cls.cloud.remove()
+
+
+class CloudTestCase(TestCase):
+    """A client of a small cloud, and a directory of its own for each test."""
+
+    timeout = 60
+    cloud: SmallCloud
+    secure = False
+
+    async def setUp(self) -> None:
+        self.files = await self.connect()
+        self.place = f"/{self.id().rpartition('.')[2]}"
+        await self.files.create_directory(self.place)
+
+    async def connect(self, port: int | None = None, **keywords: Any) -> CloudClient:
+        host = "localhost" if self.secure else "127.0.0.1"
+        keywords.setdefault("connection", Somebody("Jane", self.secure, host))
+        if self.secure:
+            keywords = {"secure": True, "trust": self.cloud.certificate, **keywords}
+        client = await connect_cloud(reactor, f"{host}:{port or self.cloud.port}", **keywords)
+        self.addCleanup(client.close)
+        return client
+
+    def line(self, *cuts: tuple[str, int]) -> CuttingLine:
+        line = CuttingLine(self.cloud.port, list(cuts))
+        self.addCleanup(line.close)
+        return line
+
+    def local(self, data: bytes = LARGE) -> Path:
+        path = Path(self.mktemp())
+        path.write_bytes(data)
+        return path
+
+    def target(self) -> Path:
+        folder = Path(self.mktemp())
+        folder.mkdir()
+        return folder / "target"
+
+
+@pytest.mark.usefixtures("small_cloud")
+class CallTests(CloudTestCase):
+    """Every call and what it gives."""
+
+    async def test_items(self) -> None:
+        """What the blocking client gives, as Deferreds."""
+        files, place = self.files, self.place
+        await files.create_directory(f"{place}/a/b", parents=True)
+        await files.create_file(f"{place}/a/f")
+        await files.write_file(f"{place}/a/f", b"1")
+        self.assertEqual(await files.read_file(f"{place}/a/f"), b"1")
+        self.assertEqual((await files.stat(f"{place}/a/f")).creator, "Jane")
+        self.assertEqual([each.name for each in await files.list_directory(f"{place}/a")], ["b", "f"])
+        self.assertEqual(len(await files.read_tree_directory(place)), 3)
+        self.assertEqual(len(await files.find(place, "f*")), 1)
+        self.assertTrue(await files.exists(place))
+        self.assertFalse(await files.exists(f"{place}/x"))
+        await files.copy(f"{place}/a/f", f"{place}/g")
+        await files.move(f"{place}/g", f"{place}/h")
+        self.assertEqual(len(await files.versions(f"{place}/a/f")), 2)
+        await files.restore(f"{place}/a/f", version=1)
+        self.assertEqual(await files.read_file(f"{place}/a/f", version=2), b"1")
+        await files.delete_file(f"{place}/a/f")
+        await files.delete_directory(f"{place}/a")
+        self.assertTrue(await files.deleted(place))
+        await files.assign_role(place, "Mike", "viewer")
+        self.assertEqual([each.role for each in await files.roles(place)], ["viewer"])
+        self.assertEqual(await files.remove_role(place, "Mike"), 1)
+        self.assertIn("READ_FILE", await files.permissions(place))
+        self.assertTrue(await files.log(place))
+
+    async def test_errors(self) -> None:
+        """What the server answers, and what was wrong before it was asked, fail the Deferred."""
+        files = self.files
+        await self.assertFailure(files.stat("/nothing"), NotFound)
+        await self.assertFailure(files.stat(5), InvalidPayload)  # type: ignore[arg-type]
+        await self.assertFailure(files.create_directory(self.place), AlreadyExists)
+        await self.assertFailure(files.write_file(f"{self.place}/a", LARGE, if_version=4), Conflict)
+        await self.assertFailure(files.write_file(f"{self.place}/a", "text"), InvalidPayload)  # type: ignore[arg-type]
+        await self.assertFailure(files.read_file(f"{self.place}/a"), NotFound)
+        await self.assertFailure(files.upload_file(f"{self.place}/a", "no such file"), FileNotFoundError)
+        await files.write_file(f"{self.place}/a", LARGE)
+        await self.assertFailure(files.download_file(f"{self.place}/a", "/no/such/folder/x"), FileNotFoundError)
+        await self.assertFailure(files.download_file(f"{self.place}/a", "/dev/full/x"), OSError)
+
+    async def test_forgotten_await(self) -> None:
+        """It is refused, not taken for true."""
+        exists = self.files.exists("/nothing")
+        with self.assertRaises(TypeError):
+            bool(exists)
+        self.assertFalse(await exists)
+
+    async def test_lock(self) -> None:
+        """``async with`` unlocks."""
+        await self.files.write_file(f"{self.place}/a", b"1")
+        other = await self.connect(connection=Somebody("Mike"))
+        async with await self.files.lock(f"{self.place}/a") as lock:
+            await self.assertFailure(other.write_file(f"{self.place}/a", b"2"), Locked)
+            await self.files.renew(lock)
+            await self.files.write_file(f"{self.place}/a", b"3", lock=lock)
+        await other.write_file(f"{self.place}/a", b"4")
+
+    async def test_whose_files(self) -> None:
+        """The client is whoever its connection is, from the next command on; or nobody."""
+        somebody = Somebody("Jane")
+        files = await self.connect(connection=somebody)
+        self.assertEqual((await files.create_file(f"{self.place}/a")).creator, "Jane")
+        somebody.session.changed("user Mike", "s", authenticated=True)
+        self.assertEqual((await files.create_file(f"{self.place}/b")).creator, "Mike")
+        somebody.session.changed("stranger", "s", authenticated=False)
+        await self.assertFailure(files.create_file("/private_c"), PermissionDenied)
+        somebody.session.changed("forged", "s", authenticated=True)
+        await self.assertFailure(files.create_file(f"{self.place}/d"), Unauthenticated)
+        stranger = await self.connect(connection=None)
+        self.assertIsNone((await stranger.create_file(f"{self.place}/e")).creator)
+
+    async def test_no_token_to_another_host(self) -> None:
+        """Nor from TLS to plain."""
+        for somebody in (Somebody("Jane", host="example.org"), Somebody("Jane", secure=True)):
+            await self.assertFailure(connect_cloud(reactor, "127.0.0.1", connection=somebody), ConfigurationError)
+
+
+class TransferCases:
+    """Contents of any size, over a line that is cut."""
+
+    async def test_sizes(self: Any) -> None:
+        """Every size around the bounds comes back as it was, from memory and from a file."""
+        for size in (0, 1, 262_144, 262_145, len(LARGE)):
+            data = LARGE[:size]
+            path = f"{self.place}/{size}"
+            await self.files.write_file(path, data)
+            self.assertEqual(await self.files.read_file(path), data)
+            item = await self.files.upload_file(path, self.local(data))
+            self.assertEqual(item.sha256, hashlib.sha256(data).hexdigest())
+            target = self.target()
+            await self.files.download_file(path, target)
+            self.assertEqual(target.read_bytes(), data)
+            self.assertEqual(os.listdir(target.parent), ["target"])
+
+    async def test_over_a_cut_line(self: Any) -> None:
+        """Uploads and downloads go on where they were, by themselves."""
+        line = self.line(("up", 1_000_000), ("up", 2_000_000))
+        files = await self.connect(line.port)
+        told: list[int] = []
+        item = await files.upload_file(f"{self.place}/a", self.local(), progress=lambda done, _: told.append(done))
+        self.assertEqual((item.version, item.sha256), (1, hashlib.sha256(LARGE).hexdigest()))
+        self.assertEqual((told[-1], line.cuts_left), (len(LARGE), 0))
+        line = self.line(("down", 1_000_000), ("down", 2_000_000))
+        files = await self.connect(line.port)
+        target = self.target()
+        told.clear()
+        await files.download_file(f"{self.place}/a", target, progress=lambda done, _: told.append(done))
+        self.assertEqual(target.read_bytes(), LARGE)
+        self.assertEqual((told[-1], line.cuts_left), (len(LARGE), 0))
+
+    async def test_many_at_once(self: Any) -> None:
+        """Over one connection, without blocking the reactor."""
+        paths = [f"{self.place}/{number}" for number in range(6)]
+        await gatherResults([self.files.upload_file(path, self.local()) for path in paths])
+        targets = [self.target() for _ in paths]
+        await gatherResults(
+            [self.files.download_file(path, target) for path, target in zip(paths, targets, strict=True)]
+        )
+        self.assertEqual({target.read_bytes() for target in targets}, {LARGE})
+
+
+@pytest.mark.usefixtures("small_cloud")
+class PlainTransferTests(CloudTestCase, TransferCases):
+    """Over TCP."""
+
+    async def test_no_file_on_the_reactor(self) -> None:
+        """Whatever opens, reads, writes or hashes a local file does it in a thread."""
+        place = threading.get_ident()
+        self.assertTrue(threadable.isInIOThread())
+        opened: list[int] = []
+        import builtins
+
+        real_open: Callable[..., Any] = builtins.open
+        real_os_open: Callable[..., Any] = os.open
+
+        def watched(*args: Any, **keywords: Any) -> Any:
+            opened.append(threading.get_ident())
+            return real_open(*args, **keywords)
+
+        def watched_os(*args: Any, **keywords: Any) -> Any:
+            opened.append(threading.get_ident())
+            return real_os_open(*args, **keywords)
+
+        local, target = self.local(), self.target()
+        self.patch(builtins, "open", watched)
+        self.patch(os, "open", watched_os)
+        await self.files.upload_file(f"{self.place}/a", local)
+        await self.files.download_file(f"{self.place}/a", target)
+        self.assertGreaterEqual(len(opened), 2)
+        self.assertNotIn(place, opened)
+
+    async def test_given_up(self) -> None:
+        """A cancelled transfer ends, and its connection lives."""
+        started: Deferred[None] = Deferred()
+
+        def progress(done: int, total: int) -> None:
+            if not started.called:
+                started.callback(None)
+
+        upload = self.files.upload_file(f"{self.place}/a", self.local(), progress=progress)
+        await started
+        upload.cancel()
+        await self.assertFailure(upload, CancelledError)
+        self.assertFalse(await self.files.exists(f"{self.place}/a"))
+
+    async def test_server_gone(self) -> None:
+        """A transfer fails when its time is over."""
+        line = self.line()
+        files = await self.connect(line.port, timeout=1.5)
+        upload = files.upload_file(f"{self.place}/a", self.local(), progress=lambda *_: line.close())
+        await self.assertFailure(upload, Unavailable)
+
+
+@pytest.mark.usefixtures("small_cloud")
+class SecureTransferTests(CloudTestCase, TransferCases):
+    """Over TLS."""
+
+    secure = True
+
+    async def test_wrong_trust(self) -> None:
+        """The certificate is not one that the platform knows."""
+        await self.assertFailure(connect_cloud(reactor, f"localhost:{self.cloud.port}", secure=True), UntrustedServer)
+
+
+@pytest.mark.usefixtures("small_cloud")
+class WatchTests(CloudTestCase):
+    """Being told of changes."""
+
+    async def test_told_in_order(self) -> None:
+        """One at a time: a function that waits keeps the next."""
+        told: list[str] = []
+        queue: DeferredQueue[CloudChange] = DeferredQueue()
+
+        async def function(change: CloudChange) -> None:
+            told.append(f"begin {change.action}")
+            await self.files.stat("/")
+            told.append(f"end {change.action}")
+            queue.put(change)
+
+        watch = await self.files.watch(self.place, function)
+        await self.files.write_file(f"{self.place}/a", b"1")
+        await self.files.write_file(f"{self.place}/a", b"2")
+        await queue.get()
+        await queue.get()
+        self.assertEqual(told, ["begin create", "end create", "begin write", "end write"])
+        await self.files.unwatch(watch)
+        await self.files.unwatch(watch)
+        await self.files.write_file(f"{self.place}/a", b"3")
+        await self.files.stat("/")
+        self.assertEqual(len(told), 4)
+
+    async def test_lost_connection(self) -> None:
+        """It goes on on the next one."""
+        line = self.line()
+        queue: DeferredQueue[CloudChange] = DeferredQueue()
+        files = await self.connect(line.port)
+        await files.watch(self.place, queue.put)
+        line.cut()
+        self.assertEqual((await queue.get()).action, "missed")
+        await self.files.write_file(f"{self.place}/a", b"1")
+        self.assertEqual((await queue.get()).path, f"{self.place}/a")

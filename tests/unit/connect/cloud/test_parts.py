@@ -1,0 +1,137 @@
+"""What a download leaves on the disk, and what becomes of it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from fluxon.connect.cloud.hashes import FileHash, RunningHash
+from fluxon.connect.cloud.parts import PartFile
+
+SHA, OTHER = "a" * 64, "b" * 64
+
+
+class PartFileTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.folder = Path(self.mktemp())
+        self.folder.mkdir()
+        self.target = self.folder / "file.bin"
+
+    def part(self) -> PartFile:
+        part = PartFile(str(self.target))
+        self.addCleanup(part.close)
+        return part
+
+    def test_whole_file_appears_at_once(self) -> None:
+        """What was there stays until the new one is complete."""
+        self.target.write_bytes(b"old")
+        part = self.part()
+        self.assertEqual(part.open(SHA), 0)
+        part.write(b"ne")
+        part.write(memoryview(b"w"))
+        self.assertEqual(self.target.read_bytes(), b"old")
+        part.complete()
+        self.assertEqual(os.listdir(self.folder), ["file.bin"])
+        self.assertEqual(self.target.read_bytes(), b"new")
+
+    def test_next_one_goes_on(self) -> None:
+        """A part that was left is found by the same content, and read for its hash."""
+        first = self.part()
+        first.open(SHA)
+        first.write(b"abc")
+        first.close()
+        second = self.part()
+        self.assertEqual(second.open(SHA), 3)
+        self.assertEqual(second.read(0), b"abc")
+        self.assertEqual(second.read(3), b"")
+        second.write(b"def")
+        second.complete()
+        self.assertEqual(self.target.read_bytes(), b"abcdef")
+
+    def test_part_of_another_content(self) -> None:
+        """It is of no use any more, and removed."""
+        first = self.part()
+        first.open(OTHER)
+        first.write(b"abc")
+        first.close()
+        second = self.part()
+        self.assertEqual(second.open(SHA), 0)
+        self.assertEqual(len(os.listdir(self.folder)), 1)
+
+    def test_two_at_once(self) -> None:
+        """Each writes its own; the last one to end is what is there."""
+        first, second = self.part(), self.part()
+        first.open(SHA)
+        first.write(b"first")
+        self.assertEqual(second.open(SHA), 0)
+        second.write(b"second")
+        first.complete()
+        second.complete()
+        self.assertEqual(self.target.read_bytes(), b"second")
+        self.assertEqual(os.listdir(self.folder), ["file.bin"])
+
+    def test_nothing_is_left_of_nothing(self) -> None:
+        """An empty part, a small file that failed, and one that was thrown away leave no file."""
+        empty, small, bad = self.part(), self.part(), self.part()
+        empty.open(SHA)
+        small.open_new()
+        small.write(b"abc")
+        bad.open(OTHER)
+        bad.write(b"abc")
+        bad.remove()
+        empty.close()
+        small.close()
+        self.assertEqual(os.listdir(self.folder), [])
+
+    def test_long_names(self) -> None:
+        """A name that is as long as the system allows leaves room for its part's."""
+        self.target = self.folder / ("x" * 255)
+        part = self.part()
+        part.open(SHA)
+        part.complete()
+        self.assertTrue(self.target.exists())
+
+    def test_no_folder(self) -> None:
+        """The system's own error says what is wrong here."""
+        self.target = self.folder / "missing" / "file"
+        self.assertRaises(FileNotFoundError, self.part().open, SHA)
+
+
+class HashTests(SynchronousTestCase):
+    """Hashes that are computed beside."""
+
+    def setUp(self) -> None:
+        self.path = self.mktemp()
+        self.data = os.urandom(3 * 2**20 + 5)
+        Path(self.path).write_bytes(self.data)
+
+    def test_of_a_file(self) -> None:
+        """Of its first bytes, so many as it had when it was opened."""
+        for size in (0, 1, 4_096, 2**20, len(self.data)):
+            expected = hashlib.sha256(self.data[:size]).hexdigest()
+            self.assertEqual(FileHash(self.path, size).wait(), expected)
+
+    def test_of_a_file_that_became_shorter(self) -> None:
+        """There is none."""
+        self.assertIsNone(FileHash(self.path, len(self.data) + 1).wait())
+
+    def test_of_a_file_that_is_gone(self) -> None:
+        """The system's error comes to the one who waits."""
+        found = FileHash("no such file", 2**20)
+        self.assertRaises(FileNotFoundError, found.wait)
+
+    def test_of_pieces(self) -> None:
+        """However they are cut, and however many."""
+        for step in (1_000, 65_536, 2**20):
+            running = RunningHash()
+            for start in range(0, len(self.data), step):
+                running.update(memoryview(self.data)[start : start + step])
+            self.assertEqual(running.hexdigest(), hashlib.sha256(self.data).hexdigest())
+            running.close()
+
+    def test_of_nothing(self) -> None:
+        """That of no bytes."""
+        self.assertEqual(RunningHash().hexdigest(), hashlib.sha256(b"").hexdigest())
