@@ -1,7 +1,6 @@
 """Remote calls over Twisted, both ways at once on one connection."""
 
 from fluxon.rpc.direct import send_directly
-from fluxon.rpc.direct_tls import tls_around
 from fluxon.rpc.factory import ClientFactory, PeerFactory, ServerFactory
 from fluxon.rpc.load import Load
 from fluxon.rpc.outgoing import FileSource, Outgoing, Source
@@ -27,5 +26,4 @@ __all__ = [
     "Source",
     "Stream",
     "send_directly",
-    "tls_around",
 ]

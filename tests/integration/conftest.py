@@ -59,6 +59,13 @@ async def sign_in(request):
     await request.login(rows[0].id if rows else await User.Insert(username="emma"))
 
 
+async def password(request):
+    if request.payload != {"username": "emma", "password": "secret"}:
+        return {"response": "wrong username or password"}
+    await sign_in(request)
+    return {"response": "logged in"}
+
+
 async def sign_out(request):
     await request.logout()
 
@@ -84,7 +91,7 @@ async def large(request):
 
 
 FOLDER = Path(__file__).parent
-VIEWS = [echo, slow, refuse, fail, sign_in, sign_out, who, session, call_back, tell_user, large]
+VIEWS = [echo, slow, refuse, fail, sign_in, password, sign_out, who, session, call_back, tell_user, large]
 setup = Setup(
     mapping={view.__name__: view for view in VIEWS},
     models=[User],
