@@ -20,16 +20,10 @@ import attrs
 import sqlalchemy
 from sqlalchemy import bindparam
 
+from fluxon.cloud.batches import any_of, by_size
 from fluxon.cloud.constraints import Constraint
 from fluxon.cloud.permissions import Permissions
 from fluxon.cloud.tables import ASSIGNED_ROLES, CONSTRAINTS, PERMISSIONS, ROLE_PERMISSIONS, ROLES
-
-#: A statement is written once for each of these numbers of items, and filled up with an item that there is not: the
-#: depth of most trees, of the deepest, and pages of listings. SQLite takes 32,766 values, the other databases 65,535.
-_SIZES = (8, 72, 256, 1_024)
-
-#: No item has this key.
-_NO_ITEM = 0
 
 
 @attrs.frozen
@@ -60,16 +54,12 @@ _rows = sqlalchemy.select(
 )
 
 
-def _at_items(size: int) -> Any:
-    return _assigned.item_id.in_([bindparam(f"item{number}", type_=sqlalchemy.BigInteger) for number in range(size)])
-
-
 _of_user = _assigned.user_id == bindparam("user")
 _of_item = _assigned.item_id == bindparam("item")
 _of_role = _assigned.role_id == bindparam("role")
 
-_OF_USER = {size: _rows.where(_of_user, _at_items(size)) for size in _SIZES}
-_OF_ALL = {size: _rows.where(_at_items(size)).order_by(_assigned.user_id, _roles.name) for size in _SIZES}
+_OF_USER = by_size(lambda size: _rows.where(_of_user, any_of(_assigned.item_id, size)))
+_OF_ALL = by_size(lambda size: _rows.where(any_of(_assigned.item_id, size)))
 _AT_ITEM = (
     _rows.where(_of_item, _assigned.id > bindparam("after"))
     .order_by(_assigned.id)
@@ -93,22 +83,22 @@ _LIMIT = sqlalchemy.insert(CONSTRAINTS)
 _UNLIMIT = sqlalchemy.delete(CONSTRAINTS).where(_limits.assigned_role_id == bindparam("key"))
 
 
-def of_user(connection: Any, user_id: Any, item_ids: Iterable[int], now: datetime) -> dict[int, tuple[str, ...]]:
+def of_user(connection: Any, user_id: Any, item_ids: Sequence[int], now: datetime) -> dict[int, tuple[str, ...]]:
     """The names of the roles that a user has now at each of these items, where there are any."""
-    found: dict[int, list[str]] = {}
-    for each in _select(connection, _OF_USER, item_ids, {"user": user_id}):
-        if each.constraint.is_active(now):
-            found.setdefault(each.item_id, []).append(each.role)
+    found: dict[int, tuple[str, ...]] = {}
+    for row in _OF_USER.rows(connection, item_ids, {"user": user_id}):
+        if _counts(row, now):
+            found[row.item_id] = (*found.get(row.item_id, ()), row.role)
     return {item_id: tuple(sorted(roles)) for item_id, roles in found.items()}
 
 
-def of_everybody(connection: Any, item_ids: Iterable[int], now: datetime) -> dict[Any, dict[int, tuple[str, ...]]]:
+def of_everybody(connection: Any, item_ids: Sequence[int], now: datetime) -> dict[Any, dict[int, tuple[str, ...]]]:
     """For each user who has roles now at one of these items, what ``of_user`` says of them."""
     found: dict[Any, dict[int, tuple[str, ...]]] = {}
-    for each in _select(connection, _OF_ALL, item_ids, {}):
-        if each.constraint.is_active(now):
-            roles = found.setdefault(each.user_id, {})
-            roles[each.item_id] = (*roles.get(each.item_id, ()), each.role)
+    for row in _OF_ALL.rows(connection, item_ids):
+        if _counts(row, now):
+            roles = found.setdefault(row.user_id, {})
+            roles[row.item_id] = tuple(sorted((*roles.get(row.item_id, ()), row.role)))
     return found
 
 
@@ -146,37 +136,34 @@ def assign(
     return not found
 
 
+def names_at(connection: Any, item_id: int, user_id: Any) -> list[str]:
+    """The names of the roles that are assigned to a user at this very item, whether they count now or not."""
+    return [row.role for row in connection.rows(_OWN, {"user": user_id, "item": item_id})]
+
+
 def unassign(connection: Any, item_id: int, user_id: Any, role: str | None = None) -> list[str]:
     """Take a role at an item from a user, every one without ``role``; the names of those they had."""
     taken = []
     for row in connection.rows(_OWN, {"user": user_id, "item": item_id}):
-        if role is None or row.role == role:
+        if role in (None, row.role):
             # Its limits go with it: the database cascades.
             connection.run(_DELETE, {"key": row.id})
             taken.append(row.role)
     return taken
 
 
-def _select(
-    connection: Any, statements: Mapping[int, Any], item_ids: Iterable[int], values: dict[str, Any]
-) -> list[Assignment]:
-    waiting = list(item_ids)
-    found: list[Assignment] = []
-    while waiting:
-        part, waiting = waiting[: _SIZES[-1]], waiting[_SIZES[-1] :]
-        size = next(each for each in _SIZES if each >= len(part))
-        items = {f"item{number}": item_id for number, item_id in enumerate(_filled(part, size))}
-        found += [_assignment(row) for row in connection.rows(statements[size], {**items, **values})]
-    return found
+def _counts(row: Any, now: datetime) -> bool:
+    if row.expires_at is row.valid_from is row.valid_until is None:
+        return True
+    return _limits_of(row).is_active(now)
 
 
-def _filled(items: Sequence[int], size: int) -> list[int]:
-    return [*items, *[_NO_ITEM] * (size - len(items))]
+def _limits_of(row: Any) -> Constraint:
+    return Constraint(row.expires_at, row.valid_from, row.valid_until)
 
 
 def _assignment(row: Any) -> Assignment:
-    limits = Constraint(row.expires_at, row.valid_from, row.valid_until)
-    return Assignment(row.id, row.item_id, row.user_id, row.role, limits)
+    return Assignment(row.id, row.item_id, row.user_id, row.role, _limits_of(row))
 
 
 _STORED_ROLES = sqlalchemy.select(_roles.id, _roles.name)

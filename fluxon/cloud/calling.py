@@ -13,6 +13,7 @@ from fluxon.errors import ConfigurationError
 if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
 
+    from fluxon.cloud.storage import Storage
     from fluxon.workers import WorkerPool
 
 T = TypeVar("T")
@@ -22,7 +23,7 @@ T = TypeVar("T")
 class Calls:
     """A storage, and the threads in which it is called for the reactor's."""
 
-    storage: Any
+    storage: Storage
     #: None: there is no reactor; the program calls from threads of its own.
     pool: WorkerPool | None = None
 

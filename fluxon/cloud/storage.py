@@ -15,6 +15,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from datetime import time as time_of_day
 from typing import Any, TypeVar
 
 from twisted.logger import Logger
@@ -31,20 +32,24 @@ from fluxon.cloud import (
     purging,
     reading,
     removing,
+    roles,
     tree,
     writing,
 )
 from fluxon.cloud.agent import Agent
 from fluxon.cloud.audit import DONE, Action
+from fluxon.cloud.constraints import constraint
 from fluxon.cloud.cursors import Cursors
 from fluxon.cloud.entries import CloudOptions, DeletedEntry, Entry, Listener, Opened, Page
 from fluxon.cloud.identifiers import ROOT_ID, Identifiers
 from fluxon.cloud.locks import Lease
 from fluxon.cloud.objects import Objects, Stored, Swept
 from fluxon.cloud.operation import Operation
+from fluxon.cloud.permissions import Permissions
 from fluxon.cloud.policy import Rules
 from fluxon.cloud.quotas import Usage
 from fluxon.cloud.refusals import Refused
+from fluxon.cloud.roles import RoleAt
 from fluxon.cloud.tables import tables_for
 from fluxon.cloud.users import Named, User, Users
 from fluxon.cloud.versions import Version
@@ -284,6 +289,38 @@ class Storage:
         """What is kept: of a user, for them and the administration; of a directory, for those who assign its roles."""
         return allowances.usage(self, agent, user, path)
 
+    # --- roles ----------------------------------------------------------------------------------------------------
+
+    def assign(
+        self,
+        agent: Agent,
+        path: Any,
+        role: str,
+        user: Any,
+        *,
+        expires_at: datetime | None = None,
+        valid_from: time_of_day | str | None = None,
+        valid_until: time_of_day | str | None = None,
+    ) -> dict[str, str]:
+        """Give a user (key or name) a role at an item, or other limits to theirs; what ``assign_role`` answers.
+
+        Needs ASSIGN_ROLES there, and all that the role permits and that the user gains or loses by it.
+        """
+        limits = constraint(expires_at, valid_from, valid_until)
+        return roles.assign(self, agent, path, role, _named(user), limits)
+
+    def unassign(self, agent: Agent, path: Any, user: Any, role: str | None = None) -> int:
+        """Take a role at an item from a user, every one without ``role``; how many. Needs what ``assign`` needs."""
+        return roles.unassign(self, agent, path, _named(user), role)
+
+    def roles(self, agent: Agent, path: Any) -> list[RoleAt]:
+        """The assignments at an item; needs ASSIGN_ROLES."""
+        return roles.roles(self, agent, path)
+
+    def permissions(self, agent: Agent, path: Any) -> frozenset[Permissions]:
+        """What the agent may do at an item."""
+        return roles.permissions(self, agent, path)
+
     # --- care -----------------------------------------------------------------------------------------------------
 
     def purge(self) -> int:
@@ -364,8 +401,7 @@ class Storage:
 
     def find_user(self, connection: Any, user: Any) -> User | None:
         """The user with this key (an int) or name (a text), or None."""
-        named = Named(name=user) if isinstance(user, str) else Named(id=getattr(user, "id", user))
-        return self.users.find(connection, named)
+        return self.users.find(connection, _named(user))
 
     def get_user(self, connection: Any, user: Any) -> User:
         """The same; refuses if there is none."""
@@ -373,6 +409,10 @@ class Storage:
         if found is None:
             raise Refused(NotFound("there is no such user"))
         return found
+
+
+def _named(user: Any) -> Named:
+    return Named(name=user) if isinstance(user, str) else Named(id=getattr(user, "id", user))
 
 
 def _version(value: int | None) -> int | None:

@@ -14,10 +14,9 @@ from typing import Any
 
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IStreamServerEndpoint
-from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from fluxon.errors import ConfigurationError
-from fluxon.rpc import send_directly
+from fluxon.rpc import send_directly, tls_around
 from fluxon.security.tls import ServerTLS
 
 
@@ -63,7 +62,7 @@ def describe(port: int | str, host: str | None, secure: bool) -> str:
 
 async def listen(endpoint: IStreamServerEndpoint, factory: IProtocolFactory, tls: ServerTLS | None) -> IListeningPort:
     """Start listening, with TLS around each connection if ``tls`` is given."""
-    wrapped = factory if tls is None else TLSMemoryBIOFactory(tls, False, factory)
+    wrapped = factory if tls is None else tls_around(factory, tls)
     port: IListeningPort = await endpoint.listen(wrapped)
     send_directly(port)
     return port

@@ -1,6 +1,7 @@
 """Remote calls over Twisted, both ways at once on one connection."""
 
 from fluxon.rpc.direct import send_directly
+from fluxon.rpc.direct_tls import tls_around
 from fluxon.rpc.factory import ClientFactory, PeerFactory, ServerFactory
 from fluxon.rpc.load import Load
 from fluxon.rpc.outgoing import FileSource, Outgoing, Source
@@ -26,4 +27,5 @@ __all__ = [
     "Source",
     "Stream",
     "send_directly",
+    "tls_around",
 ]

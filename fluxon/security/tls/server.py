@@ -30,6 +30,9 @@ from fluxon.security.certificate import Pair, load_pair
 #: and a flood of connections costs one ``stat`` of each file a second.
 LOOK_EVERY = 1.0
 
+#: OpenSSL's SSL_MODE_ENABLE_PARTIAL_WRITE, which pyOpenSSL sets and does not name.
+_ENABLE_PARTIAL_WRITE = 0x1
+
 _State = tuple[tuple[int, int, int], ...]
 
 
@@ -117,6 +120,10 @@ def _context(pair: Pair) -> SSL.Context:
     context = CertificateOptions(raiseMinimumTo=TLSVersion.TLSv1_2).getContext()
     context.set_options(SSL.OP_NO_RENEGOTIATION)
     context.set_alpn_select_callback(_no_protocol)
+    # What is written goes to memory, which is never full: one call may encrypt all of it. (pyOpenSSL 26 can say so.)
+    clear_mode = getattr(context, "clear_mode", None)
+    if clear_mode is not None:
+        clear_mode(_ENABLE_PARTIAL_WRITE)
     try:
         context.use_certificate(pair.certificate)
         for authority in pair.chain[1:]:

@@ -13,12 +13,13 @@ from twisted.internet.endpoints import TCP4ServerEndpoint, UNIXServerEndpoint
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
-from twisted.protocols.tls import TLSMemoryBIOFactory
+from twisted.protocols.tls import BufferingTLSTransport, TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
-from fluxon.rpc import direct, send_directly
+from fluxon.rpc import direct, direct_tls, send_directly, tls_around
 from fluxon.rpc.direct import DirectServer
+from fluxon.rpc.direct_tls import DirectTLS
 from fluxon.security import Secrets
 from fluxon.security.tls import ServerTLS
 
@@ -224,7 +225,11 @@ def _write_until_lost(transport: Any) -> None:
 
 class TLSTests(DirectCase):
     async def test_under_tls(self) -> None:
-        """TLS over it, to a slow reader: the same bytes, and a goodbye."""
+        """TLS over it, Twisted's and ours, to a slow reader: the same bytes, and a goodbye."""
+        for ours in (False, True):
+            await self.check_under_tls(ours)
+
+    async def check_under_tls(self, ours: bool) -> None:
         secrets = Secrets(Path(self.mktemp()))
         secrets.open()
         creator = ServerTLS(secrets.certificate_path, secrets.key_path)
@@ -237,7 +242,9 @@ class TLSTests(DirectCase):
 
         factory = Script(script)
         factory.wait_for_word = True
-        number = await self.listen(TLSMemoryBIOFactory(creator, False, factory))
+        around = tls_around(factory, creator) if ours else TLSMemoryBIOFactory(creator, False, factory)
+        self.assertEqual(around.protocol is DirectTLS, ours)
+        number = await self.listen(around)
 
         def read() -> bytes:
             context = ssl.create_default_context(cafile=str(secrets.certificate_path))
@@ -269,3 +276,5 @@ class ElsewhereTests(DirectCase):
         port = await TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1").listen(Script(lambda transport: None))
         self.addCleanup(port.stopListening)
         self.assertFalse(send_directly(port))
+        self.patch(direct_tls, "_NEEDED", (*direct_tls._NEEDED, "_of_a_later_release"))
+        self.assertIs(tls_around(Factory(), ServerTLS.__new__(ServerTLS)).protocol, BufferingTLSTransport)
