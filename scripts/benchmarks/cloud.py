@@ -22,8 +22,8 @@ from benchmarks.listening import Listening
 from benchmarks.processes import ServerFailed, free_port, running
 from benchmarks.programs import ProgramFailed
 from benchmarks.results import Measures, Results, rotated
-from benchmarks.storages import Action, Storage, storage
-from benchmarks.transfer_client import TransferClient, TransferFailed
+from benchmarks.storages import Storage, storage
+from benchmarks.transfer_client import Action, TransferClient, TransferFailed
 
 #: Files of 64 KiB under way at a time: on one connection where the protocol can, on as many connections in HTTP/1.1.
 AT_ONCE = 16
@@ -112,7 +112,7 @@ class Benchmark:
             own.folder.mkdir()
             shutil.copy2(self._certificate.certificate, own.certificate)
             shutil.copy2(self._certificate.key, own.key)
-            storage(name).prepare(own, self.content)
+            storage(name).prepare(own, self.content, self.client)
 
     def _listening(self, name: str, tls: bool) -> Listening:
         return Listening(port=free_port(), folder=self.folder / name, tls=tls)

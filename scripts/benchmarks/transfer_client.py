@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import process_tree
@@ -15,13 +16,29 @@ from benchmarks.listening import Listening
 from benchmarks.load_generator import FLAGS
 from benchmarks.processes import cores
 from benchmarks.results import Measures
-from benchmarks.storages import Action
 
 _HERE = Path(__file__).resolve().parent
 SOURCES = [*sorted((_HERE / "transfer").glob("*.c")), _HERE / "load" / "stream.c"]
 
 #: The slowest here moves some 50 MiB a second.
 _PATIENCE = 300.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Action:
+    """What the transfer client does: ``get`` or ``put`` of ``count`` files of ``size`` bytes in the folder ``path``.
+
+    With ``single`` it is the one file at ``path``. ``list`` reads the ``size`` entries of the folder, ``count`` times.
+    ``at_once`` files are under way at a time. ``synced`` asks peers that promise nothing for an fsync of each file.
+    """
+
+    operation: str
+    path: str
+    count: int
+    size: int
+    single: bool = False
+    at_once: int = 1
+    synced: bool = False
 
 
 class TransferFailed(Exception):

@@ -8,38 +8,22 @@ for themselves. Nothing is started as a service of the system, and no port but o
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, cast
 
 from benchmarks.content import Content
 from benchmarks.listening import Listening
+from benchmarks.transfer_client import Action, TransferClient
 
-__all__ = ["STORAGES", "Action", "Storage", "storage"]
+__all__ = ["STORAGES", "Storage", "storage"]
 
 #: Every server of ``bench cloud`` by its name in the report, and its module here.
 STORAGES = {
+    "fluxon": "fluxon_cloud",
     "nginx": "nginx",
     "sftp": "openssh",
     "wsgidav": "wsgidav_cheroot",
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class Action:
-    """What the transfer client does: ``get`` or ``put`` of ``count`` files of ``size`` bytes in the folder ``path``.
-
-    With ``single`` it is the one file at ``path``. ``list`` reads the ``size`` entries of the folder, ``count`` times.
-    ``at_once`` files are under way at a time. ``synced`` asks peers that promise nothing for an fsync of each file.
-    """
-
-    operation: str
-    path: str
-    count: int
-    size: int
-    single: bool = False
-    at_once: int = 1
-    synced: bool = False
 
 
 class Storage(Protocol):
@@ -59,8 +43,8 @@ class Storage(Protocol):
         """What its program says of itself, if it is one."""
 
     @staticmethod
-    def prepare(listening: Listening, content: Content) -> None:
-        """Make what it needs before it is started for the first time."""
+    def prepare(listening: Listening, content: Content, client: TransferClient) -> None:
+        """Have what it needs to be started, and the files of ``content``."""
 
     @staticmethod
     def serve(listening: Listening) -> None: ...

@@ -9,7 +9,8 @@ import subprocess
 from pathlib import Path
 
 from benchmarks.listening import HOST, Listening
-from benchmarks.storages import Action, served_folder
+from benchmarks.storages import served_folder
+from benchmarks.transfer_client import Action
 
 VERSIONS = ()
 SYNCED = True

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from benchmarks.content import Content
 from benchmarks.listening import HOST, Listening
-from benchmarks.storages import Action, served_folder
+from benchmarks.storages import served_folder
+from benchmarks.transfer_client import Action, TransferClient
 
 VERSIONS = ()
 SYNCED = True
@@ -59,8 +60,8 @@ def version() -> str | None:
     return done.stderr.partition(",")[0].strip().replace("_", " ")
 
 
-def prepare(listening: Listening, content: Content) -> None:
-    served_folder.prepare(listening, content)
+def prepare(listening: Listening, content: Content, client: TransferClient) -> None:
+    served_folder.prepare(listening, content, client)
     for name in ("host_key", "user_key"):
         command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", str(listening.folder / name)]
         subprocess.run(command, check=True)

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from benchmarks.content import Content
 from benchmarks.listening import Listening
+from benchmarks.transfer_client import TransferClient
 
 
-def prepare(listening: Listening, content: Content) -> None:
+def prepare(listening: Listening, content: Content, client: TransferClient) -> None:
     (listening.folder / "data").symlink_to(content.served)
 
 

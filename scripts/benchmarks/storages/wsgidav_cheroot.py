@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from benchmarks.listening import HOST, Listening
-from benchmarks.storages import Action, served_folder
+from benchmarks.storages import served_folder
+from benchmarks.transfer_client import Action
 
 VERSIONS = ("wsgidav", "cheroot", "lxml")
 SYNCED = False

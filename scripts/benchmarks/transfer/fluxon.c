@@ -22,7 +22,7 @@ enum { NONE, RAW = 2 };
 
 struct slot {
     int file;
-    bool busy, streaming, committing;
+    bool busy, streaming, sent, committing;
     uint32_t stream;
     uint64_t moved, credit, begun; /* bytes; bytes that may be sent, or were granted and did not come; when */
     char upload[65];
@@ -115,10 +115,9 @@ static void send_chunks(struct talk *talk, struct slot *slot) {
         slot->credit -= size;
     }
     if (count) line_write_all(talk->line, parts, count);
-    if (slot->moved == job.size) {
-        send_control(talk, END, slot->stream, 0);
-        slot->credit = 0;
-    }
+    if (slot->moved < job.size) return;
+    send_control(talk, END, slot->stream, 0);
+    slot->sent = true; /* credit for what was taken may still come */
 }
 
 static void commit(struct talk *talk, struct slot *slot) {
@@ -279,9 +278,9 @@ static bool send_granted(struct talk *talk) {
     bool any = false;
     for (int i = 0; i < job.in_flight; i++) {
         struct slot *slot = &talk->slots[i];
-        if (job.operation != PUT || !slot->streaming || !slot->credit) continue;
+        if (job.operation != PUT || !slot->streaming || slot->sent || !slot->credit) continue;
         send_chunks(talk, slot);
-        any |= slot->credit > 0;
+        any |= !slot->sent && slot->credit;
     }
     return any;
 }

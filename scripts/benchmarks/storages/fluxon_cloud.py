@@ -1,0 +1,136 @@
+"""Fluxon itself: a generated project with its cloud storage, started as its README says, asked over its own wire.
+
+A user signs up and makes a directory, claims it, and moves files in it, so rights are looked for on three levels; every
+read and write leaves its row in the audit log, and every acknowledged upload is hashed and on the disk. What is deleted
+is not kept, so that a run does not fill the disk; nothing else is set for the benchmark.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from benchmarks.content import SMALL_SIZE, Content
+from benchmarks.listening import HOST, Listening
+from benchmarks.processes import free_port, running
+from benchmarks.transfer_client import Action, TransferClient
+
+VERSIONS = ("twisted", "cbor2", "sqlalchemy", "pyopenssl")
+SYNCED = False
+
+USER = {"username": "Jane", "password": "Jane123@abc"}
+
+#: Where the user's files are.
+HOME = "/bench"
+
+
+def missing() -> str | None:
+    return None if importlib.util.find_spec("fluxon.cloud.serving") else "it has no cloud storage yet"
+
+
+def version() -> str | None:
+    return None
+
+
+def prepare(listening: Listening, content: Content, client: TransferClient) -> None:
+    project = listening.folder / "project"
+    command = [sys.executable, "-m", "fluxon.startproject", "AsyncServer", "--cloud", str(project)]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    for file in (listening.certificate, listening.key):
+        own = project / "secrets" / file.name
+        shutil.copyfile(file, own)
+        own.chmod(0o600)
+    router = project / "router.py"
+    router.write_text(
+        router.read_text().replace("cloud_folder=", "cloud_versions=0,\n    cloud_keep_days=0,\n    cloud_folder=")
+    )
+    with running(sys.modules[__name__], listening) as pid:
+        with _signed_in(listening, new=True) as (server, cloud):
+            cloud.create_directory(relative_path=HOME)
+            server.send_request("assign_me_as_owner", {"path": HOME})
+            for name in ("small", "listed", "up"):
+                cloud.create_directory(relative_path=f"{HOME}/{name}")
+            (listening.folder / "token").write_text(_token(server))
+            (listening.folder / "sha256").write_text(content.large_sha256())
+        for action in (
+            Action(operation="put", path="/large", count=1, size=content.large_size, single=True),
+            Action(operation="put", path="/small", count=content.small_count, size=SMALL_SIZE, at_once=16),
+            Action(operation="put", path="/listed", count=content.listed_count, size=0, at_once=16),
+        ):
+            client.run(action, words(listening, action), listening, pid, idle=0)
+
+
+def serve(listening: Listening) -> None:
+    os.chdir(listening.folder / "project")
+    main_port = free_port()
+    _main_port_file(listening).write_text(str(main_port))
+    twistd = Path(sys.executable).with_name("twistd")
+    command = [sys.executable, str(twistd), "--nodaemon", "--pidfile=", "fluxon", "--config", "router.py"]
+    command += ["--port", f"tcp:{main_port}:interface={HOST}"]
+    command += ["--cloud-port", f"tcp:{listening.port}:interface={HOST}"]
+    if listening.tls:
+        command.append("--secure")
+    # The same process goes on as twistd: its id is the one whose CPU time and memory are read.
+    os.execv(sys.executable, command)
+
+
+def words(listening: Listening, action: Action) -> list[str]:
+    told = ["--protocol", "fluxon", "--in-flight", str(action.at_once), "--path", f"{HOME}{action.path}"]
+    told += ["--token", (listening.folder / "token").read_text()]
+    return [*told, "--sha256", (listening.folder / "sha256").read_text()]
+
+
+def program(listening: Listening, action: Action, local: Path) -> list[str] | None:
+    how = "download" if action.operation == "get" else "upload"
+    command = [sys.executable, "-m", "benchmarks.storages.fluxon_cloud", how, str(listening.folder)]
+    return [*command, str(listening.port), "tls" if listening.tls else "plain", f"{HOME}{action.path}", str(local)]
+
+
+def clear(listening: Listening) -> None:
+    with _signed_in(listening) as (_, cloud):
+        cloud.delete_directory(relative_path=f"{HOME}/up")
+        cloud.create_directory(relative_path=f"{HOME}/up")
+
+
+def _main_port_file(listening: Listening) -> Path:
+    return listening.folder / "main_port"
+
+
+def _token(server: Any) -> str:
+    token: str = server._line.connector.link.token
+    return token
+
+
+@contextmanager
+def _signed_in(listening: Listening, new: bool = False) -> Iterator[tuple[Any, Any]]:
+    """The user's connections to the main server and to the cloud."""
+    from fluxon.connect import CloudStorageConnector, ConnectionInterface
+
+    how = {"host": "localhost", "secure": listening.tls, "trust": listening.certificate if listening.tls else None}
+    with ConnectionInterface(port=int(_main_port_file(listening).read_text()), **how) as server:
+        view, payload = ("create_user", {**USER, "email": "jane@example.com"}) if new else ("login", USER)
+        answer = server.send_request(view, payload)["response"]
+        if "successfully" not in answer:
+            raise RuntimeError(f"cannot log in: {answer}")
+        with CloudStorageConnector(port=listening.port, connection=server, **how) as cloud:
+            yield server, cloud
+
+
+def _move(how: str, folder: str, port: str, tls: str, remote: str, local: str) -> None:
+    """A program of a person's own, which moves one file."""
+    with _signed_in(Listening(port=int(port), folder=Path(folder), tls=tls == "tls")) as (_, cloud):
+        if how == "download":
+            cloud.download_file(remote, local)
+        else:
+            cloud.upload_file(remote, local)
+
+
+if __name__ == "__main__":
+    _move(*sys.argv[1:])
