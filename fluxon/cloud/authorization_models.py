@@ -16,7 +16,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime, time
 from functools import partial
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from fluxon.cloud import roles
@@ -30,6 +29,7 @@ from fluxon.cloud.declaration import (
     Role,
     RootPermissions,
 )
+from fluxon.cloud.filesystem import Filesystem
 from fluxon.cloud.permissions import Permissions
 from fluxon.errors import ConfigurationError, InvalidPayload
 
@@ -52,7 +52,6 @@ class _BoundType(AuthorizationType):
     """A model that may be the model of a storage."""
 
     _calls: Calls | None = None
-    _filesystem: Any = None
 
     @property
     def storage(cls) -> Storage:
@@ -60,13 +59,9 @@ class _BoundType(AuthorizationType):
         return cls._bound().storage
 
     @property
-    def filesystem(cls) -> Any:
+    def filesystem(cls) -> Filesystem:
         """The files of that storage."""
-        calls = cls._bound()
-        if cls._filesystem is None:
-            # Loaded when it is first asked for: most servers' views only ask for roles.
-            cls._filesystem = import_module("fluxon.cloud.filesystem").Filesystem(calls)
-        return cls._filesystem
+        return Filesystem(cls._bound())
 
     def bind(cls, storage: Storage, pool: WorkerPool | None = None) -> None:
         """Make this the model of an open storage, which is called in ``pool`` for the reactor's thread.
@@ -75,11 +70,11 @@ class _BoundType(AuthorizationType):
         """
         if cls._calls is not None and cls._calls.storage is not storage:
             raise ConfigurationError(f"{cls.__name__} is the model of another storage already; unbind() it first")
-        cls._calls, cls._filesystem = Calls(storage, pool), None
+        cls._calls = Calls(storage, pool)
 
     def unbind(cls) -> None:
         """Let go of the storage, so that another may have the model."""
-        cls._calls = cls._filesystem = None
+        cls._calls = None
 
     def _bound(cls) -> Calls:
         if cls._calls is None:

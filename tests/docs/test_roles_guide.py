@@ -1,0 +1,64 @@
+"""The guide of roles does what it says: run from its first block to its last, in an empty folder.
+
+A line that ends in ``# -> value`` has to give that value.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from fluxon.errors import PermissionDenied
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from test_code_blocks import blocks
+
+GUIDE = "docs/roles.rst"
+
+
+class Guide(SynchronousTestCase):
+    def run_block(self, text: str, names: dict[str, Any]) -> int:
+        """How many lines gave the value that they promise."""
+        lines, seen = text.splitlines(), 0
+        for node in ast.parse(text).body:
+            last = lines[node.end_lineno - 1]
+            if isinstance(node, ast.Expr):
+                value = eval(compile(ast.Expression(node.value), GUIDE, "eval"), names)
+                if "  # -> " in last:
+                    seen += 1
+                    self.assertEqual(repr(value), last.partition("  # -> ")[2], last)
+            else:
+                exec(compile(ast.Module([node], []), GUIDE, "exec"), names)
+        return seen
+
+    def close(self, names: dict[str, Any]) -> None:
+        names["CloudAuthorizationModel"].unbind()
+        names["storage"].close()
+        names["db"].close()
+        names["db"].unbind()
+
+    def test_roles(self) -> None:
+        """The guide, whole; and its view answers what the text shows, or refuses."""
+        names: dict[str, Any] = {}
+        seen = 0
+        for block in blocks("python"):
+            if block.document == GUIDE:
+                seen += self.run_block(block.text, names)
+                if "def share" in block.text:
+                    self.view(names)
+        self.close(names)
+        self.assertGreater(seen, 9)
+
+    def view(self, names: dict[str, Any]) -> None:
+        shown = next(each.text for each in blocks("text") if each.document == GUIDE)
+        request = SimpleNamespace(user=names["jane"])
+        self.assertEqual(names["share"](request, "/reports", "Mike"), ast.literal_eval(shown))
+        for user in (None, names["User"].Get(names["User"].username == "Mike")):
+            request = SimpleNamespace(user=user)
+            self.assertRaises(PermissionDenied, names["share"], request, "/reports", "Mike")
