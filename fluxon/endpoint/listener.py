@@ -7,7 +7,6 @@ Rules of this module:
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -97,10 +96,10 @@ class Listener:
             overdue.cancel()
 
     def _end_all(self) -> None:
-        _log.warn("{count} connections had requests that did not end in time", count=len(self.factory.peers))
+        _log.warn("{count} connections had requests or streams that did not end in time", count=len(self.factory.peers))
         for peer in tuple(self.factory.peers):
             # Every deadline is over: what runs is told to stop, its clients are told, and the connection closes.
-            peer.expire(math.inf)
+            peer.end_all()
 
 
 def _let_requests_end(peer: Peer) -> None:

@@ -4,11 +4,12 @@ from fluxon.rpc.direct import send_directly
 from fluxon.rpc.direct_tls import tls_around
 from fluxon.rpc.factory import ClientFactory, PeerFactory, ServerFactory
 from fluxon.rpc.load import Load
+from fluxon.rpc.opening import Opening
 from fluxon.rpc.outgoing import FileSource, Outgoing, Source
 from fluxon.rpc.peer import Peer
 from fluxon.rpc.protocol import PeerProtocol
 from fluxon.rpc.responders import Responder, Responders
-from fluxon.rpc.streams import Incoming, Opening, Sink, Stream
+from fluxon.rpc.streams import Incoming, Sink, Stream
 
 __all__ = [
     "ClientFactory",

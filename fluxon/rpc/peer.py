@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import itertools
 from contextvars import copy_context
+from math import inf
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
@@ -37,8 +38,9 @@ from fluxon.rpc.asking import send_ask
 from fluxon.rpc.faults import to_error
 from fluxon.rpc.held import HeldAsks
 from fluxon.rpc.load import Load
+from fluxon.rpc.opening import Opening
 from fluxon.rpc.responders import Responders
-from fluxon.rpc.streams import Opening, Stream
+from fluxon.rpc.streams import Stream
 from fluxon.rpc.task import Task, last_result
 from fluxon.rpc.transfers import Transfers
 from fluxon.wire import Answer, Ask, Cancel, Chunk, Conversation, Credit, End, Failed, Message
@@ -244,21 +246,12 @@ class Peer:
         return None
 
     def _answer_and_open(self, ask: Ask, command: type[Command], opening: Opening) -> None:
-        stream = opening.stream
         try:
-            if not command.opens:
-                raise TypeError(f"{command.__name__} is not declared to open streams (opens = True)")
-            flow = self.transfers.open(stream)
-        except BaseException as error:
+            opening.answer(self.transfers, ask, command)
+        except FluxonError as error:
+            _log.error("the answer of {what} cannot be sent: {text}", what=_describe(ask), text=error.text)
+        except TypeError:
             self._refuse(ask, command, Failure())
-            stream.finish(error if isinstance(error, FluxonError) else Cancelled())
-            return
-        unsent = self._answer(ask, {**opening.value, "stream": flow.tag})
-        if unsent is None:
-            self.transfers.begin(stream, flow)
-        else:
-            self.conversation.streams.withdraw(flow)
-            stream.finish(unsent)
 
     def _refuse(self, ask: Ask, command: type[Command], failure: Failure, cancelled: bool = False) -> None:
         self._fail(ask, to_error(failure, command, _describe(ask), cancelled))
@@ -314,7 +307,7 @@ class Peer:
             if isinstance(result, Failure):
                 to_error(result, command, _describe(ask), cancelled=True)  # for the log
             elif type(result) is Opening:
-                result.stream.finish(Cancelled("whoever asked for this stream no longer waits for it"))
+                result.discard(Cancelled("whoever asked for this stream no longer waits for it"))
             return
         self._running.pop(ask.tag, None)
         if isinstance(result, (Deferred, CoroutineType)):
@@ -331,7 +324,7 @@ class Peer:
             self.conversation.forget(ask)
             _tell(ask, Unavailable("nobody was there to hear the answer"))
             if type(result) is Opening:
-                result.stream.finish(_lost())
+                result.discard(_lost())
         elif type(result) is Opening:
             self._answer_and_open(ask, command, result)
         else:
@@ -432,6 +425,12 @@ class Peer:
         self._lingering.add(ask)
         self._fail_now(ask, DeadlineExceeded(), linger=True)
         self._give_up_on(ask, work)
+
+    def end_all(self) -> None:
+        """All deadlines are over now, and so are all streams: whoever waits hears of it."""
+        self.expire(inf)
+        if self._transfers is not None:
+            self._transfers.give_up(Unavailable("the server is stopping; try again in a moment"))
 
     # --- backpressure -------------------------------------------------------------------------------------------------
 

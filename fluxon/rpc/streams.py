@@ -16,7 +16,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from fluxon.errors import FluxonError
+from fluxon.errors import Cancelled, FluxonError
 from fluxon.rpc.faults import to_internal
 from fluxon.wire import End, Flow
 from fluxon.wire.streams import reason
@@ -44,7 +44,8 @@ class Stream:
         #: Whether any byte has moved since the last look.
         self.moved = True
         self.over = False
-        self._outcome: FluxonError | None = None
+        #: Why it is over, if that is not its end.
+        self.outcome: FluxonError | None = None
         self._waiting: list[Deferred[None]] | None = None
         self._transfers: Transfers | None = None
         self._flow: Flow | None = None
@@ -59,11 +60,11 @@ class Stream:
         return done
 
     def _tell(self, done: Deferred[None]) -> None:
-        if self._outcome is None:
+        if self.outcome is None:
             done.callback(None)
         else:
             # Each its own: an exception that is raised collects where it has been.
-            done.errback(type(self._outcome)(self._outcome.text, details=self._outcome.details))
+            done.errback(type(self.outcome)(self.outcome.text, details=self.outcome.details))
 
     def give_up(self, error: FluxonError) -> None:
         """End it with ``error``, which the other side is told. No error if it is over already."""
@@ -78,7 +79,7 @@ class Stream:
         if self.over:
             return
         self.over = True
-        self._outcome = error
+        self.outcome = error
         transfers = self._transfers
         try:
             self._finished(error)
@@ -96,7 +97,10 @@ class Stream:
         self._transfers = transfers
         self._flow = flow
         self.tag = flow.tag
-        if flow.end is not None:
+        if self.over:
+            transfers.give_up_flow(flow, self.outcome or Cancelled())
+            transfers.finished(self)
+        elif flow.end is not None:
             self.ended(flow.end)
         else:
             self._begun(transfers, flow)
@@ -192,13 +196,3 @@ class Incoming(Stream):
     def waits_for_us(self) -> bool:
         """Whether it is the sink that keeps it."""
         return self._unfinished > 0
-
-
-class Opening:
-    """What a responder returns to open ``stream`` with its answer ``value``; the tag is added as ``stream``."""
-
-    __slots__ = ("stream", "value")
-
-    def __init__(self, value: dict[str, Any], stream: Stream) -> None:
-        self.value = value
-        self.stream = stream

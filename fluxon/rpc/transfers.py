@@ -20,7 +20,7 @@ from fluxon.errors import DeadlineExceeded, FluxonError
 from fluxon.rpc.direct import DirectServer
 from fluxon.rpc.outgoing import FileSource, Outgoing
 from fluxon.rpc.streams import Incoming, Stream
-from fluxon.wire import Chunk, Credit, End, Flow
+from fluxon.wire import Chunk, Conversation, Credit, End, Flow
 
 if TYPE_CHECKING:
     from fluxon.rpc.protocol import PeerProtocol
@@ -46,15 +46,19 @@ class Transfers:
         self._idle_call: IDelayedCall | None = None
         self._usual_read: int | None = None
 
+    @property
+    def conversation(self) -> Conversation:
+        return self._protocol.conversation
+
     # --- opening ------------------------------------------------------------------------------------------------------
 
     def open(self, stream: Stream) -> Flow:
         """A new stream; it begins with ``begin``, when the answer that names it is made. See ``wire.Streams.open``."""
-        return self._protocol.conversation.streams.open(stream.sending, stream)
+        return self.conversation.streams.open(stream.sending, stream)
 
     def attach(self, tag: int, stream: Stream) -> None:
         """Take the stream that an answer named."""
-        self.begin(stream, self._protocol.conversation.streams.attach(tag, stream.sending, stream))
+        self.begin(stream, self.conversation.streams.attach(tag, stream.sending, stream))
 
     def begin(self, stream: Stream, flow: Flow) -> None:
         """``stream`` is open."""
@@ -74,21 +78,21 @@ class Transfers:
         return isinstance(self._protocol.transport, DirectServer) and DirectServer.sends_files
 
     def grant(self, flow: Flow, count: int) -> None:
-        self._protocol.conversation.streams.grant(flow, count)
+        self.conversation.streams.grant(flow, count)
         self._protocol.flush_soon()
 
     def complete(self, flow: Flow) -> None:
         """All of it was sent."""
-        self._protocol.conversation.streams.end(flow)
+        self.conversation.streams.end(flow)
         self._protocol.flush_soon()
 
     def give_up_flow(self, flow: Flow, error: FluxonError) -> None:
-        self._protocol.conversation.streams.give_up(flow, error)
+        self.conversation.streams.give_up(flow, error)
         self._protocol.flush_soon()
 
     def write(self, flow: Flow, data: memoryview) -> None:
         """Write a chunk."""
-        header = self._protocol.conversation.streams.chunk(flow, len(data))
+        header = self.conversation.streams.chunk(flow, len(data))
         self._protocol.transport.write(b"".join((header, data)))
 
     def send_file(self, flow: Flow, source: FileSource, size: int) -> bool:
@@ -97,7 +101,7 @@ class Transfers:
         if not transport.idle:
             transport.pause_producer()
             return False
-        header = self._protocol.conversation.streams.chunk(flow, size)
+        header = self.conversation.streams.chunk(flow, size)
         offset = source.offset
         source.offset += size
         source.left -= size
@@ -114,7 +118,7 @@ class Transfers:
             if self._idle_call is not None:
                 self._idle_call.cancel()
                 self._idle_call = None
-            if not self._protocol.conversation.answering:
+            if not self.conversation.answering:
                 self._protocol.all_answered()
         if self._usual_read is not None and all(each.sending for each in self.streams):
             self._read_as_usual()
@@ -200,6 +204,6 @@ class Transfers:
         if self._call is not None:
             self._call.cancel()
             self._call = None
-        self._protocol.conversation.streams.close()
+        self.conversation.streams.close()
         for stream in list(self.streams):
             stream.finish(error)

@@ -438,6 +438,13 @@ class OpeningTests(StreamCase):
         self.assertEqual(self.line.code(self.line.ask("open", command="transfer")), "ResourceExhausted")
         self.assertEqual([each and each.code for each in self.sink.ends], ["ResourceExhausted"])
 
+    def test_over_before_it_opens(self) -> None:
+        """One that was given up while its answer was prepared is not opened: the ask fails with the reason."""
+        self.stream = Incoming(self.sink)
+        self.stream.give_up(NotFound("it is gone"))
+        self.assertEqual(self.line.outcome(self.line.ask("open", command="transfer")).text, "it is gone")
+        self.assert_discarded("NotFound")
+
     def test_not_declared(self) -> None:
         """A command that does not open streams cannot: nobody would know of it."""
         self.stream = Incoming(self.sink)
@@ -489,6 +496,18 @@ class LifeTests(StreamCase):
         self.end(flow)
         self.assertEqual(self.line.ended, "ConnectionDone")
         self.assertEqual(self.sink.ends, [None])
+        self.assertEqual(self.line.clock.getDelayedCalls(), [])
+
+    def test_draining_in_vain(self) -> None:
+        """A stream that does not end in time is given up, the other side is told, and the connection closed."""
+        flow = self.open(Incoming(self.sink))
+        self.line.protocol.drain()
+        self.pull()
+        self.assertIsNone(self.line.ended)
+        self.line.peer.end_all()
+        self.pull()
+        self.assertEqual(self.ends, [(flow.tag, "Unavailable")])
+        self.assertEqual(self.line.ended, "ConnectionDone")
         self.assertEqual(self.line.clock.getDelayedCalls(), [])
 
     def test_closing(self) -> None:
