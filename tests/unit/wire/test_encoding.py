@@ -167,6 +167,21 @@ class RoundTripTests(SynchronousTestCase):
         odd = datetime(2024, 1, 1, 0, 0, 1, 5, tzinfo=timezone(timedelta(seconds=3_601)))
         self.assertEqual(back(odd), odd)
 
+    def test_one_form_of_a_moment(self) -> None:
+        """A moment in UTC, which the codec writes by itself, has the bytes of the same moment in another zone."""
+        east = timezone(timedelta(hours=2))
+        for moment in (
+            datetime(2024, 5, 6, 12, tzinfo=UTC),
+            datetime(2024, 10, 27, 0, 30, 0, 250_000, tzinfo=UTC, fold=1),
+            datetime(2, 1, 1, tzinfo=UTC),
+            datetime(9998, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC),
+        ):
+            with self.subTest(moment=moment):
+                self.assertEqual(encode([moment]), encode([moment.astimezone(east)]))
+                # Beside something that our encoders have to write.
+                beside = encode([moment, time(1)]).removesuffix(encode(time(1)))
+                self.assertEqual(beside[1:], encode([moment])[1:])
+
 
 class RefusalTests(SynchronousTestCase):
     """Everything that does not."""
