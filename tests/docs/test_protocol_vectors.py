@@ -209,7 +209,9 @@ class TableTests(SynchronousTestCase):
         self.assert_fields("session: arguments", dict(SessionChanged.arguments))
         self.assert_fields("call: arguments", dict(Call.arguments))
         self.assertIn("Errors: " + ", ".join(f"``{each.code}``" for each in Hello.errors), TEXT)
-        declared = {each.name for each in Command.__subclasses__() if each.__module__.startswith("fluxon.commands")}
+        # The cloud's commands, loaded or not, are no part of this document.
+        modules = ("fluxon.commands.calls", "fluxon.commands.session")
+        declared = {each.name for each in Command.__subclasses__() if each.__module__ in modules}
         self.assertEqual(declared, {"hello", "session", "call"})
 
     def test_errors(self) -> None:
