@@ -172,8 +172,10 @@ def restore_deleted(storage: Storage, agent: Agent, path: Any, deleted_id: Any) 
         row = tree.item(op.connection, deleted_id)
         kept = row is not None and row.deleted_at is not None and row.deleted_at > _kept_since(op)
         way, old = way_to(op, row) if kept else ([], None)
-        if old is None or _DELETES[row.type] not in old.permissions:
+        if old is None or not old.permissions:
             raise refusals.missing()
+        if _DELETES[row.type] not in old.permissions:
+            raise refusals.denied(_DELETES[row.type])
         directory = op.require_free(target, _CREATES[row.type])
         new = op.effective(target.parent.grant, row, op.held([row.id]))
         if directory.id != row.parent_id:

@@ -1,0 +1,254 @@
+"""Versions, deletions, locks and quotas of the storage, on every database."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import sqlalchemy
+from cloud_cases import BEGIN, MySQLCloud, PostgreSQLCloud, SQLiteCloud
+
+from fluxon.cloud import quotas
+from fluxon.cloud.tables import ITEMS
+from fluxon.errors import AlreadyExists, InvalidPayload, Locked, NotFound, PermissionDenied, ResourceExhausted
+
+_DAY = 86_400
+_COUNT = sqlalchemy.select(sqlalchemy.func.count().label("items")).select_from(ITEMS)
+
+
+class History:
+    """The suite; a class at the end joins it with a database."""
+
+    def test_versions(self: Any) -> None:
+        """Each content that was replaced is kept, up to a number, and says who wrote it when."""
+        self.storage = self.make_storage(versions=2)
+        self.storage.make_directory(self.jane, "/d")
+        self.assign("/d", self.jane, "owner")
+        self.assign("/d", self.mike, "collaborator")
+        for number, agent in enumerate((self.jane, self.mike, self.admin, self.jane), 1):
+            self.clock.advance(60)
+            self.storage.write(agent, "/d/f", b"x" * number)
+        kept = self.storage.versions(self.jane, "/d/f")
+        self.assertEqual(
+            [(each.version, each.size, each.by) for each in kept], [(4, 4, "Jane"), (3, 3, None), (2, 2, "Mike")]
+        )
+        self.assertEqual(kept[1].at, BEGIN + timedelta(seconds=180))
+        self.assertEqual(self.storage.read(self.jane, "/d/f", version=2), b"xx")
+        self.refused(NotFound, self.storage.read, self.jane, "/d/f", version=1)
+        self.assertEqual(self.objects_on_disk(), 3)
+        restored = self.storage.restore_version(self.mike, "/d/f", 2)
+        self.assertEqual((restored.version, self.storage.read(self.jane, "/d/f")), (5, b"xx"))
+        self.refused(NotFound, self.storage.restore_version, self.mike, "/d/f", 2)
+        self.assertEqual((self.objects_on_disk(), self.storage.check()), (3, []))
+
+    def test_versions_go_with_time(self: Any) -> None:
+        """After the days for which they are kept."""
+        self.storage = self.make_storage(keep_days=1)
+        for data in (b"1", b"22", b"333"):
+            self.storage.write(self.admin, "/f", data)
+            self.clock.advance(_DAY / 2)
+        self.assertEqual(self.storage.purge(), 1)
+        self.assertEqual([each.version for each in self.storage.versions(self.admin, "/f")], [3, 2])
+        self.clock.advance(_DAY)
+        self.assertEqual(self.storage.purge(), 1)
+        self.assertEqual((self.objects_on_disk(), self.storage.read(self.admin, "/f")), (1, b"333"))
+
+    def test_none_kept(self: Any) -> None:
+        """0 keeps nothing: what is replaced or deleted is gone, and its bytes with it."""
+        for options in ({"versions": 0}, {"keep_days": 0}):
+            self.storage = self.make_storage(**options)
+            self.storage.write(self.admin, "/d", b"1")
+            self.storage.write(self.admin, "/d", b"2")
+            self.assertEqual([each.version for each in self.storage.versions(self.admin, "/d")], [2])
+            self.storage.delete(self.admin, "/d")
+            self.storage.make_directory(self.admin, "/d/e", parents=True)
+            for number in range(5):
+                self.storage.write(self.admin, f"/d/e/{number}", b"x")
+            self.storage.delete(self.admin, "/d")
+            self.assertEqual((self.objects_on_disk(), self.storage.deleted(self.admin, "/").entries), (0, []))
+
+    def test_deleted(self: Any) -> None:
+        """What was deleted is listed, the newest first, and comes back with all that was in it and its roles."""
+        self.storage.make_directory(self.jane, "/d")
+        self.assign("/d", self.jane, "owner")
+        self.storage.make_directory(self.jane, "/d/e/f", parents=True)
+        self.storage.write(self.jane, "/d/e/f/g", b"1")
+        self.assign("/d/e", self.mike, "viewer")
+        self.storage.write(self.jane, "/d/h", b"2")
+        for path in ("/d/h", "/d/e"):
+            self.clock.advance(60)
+            self.storage.delete(self.jane, path)
+        listed = self.storage.deleted(self.jane, "/d").entries
+        self.assertEqual(
+            [(each.path, each.type, each.deleted_by) for each in listed],
+            [("/d/e", "directory", "Jane"), ("/d/h", "file", "Jane")],
+        )
+        self.assertEqual(listed[0].deleted_at, BEGIN + timedelta(seconds=120))
+        first = self.storage.deleted(self.admin, "/", limit=1)
+        second = self.storage.deleted(self.admin, "/", first.next, 1)
+        self.assertEqual([*first.entries, *second.entries], listed)
+        self.assertEqual(self.storage.deleted(self.admin, "/", second.next, 1).entries, [])
+        self.storage.make_directory(self.jane, "/d/e")
+        self.refused(AlreadyExists, self.storage.restore_deleted, self.jane, "/d/e", listed[0].id)
+        self.refused(PermissionDenied, self.storage.restore_deleted, self.mike, "/d/x", listed[0].id)
+        restored = self.storage.restore_deleted(self.jane, "/d/again", listed[0].id)
+        self.assertEqual((restored.path, self.storage.read(self.mike, "/d/again/f/g")), ("/d/again", b"1"))
+        self.refused(NotFound, self.storage.restore_deleted, self.jane, "/d/x", listed[0].id)
+        self.refused(NotFound, self.storage.restore_deleted, self.jane, "/d/x", 17)
+        self.refused(InvalidPayload, self.storage.restore_deleted, self.jane, "/d/x", "17")
+
+    def test_who_sees_what_was_deleted(self: Any) -> None:
+        """Those who could know of it while it was there."""
+        self.storage.make_directory(self.admin, "/d")
+        self.assign("/d", self.mike, "viewer")
+        self.storage.write(self.admin, "/d/secret", b"")
+        self.storage.delete(self.admin, "/d/secret")
+        self.assertEqual(self.storage.deleted(self.mike, "/d").entries, [])
+        (gone,) = self.storage.deleted(self.admin, "/d").entries
+        self.assign("/d", self.mike, "owner")
+        self.refused(NotFound, self.storage.restore_deleted, self.mike, "/d/secret", gone.id)
+        self.refused(PermissionDenied, self.storage.deleted, self.stranger, "/d")
+
+    def test_deletions_go(self: Any) -> None:
+        """After their days, or when a name has been deleted too often; with everything in them, and their bytes."""
+        self.storage = self.make_storage(versions=2, keep_days=1)
+        for number in range(4):
+            self.storage.write(self.admin, "/f", b"x" * number)
+            self.storage.delete(self.admin, "/f")
+            self.clock.advance(1)
+        self.assertEqual([each.size for each in self.storage.deleted(self.admin, "/").entries], [3, 2])
+        self.assertEqual(self.storage.purge(), 2)
+        self.assertEqual(self.objects_on_disk(), 2)
+        self.storage.make_directory(self.admin, "/d/e/f", parents=True)
+        self.storage.write(self.admin, "/d/e/g", b"1")
+        self.storage.write(self.admin, "/d/e/g", b"2")
+        self.storage.delete(self.admin, "/d/e/g")
+        self.storage.write(self.admin, "/d/e/g", b"3")
+        self.storage.delete(self.admin, "/d")
+        (gone,) = [each for each in self.storage.deleted(self.admin, "/").entries if each.path == "/d"]
+        self.clock.advance(_DAY)
+        self.refused(NotFound, self.storage.restore_deleted, self.admin, "/d", gone.id)
+        self.storage.sweep()
+        self.assertEqual((self.objects_on_disk(), self.storage.check()), (0, []))
+        rows = self.database.read_blocking(lambda connection: connection.rows(_COUNT))
+        self.assertEqual(rows[0][0], 1)  # nothing but /
+
+    def test_locks(self: Any) -> None:
+        """The holder changes the file, nobody else does, until it ends; those who may read are told who it is."""
+        self.storage.make_directory(self.admin, "/d")
+        self.storage.write(self.admin, "/d/f", b"0")
+        self.assign("/d/f", self.jane, "owner")
+        self.assign("/d/f", self.mike, "collaborator")
+        lease = self.storage.lock(self.jane, "/d/f", 60)
+        self.assertEqual(lease.until, BEGIN + timedelta(seconds=60))
+        error = self.refused(Locked, self.storage.write, self.mike, "/d/f", b"1")
+        self.assertEqual(error.details, {"holder": "Jane", "until": lease.until})
+        for agent in (self.jane, self.mike, self.admin):
+            self.refused(Locked, self.storage.write, agent, "/d/f", b"1", lock="0" * 32)
+            self.refused(Locked, self.storage.lock, agent, "/d/f", 60)
+        self.refused(Locked, self.storage.delete, self.jane, "/d/f")
+        self.refused(Locked, self.storage.delete, self.admin, "/d")
+        self.refused(Locked, self.storage.move, self.admin, "/d", "/e")
+        self.refused(Locked, self.storage.unlock, self.mike, "/d/f", "0" * 32)
+        self.refused(Locked, self.storage.unlock, self.mike, "/d/f")
+        self.assertEqual(self.storage.read(self.mike, "/d/f"), b"0")
+        self.storage.write(self.jane, "/d/f", b"1", lock=lease.lock)
+        self.clock.advance(50)
+        self.assertEqual(self.storage.lock(self.jane, "/d/f", 60, lease.lock).lock, lease.lock)
+        self.clock.advance(50)
+        self.refused(Locked, self.storage.write, self.mike, "/d/f", b"2")
+        self.clock.advance(10)
+        self.storage.write(self.mike, "/d/f", b"2")
+        self.storage.lock(self.jane, "/d/f", 60)
+        self.storage.unlock(self.admin, "/d/f")
+        self.storage.write(self.mike, "/d/f", b"3")
+        lease = self.storage.lock(self.jane, "/d/f", 60)
+        self.storage.delete(self.jane, "/d/f", lock=lease.lock)
+        self.refused(InvalidPayload, self.storage.lock, self.admin, "/d", 60)
+
+    def test_holder_is_no_news_for_everybody(self: Any) -> None:
+        """Who may only write learns that it is locked, and no more."""
+
+        class Drop(self.model):  # type: ignore[misc, name-defined]
+            class writer(self.model.Role):  # type: ignore[misc, name-defined]
+                permissions = [each for each in self.model.rules.roles["owner"] if each.value == "WRITE_FILE"]
+
+        self.model = Drop
+        self.storage = self.make_storage()
+        self.storage.write(self.admin, "/f", b"0")
+        self.assign("/f", self.mike, "writer")
+        self.storage.lock(self.admin, "/f", 60)
+        error = self.refused(Locked, self.storage.write, self.mike, "/f", b"1")
+        self.assertEqual((error.details, "Admin" in error.text), ({}, False))
+
+    def test_quota_of_a_user(self: Any) -> None:
+        """Everything that is kept of what they made counts, and comes back when it goes."""
+        self.storage = self.make_storage(user_quota=10, versions=5, keep_days=1)
+        self.storage.make_directory(self.jane, "/d")
+        self.assign("/d", self.jane, "owner")
+        self.assign("/d", self.mike, "owner")
+        self.storage.write(self.jane, "/d/f", b"12345")
+        self.storage.write(self.jane, "/d/f", b"123")
+        error = self.refused(ResourceExhausted, self.storage.write, self.jane, "/d/f", b"123")
+        self.assertEqual(error.details, {"limit": 10, "used": 8, "versions": 5, "needed": 3})
+        # Her file, whoever writes it; his own is his. And how much she keeps is not for him to know.
+        error = self.refused(ResourceExhausted, self.storage.write, self.mike, "/d/f", b"123")
+        self.assertEqual(error.details, {})
+        self.refused(ResourceExhausted, self.storage.begin_upload, self.jane, "/d/g", size=3)
+        self.refused(ResourceExhausted, self.storage.copy, self.jane, "/d/f", "/d/g")
+        self.storage.write(self.mike, "/d/his", b"1234567")
+        self.assertEqual(self.usage("Jane"), (8, 5, 10))
+        self.storage.delete(self.jane, "/d/f")
+        self.assertEqual(self.usage("Jane"), (8, 5, 10))
+        self.clock.advance(_DAY)
+        self.storage.purge()
+        self.assertEqual(self.usage("Jane"), (0, 0, 10))
+        self.storage.set_quota(self.admin, 20, user="Jane")
+        self.storage.write(self.jane, "/d/f", b"x" * 20)
+        self.storage.set_quota(self.admin, quotas.UNLIMITED, user="Jane")
+        self.storage.write(self.jane, "/d/f", b"x" * 30)
+        self.storage.set_quota(self.admin, None, user="Jane")
+        self.refused(ResourceExhausted, self.storage.write, self.jane, "/d/f", b"x")
+        self.refused(PermissionDenied, self.storage.set_quota, self.jane, 99, user="Jane")
+        self.assertEqual(self.usage("Mike"), (7, 0, 10))
+
+    def test_quota_of_a_directory(self: Any) -> None:
+        """Everything in it and below counts, whoever made it, wherever it came from."""
+        self.storage.make_directory(self.admin, "/d/e", parents=True)
+        self.storage.write(self.admin, "/d/e/f", b"12345")
+        self.storage.write(self.admin, "/d/e/f", b"12345")
+        self.assertEqual(self.usage(path="/d"), (10, 5, None))
+        self.storage.set_quota(self.admin, 16, path="/d")
+        self.storage.set_quota(self.admin, 100, path="/d/e")
+        self.storage.write(self.admin, "/d/g", b"123")
+        self.assertEqual((self.usage(path="/d"), self.usage(path="/d/e")), ((13, 5, 16), (10, 5, 100)))
+        self.refused(ResourceExhausted, self.storage.write, self.admin, "/d/e/h", b"1234")
+        self.storage.write(self.admin, "/x", b"1234")
+        self.refused(ResourceExhausted, self.storage.move, self.admin, "/x", "/d/x")
+        self.refused(ResourceExhausted, self.storage.copy, self.admin, "/x", "/d/x")
+        self.storage.move(self.admin, "/d/e/f", "/f")
+        self.assertEqual((self.usage(path="/d"), self.usage(path="/d/e")), ((3, 0, 16), (0, 0, 100)))
+        self.storage.move(self.admin, "/x", "/d/e/x")
+        self.storage.delete(self.admin, "/d/e/x")
+        self.assertEqual((self.usage(path="/d"), self.usage(path="/d/e")), ((7, 0, 16), (4, 0, 100)))
+        (gone,) = self.storage.deleted(self.admin, "/d/e").entries
+        self.storage.restore_deleted(self.admin, "/back", gone.id)
+        self.assertEqual((self.usage(path="/d"), self.usage(path="/d/e")), ((3, 0, 16), (0, 0, 100)))
+        self.storage.set_quota(self.admin, None, path="/d")
+        self.storage.write(self.admin, "/d/big", b"x" * 100)
+
+    def usage(self: Any, user: Any = None, path: Any = None) -> tuple[int, int, int | None]:
+        found = self.storage.usage(self.admin, user=user, path=path)
+        return found.used, found.versions, found.limit
+
+
+class SQLiteHistory(History, SQLiteCloud):
+    """On SQLite."""
+
+
+class PostgreSQLHistory(History, PostgreSQLCloud):
+    """On PostgreSQL."""
+
+
+class MySQLHistory(History, MySQLCloud):
+    """On MariaDB or MySQL."""
