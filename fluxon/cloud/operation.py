@@ -135,6 +135,8 @@ class Operation:
         grants = [self.effective(None, rows[0], held)]
         for row in rows[1:]:
             grants.append(self.effective(grants[-1], row, held))
+        for _ in range(len(parts) + 1 - len(rows)):
+            self.of_new(grants[-1])  # for nothing: what is not there must not take less time
         place = Place(parts, rows, tuple(grants))
         if main:
             self.path = place.path
