@@ -55,9 +55,12 @@ def agent_of(user: Any = ABSENT) -> Agent:
         return ADMIN
     if user is None:
         return stranger(caller_address())
-    key = _key_of(user)
-    name = next((str(getattr(user, each)) for each in LOGIN_NAMES if hasattr(user, each)), str(key))
-    return Agent(key, name, caller_address())
+    return Agent(_key_of(user), name_of(user), caller_address())
+
+
+def name_of(user: Any) -> str:
+    """What the log calls a user: the name that they log in by."""
+    return next((str(getattr(user, each)) for each in LOGIN_NAMES if hasattr(user, each)), str(user.id))
 
 
 def _key_of(user: Any) -> Any:

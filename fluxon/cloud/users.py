@@ -16,7 +16,7 @@ import sqlalchemy
 from sqlalchemy import bindparam
 
 from fluxon.cloud.batches import any_of, by_size
-from fluxon.database.authentication import login_fields
+from fluxon.database.authentication import login_name
 from fluxon.database.database import Database
 from fluxon.errors import ConfigurationError, NotFound
 
@@ -51,7 +51,7 @@ class Users:
             raise ConfigurationError("the cloud needs the project's AuthenticatedUser; declare it in models.py")
         self.table = database.table(model)
         self._key = model.declaration.key
-        self._name = login_fields(model.declaration)[0]
+        self._name = login_name(model.declaration)
         column = self.table.c[self._name.name]
         rows = sqlalchemy.select(self.table.c.id, column.label("name"))
         self._by_id = rows.where(self.table.c.id == bindparam("id"))

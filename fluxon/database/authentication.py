@@ -63,6 +63,14 @@ def authenticate(declaration: Declaration, name: Any, password: Any, address: st
     )
 
 
+def login_name(declaration: Declaration) -> Field:
+    """The field that holds the name people log in by. Raises ``ConfigurationError`` when the model has none."""
+    names = [declaration.fields[each] for each in LOGIN_NAMES if each in declaration.fields]
+    if not names or not names[0].unique:
+        raise ConfigurationError(f"{declaration.name} needs a field username (or email) with unique=True")
+    return names[0]
+
+
 def login_fields(declaration: Declaration) -> tuple[Field, Field]:
     """The fields that hold the name and the password. Raises ``ConfigurationError`` when the model lacks one."""
     names = [declaration.fields[each] for each in LOGIN_NAMES if each in declaration.fields]
