@@ -106,6 +106,31 @@ class Limits:
     #: line costs 50 microseconds, so these cost a busy server half a percent of its time.
     request_lines: int = field(default=100, validator=[validators.instance_of(int), validators.ge(0)])
 
+    #: Threads for what clients ask of a cloud storage; each waits for the disk or the database most of its time.
+    cloud_threads: int = _bound(16)
+    #: What may wait for one of them, over all sessions.
+    cloud_queue: int = _bound(1_000)
+    #: The longest that a command of the cloud takes: a commit waits for the disk to have all bytes, a copy reads them.
+    cloud_timeout: float = _seconds(600)
+    #: Uploads under way, and those whose client may still come back. Each holds a descriptor.
+    cloud_uploads: int = _bound(1_000)
+    #: The same of one user; the oldest one that nobody sends to makes room.
+    cloud_uploads_per_user: int = _bound(16)
+    #: Downloads under way, each with a descriptor.
+    cloud_downloads: int = _bound(1_000)
+    cloud_downloads_per_user: int = _bound(16)
+    #: How long an upload waits for its client: a train may go through a tunnel, a laptop to another desk.
+    cloud_upload_kept: float = _seconds(3_600)
+    #: How long a commit answers again what it answered: its client may have missed the answer.
+    cloud_commit_kept: float = _seconds(600)
+    #: A transfer that moved less than ``frame_rate`` over this time is given up; an upload can be resumed.
+    cloud_stalled: float = _seconds(120)
+    #: Subtrees that are watched. Each change costs a look for each of them whose path it lies under.
+    cloud_watches: int = _bound(10_000)
+    cloud_watches_per_user: int = _bound(64)
+    #: Changes that a watching client has not acknowledged; beyond them it is told that it missed some.
+    cloud_news: int = _bound(100)
+
     #: How long a stopping server lets running requests end.
     drain: float = _seconds(10)
 

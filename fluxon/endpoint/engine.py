@@ -1,4 +1,5 @@
-"""The parts of a running main server: views and calls into clients, on a foundation and behind a listener.
+"""The parts of a running main server: views and calls into clients, on a foundation and behind a listener; and the
+cloud's port, if it is in this process.
 
 Rules of this module: opened in order and closed in the reverse one; nothing is opened before ``start``; what ``start``
 opened ``stop`` closes, also when ``start`` failed half way.
@@ -13,6 +14,8 @@ from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
 
 from fluxon.console.ssh.manhole import Manhole
 from fluxon.database.database import Database
+from fluxon.endpoint.cloud_port import CloudPort
+from fluxon.endpoint.cloud_server import CloudStorageServer
 from fluxon.endpoint.foundation import Foundation, carried_out
 from fluxon.endpoint.listener import Listener
 from fluxon.endpoint.served import ServedServer
@@ -36,6 +39,7 @@ class Engine:
         secure: bool,
         *,
         manhole: IStreamServerEndpoint | None = None,
+        cloud: CloudStorageServer | None = None,
     ) -> None:
         self._setup = setup
         self._server = server
@@ -48,6 +52,10 @@ class Engine:
         #: What the console is given.
         self.served = ServedServer(self, setup, server, reactor)
         self._manhole = None if manhole is None else Manhole(self.served, manhole)
+        self._cloud = cloud
+        self._cloud_port: CloudPort | None = None
+        if cloud is not None:
+            self._cloud_port = CloudPort(self.foundation, cloud.choose_endpoint(reactor), cloud.secure)
 
     @property
     def database(self) -> Database | None:
@@ -82,15 +90,24 @@ class Engine:
         self._listener = Listener(foundation, self.router.responders(), limits)
         if self._hurried:
             self._listener.hurry()
+        if self._cloud is not None and self._cloud_port is not None:
+            await self._cloud_port.open()
+            self._cloud.opened(self._cloud_port)
         await self._listener.open(self._endpoint, self._secure)
         if self._manhole is not None:
             await self._manhole.open()
 
     async def stop(self) -> None:
         """Close everything that is open."""
+        # Both ports at once: each lets what is under way end, within the same time.
+        closing = [] if self._cloud_port is None else [Deferred.fromCoroutine(self._cloud_port.close())]
         if self._listener is not None:
             await self._listener.close()
             self.router.stop()
+        for each in closing:
+            await each
+        if self._cloud is not None:
+            self._cloud.opened(None)
         # An operator may watch until the last request has ended.
         if (manhole := self._manhole) is not None:
             await carried_out("closing the console", lambda: Deferred.fromCoroutine(manhole.close()))
@@ -102,3 +119,5 @@ class Engine:
         self._hurried = True
         if self._listener is not None:
             self._listener.hurry()
+        if self._cloud_port is not None:
+            self._cloud_port.hurry()

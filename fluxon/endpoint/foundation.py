@@ -20,6 +20,7 @@ from twisted.logger import Logger, LogLevel, LogLevelFilterPredicate
 from fluxon.database import schema
 from fluxon.database.database import Database
 from fluxon.endpoint.accounts import NoAccounts
+from fluxon.endpoint.cloud import OpenedCloud
 from fluxon.endpoint.logs import LogFiles
 from fluxon.routing import Setup
 from fluxon.routing.greeting import Greeting
@@ -47,6 +48,8 @@ class Foundation:
         self.blocking = WorkerPool("start", 1, reactor)
         #: None for a setup without one.
         self.database: Database | None = None
+        #: None for a setup without one.
+        self.cloud: OpenedCloud | None = None
         self._logs: LogFiles | None = None
         # Of a setup without log files: for those who look at the log from inside.
         self._levels = LogLevelFilterPredicate(defaultLogLevel=LogLevel.info)
@@ -61,6 +64,9 @@ class Foundation:
             await self.blocking.submit(self._logs.open)
         await self.blocking.submit(setup.secrets.open)
         await self._open_database()
+        if setup.has_cloud and self.database is not None:
+            self.cloud = OpenedCloud(setup, self.database, self.reactor)
+            await self.cloud.open(self.blocking)
         self._begin_sessions()
 
     async def tls(self) -> ServerTLS:
@@ -115,6 +121,10 @@ class Foundation:
         self._purging.clock = self.reactor
         self._purging.start(_PURGE_EVERY, now=False)
 
+    def _close_cloud(self) -> Deferred[None]:
+        assert self.cloud is not None
+        return Deferred.fromCoroutine(self.cloud.close(self.blocking))
+
     def _session_ended(self, session: Session) -> None:
         self.greeting.ended(session)
 
@@ -125,6 +135,8 @@ class Foundation:
         """Close everything that is open."""
         if self._purging is not None and self._purging.running:
             self._purging.stop()
+        if self.cloud is not None:
+            await carried_out("closing the cloud storage", self._close_cloud)
         if self.database is not None:
             await carried_out("closing the database", self.database.stop)
             self.database.unbind()

@@ -10,12 +10,12 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger, globalLogBeginner, textFileLogObserver
 from twisted.python.failure import Failure
 
-from fluxon.endpoint.server import AsyncServer
+from fluxon.endpoint.service import ServerService
 
 _log = Logger(namespace="fluxon.server")
 
 
-def run_server(server: AsyncServer) -> None:
+def run_server(server: ServerService[Any]) -> None:
     """Run ``server``; blocks until Ctrl+C (or SIGTERM), which lets running requests end and then stops.
 
     A second Ctrl+C does not wait for them. The log goes to the terminal, and to the setup's logs folder. Ends the

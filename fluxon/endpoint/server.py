@@ -9,15 +9,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from twisted.internet.interfaces import IListeningPort
+from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
 
 from fluxon.blocking import Pending
 from fluxon.database.database import Database
+from fluxon.endpoint.cloud_server import CloudStorageServer
 from fluxon.endpoint.engine import Engine
 from fluxon.endpoint.listening import choose_endpoint, choose_manhole
 from fluxon.endpoint.served import ServedServer
 from fluxon.endpoint.service import ServerService
-from fluxon.errors import ConfigurationError
+from fluxon.errors import ConfigurationError, Unavailable
 from fluxon.metrics import Requests
 from fluxon.routing import Setup
 from fluxon.sessions import Sessions
@@ -27,9 +28,10 @@ class AsyncServer(ServerService[Engine]):
     """Serves ``setup`` on ``port``; with TLS if ``secure``.
 
     ``host`` is the interface to listen on. Without it a secure server listens on all, and a plain one on this machine
-    only. ``endpoint`` (any Twisted endpoint, or its description) stands for port and host. ``manhole`` is a port, or a
-    description such as ``tcp:2222:interface=127.0.0.1``, for the console over SSH. It is an ``IService``: give
-    it to ``run_server``, or to an application with ``setServiceParent``.
+    only. ``endpoint`` (any Twisted endpoint, or its description) stands for port and host. ``cloud_storage`` is a
+    ``CloudStorageServer`` that runs in the same process. ``manhole`` is a port, or a description such as
+    ``tcp:2222:interface=127.0.0.1``, for the console over SSH. It is an ``IService``: give it to ``run_server``, or to
+    an application with ``setServiceParent``.
     """
 
     def __init__(
@@ -40,7 +42,7 @@ class AsyncServer(ServerService[Engine]):
         *,
         host: str | None = None,
         endpoint: Any = None,
-        cloud_storage: Any = None,
+        cloud_storage: CloudStorageServer | None = None,
         manhole: Any = None,
         reactor: Any = None,
     ) -> None:
@@ -48,7 +50,10 @@ class AsyncServer(ServerService[Engine]):
         if not isinstance(setup, Setup):
             raise ConfigurationError("AsyncServer needs the setup of router.py: AsyncServer(setup=router.setup)")
         if cloud_storage is not None:
-            raise ConfigurationError("cloud storage is not part of this release; leave cloud_storage out")
+            if not isinstance(cloud_storage, CloudStorageServer):
+                raise ConfigurationError("cloud_storage is a CloudStorageServer: cloud_storage=CloudStorageServer()")
+            cloud_storage.belong_to(self, setup)
+        self.cloud_storage = cloud_storage
         self.setup = setup
         self.configured_port = port
         self.host = host
@@ -57,9 +62,13 @@ class AsyncServer(ServerService[Engine]):
         self.manhole = manhole
 
     def _make_run(self, reactor: Any) -> Engine:
-        endpoint = choose_endpoint(reactor, self.configured_port, self.host, self.secure, self.endpoint)
+        endpoint = self.choose_endpoint(reactor)
         manhole = None if self.manhole is None else choose_manhole(reactor, self.manhole)
-        return Engine(self.setup, self, reactor, endpoint, self.secure, manhole=manhole)
+        return Engine(self.setup, self, reactor, endpoint, self.secure, cloud=self.cloud_storage, manhole=manhole)
+
+    def choose_endpoint(self, reactor: Any) -> IStreamServerEndpoint:
+        """Where it is to listen. Raises ``ConfigurationError``; opens nothing."""
+        return choose_endpoint(reactor, self.configured_port, self.host, self.secure, self.endpoint)
 
     # --- for those who have it ----------------------------------------------------------------------------------------
 
@@ -94,6 +103,14 @@ class AsyncServer(ServerService[Engine]):
         if reactor is None:
             from twisted.internet import reactor
         reactor.stop()
+
+    @property
+    def cloud(self) -> Any:
+        """The files of the cloud storage, ``filesystem`` of its authorization model. ``Unavailable`` without one."""
+        if not self.setup.has_cloud:
+            raise Unavailable("this server's setup has no cloud storage")
+        self._running()
+        return self.setup.cloud_auth_model.filesystem
 
     def reverse_request(
         self, user_id: Any, name: str, payload: Any = None, timeout: float | None = None

@@ -10,8 +10,10 @@ from typing import Any
 
 import attrs
 
+from fluxon.cloud.authorization_models import RoleBasedAccessControl
+from fluxon.cloud.declaration import AuthorizationType
 from fluxon.errors import ConfigurationError
-from fluxon.limits import Limits
+from fluxon.limits import MAX_INT, Limits
 from fluxon.routing.mapping import View, ViewFunction, make_views
 from fluxon.security import Secrets
 
@@ -52,6 +54,12 @@ class Setup:
     #: Where the files of the cloud are, and who may do what with them.
     cloud_folder: Path | None = attrs.field(default=None, converter=_path)
     cloud_auth_model: Any = None
+    #: Contents that are kept of a file when it is written again, and for how many days; 0 keeps none. What was deleted
+    #: is kept as many days.
+    cloud_versions: int = 10
+    cloud_keep_days: int = 30
+    #: Bytes that one user's files may have, those that are kept included; None for no bound.
+    cloud_user_quota: int | None = None
     #: Whether the consoles, by SSH and on the terminal, offer Python in the server's process.
     console_python: bool = False
     #: Every bound of the server.
@@ -70,4 +78,31 @@ class Setup:
             raise ConfigurationError("database_api needs to know where: database_path=BASE_DIR / 'database.sqlite3'")
         if self.database_api is not None and not callable(self.database_api):
             raise ConfigurationError("database_api is an adapter's class: database_api=SQLiteDatabase, without ()")
+        self._check_cloud()
         object.__setattr__(self, "views", make_views(self.mapping))
+
+    @property
+    def has_cloud(self) -> bool:
+        """Whether there is a cloud storage."""
+        return self.cloud_folder is not None
+
+    def _check_cloud(self) -> None:
+        if (self.cloud_folder is None) != (self.cloud_auth_model is None):
+            raise ConfigurationError(
+                "a cloud storage needs both: cloud_folder=BASE_DIR / 'cloud', cloud_auth_model=CloudAuthorizationModel"
+            )
+        for name in ("cloud_versions", "cloud_keep_days", "cloud_user_quota"):
+            _check_count(name, getattr(self, name), optional=name == "cloud_user_quota")
+        if self.cloud_folder is None:
+            return
+        if not isinstance(self.cloud_auth_model, AuthorizationType) or self.cloud_auth_model is RoleBasedAccessControl:
+            raise ConfigurationError("cloud_auth_model is a class that derives from RoleBasedAccessControl, without ()")
+        if self.database_api is None:
+            raise ConfigurationError("a cloud storage needs a database: database_api=SQLiteDatabase, and models")
+
+
+def _check_count(name: str, value: Any, optional: bool) -> None:
+    if optional and value is None:
+        return
+    if type(value) is not int or not 0 <= value <= MAX_INT:
+        raise ConfigurationError(f"{name} is a whole number from 0 on{', or None' if optional else ''}, not {value!r}")
