@@ -16,7 +16,6 @@ from twisted.logger import Logger
 
 from fluxon.endpoint.foundation import Foundation, carried_out
 from fluxon.endpoint.listening import address_of, listen
-from fluxon.errors import Unavailable
 from fluxon.limits import Limits
 from fluxon.rpc import Peer, Responders, ServerFactory
 
@@ -99,9 +98,8 @@ class Listener:
     def _end_all(self) -> None:
         _log.warn("{count} connections had requests or streams that did not end in time", count=len(self.factory.peers))
         for peer in tuple(self.factory.peers):
+            # One that was not let go yet takes nothing new either.
             peer.protocol.drain()
-            for stream in peer.streams:
-                stream.give_up(Unavailable("the server is stopping; connect again in a moment"))
             # Every deadline is over: what runs is told to stop, its clients are told, and the connection closes.
             peer.end_all()
 

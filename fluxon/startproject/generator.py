@@ -23,15 +23,22 @@ _TEMPLATES = Path(__file__).with_name("templates")
 #: The kinds of project, each a folder of templates.
 SERVER_TYPES = ("AsyncServer",)
 
+#: Beside them, for a project with a cloud storage: templates that come on top, or in place of others.
+_WITH_CLOUD = "--cloud"
+
 #: What a template is called here, where its own name would act on this tree.
 _RENAMED = {"gitignore": ".gitignore"}
 
 _SECRETS = "secrets"
 _FOLDERS = ("database_schema", "logs")
+#: The server makes it, when it first starts.
+_CLOUD = "cloud"
 
 
-def generate(server_type: str, path: str | os.PathLike[str] = ".") -> list[Path]:
+def generate(server_type: str, path: str | os.PathLike[str] = ".", *, cloud: bool = False) -> list[Path]:
     """Make a project of kind ``server_type`` in the folder ``path``, which is created if it is missing. Blocks.
+
+    With ``cloud`` it has a cloud storage.
 
     Returns what was made, as paths relative to ``path``: files first, then folders. Raises ``NotFound`` for an
     unknown kind, ``AlreadyExists`` naming everything that is in the way, ``ConfigurationError`` when ``path`` is no
@@ -42,8 +49,8 @@ def generate(server_type: str, path: str | os.PathLike[str] = ".") -> list[Path]
     folder = Path(path)
     if folder.exists() and not folder.is_dir():
         raise ConfigurationError(f"{folder} is a file; give the folder that the project shall be made in")
-    files = _templates(server_type)
-    _refuse_existing(folder, [*files, _SECRETS, *_FOLDERS])
+    files = _templates(server_type, cloud)
+    _refuse_existing(folder, [*files, _SECRETS, *_FOLDERS, *([_CLOUD] if cloud else [])])
 
     made = _Made()
     try:
@@ -63,16 +70,20 @@ def generate(server_type: str, path: str | os.PathLike[str] = ".") -> list[Path]
     return [Path(name) for name in (*files, *_FOLDERS, _SECRETS)]
 
 
-def _templates(server_type: str) -> dict[str, bytes]:
+def _templates(server_type: str, cloud: bool) -> dict[str, bytes]:
     """File name -> content, in the order in which a newcomer reads them."""
-    order = ("server.py", "router.py", "models.py", "views.py", "client.py")
+    order = ["server.py", "router.py", "models.py", "views.py", "authorization_model.py", "client.py"]
+    folders = [_TEMPLATES / server_type]
+    if cloud:
+        folders.append(_TEMPLATES / f"{server_type}{_WITH_CLOUD}")
     found = {
         _RENAMED.get(each.name, each.name): each.read_bytes()
-        for each in (_TEMPLATES / server_type).iterdir()
+        for folder in folders
+        for each in folder.iterdir()
         if each.is_file()
     }
     rest = sorted(found.keys() - set(order))
-    return {name: found[name] for name in (*order, *rest)}
+    return {name: found[name] for name in (*order, *rest) if name in found}
 
 
 def _refuse_existing(folder: Path, names: list[str]) -> None:

@@ -1,4 +1,5 @@
-"""The demonstration: a generated project under twistd with TLS, two client processes, and what goes wrong in real life.
+"""The demonstration: a generated project under twistd with TLS, two client processes, what goes wrong in real life, and
+files with roles.
 
 Every line that is printed as said by somebody was printed by that process. Whatever does not happen as told here ends
 the demonstration with status 1 and the server's log.
@@ -27,11 +28,12 @@ class Demonstration:
         self.children: list[Child] = []
         self.server: Child | None = None
         self.port = 0
+        self.cloud_port = 0
 
     # --- the processes ------------------------------------------------------------------------------------------------
 
     def generate(self) -> None:
-        command = [sys.executable, "-m", "fluxon.startproject", "AsyncServer", str(self.project)]
+        command = [sys.executable, "-m", "fluxon.startproject", "AsyncServer", "--cloud", str(self.project)]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode != 0:
             raise Failed(f"startproject ended with {done.returncode}: {done.stderr}")
@@ -40,15 +42,18 @@ class Demonstration:
     def start_server(self) -> None:
         """On any free port the first time, and on the same one afterwards, as clients expect."""
         twistd = Path(sys.executable).with_name("twistd")
-        endpoint = f"tcp:{self.port}:interface={LOCALHOST}"
-        self.server = Child(
-            "the server",
-            [twistd, "-n", "--pidfile=", "fluxon", "--config", "router.py", "--secure", "--port", endpoint],
-            self.project,
-        )
+        command = [twistd, "-n", "--pidfile=", "fluxon", "--config", "router.py", "--secure"]
+        command += ["--port", f"tcp:{self.port}:interface={LOCALHOST}"]
+        command += ["--cloud-port", f"tcp:{self.cloud_port}:interface={LOCALHOST}"]
+        self.server = Child("the server", command, self.project)
         self.children.append(self.server)
-        self.port = int(self.server.expect(rf"listening on tcp {re.escape(LOCALHOST)}:(\d+) with TLS").group(1))
-        told(f"twistd fluxon (process {self.server.pid}) listens on port {self.port}, with TLS")
+        listening = rf"listening on tcp {re.escape(LOCALHOST)}:(\d+) with TLS"
+        self.cloud_port = int(self.server.expect(f"cloud storage: {listening}").group(1))
+        self.port = int(self.server.expect(listening).group(1))
+        told(
+            f"twistd fluxon (process {self.server.pid}) listens on port {self.port}, "
+            f"and for files on {self.cloud_port}, with TLS"
+        )
 
     def client(self, name: str) -> Child:
         command = [sys.executable, "-u", "client.py", "--port", str(self.port)]
@@ -57,6 +62,28 @@ class Demonstration:
         self.children.append(child)
         child.expect("^Commands: ")
         return child
+
+    def share_files(self) -> None:
+        """Two users of the cloud storage, as the project's own client has it."""
+        command = [sys.executable, "-u", "cloud_client.py", "--port", str(self.port)]
+        command += ["--cloud-port", str(self.cloud_port), "--secure", "--trust", "secrets/certificate.pem"]
+        child = Child("the client of the files", command, self.project)
+        self.children.append(child)
+        for expected in (
+            r"Mike: signed up",
+            r"Jane: signed up",
+            r"Jane: created /janes_dir",
+            r"Jane: role assigned",
+            r"Jane: wrote \d+ bytes to /janes_dir/some_file.txt, version \d",
+            r"Jane: role assigned",
+            r"Mike: sees \['/janes_dir/some_file.txt'\]",
+            r"Mike: downloaded b'some text",
+            r"Mike: may not change it",
+        ):
+            who, text = child.expect(f"^{expected}").string.split(": ", 1)
+            says(who, text)
+        if (status := child.end_of_input()) != 0:
+            raise Failed(f"{child.name} ended with {status}")
 
     def discard_all(self) -> None:
         for child in self.children:
@@ -98,6 +125,9 @@ class Demonstration:
         told("nobody logs in again: the clients come back by themselves, with their sessions")
         message(emma, mike, "Did you notice anything?", within=30)
         message(mike, emma, "Not a thing.", within=30)
+
+        heading("Jane shares a directory of files, and Mike reads in it; more he may not")
+        self.share_files()
 
         heading("The end")
         for child in (emma, mike):

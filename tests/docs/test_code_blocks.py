@@ -244,19 +244,19 @@ def _module(name: str) -> None:
 
 
 def _twistd(rest: str) -> None:
-    from fluxon.tap import Options
-
-    known = {option.rstrip("=") for option in Options().longOpt}
-    for option in re.findall(r"--([a-z-]+)", rest):
-        assert option in known, f"twistd fluxon has no option --{option}"
+    command, options = rest.split(" ", 1)
+    tap = importlib.import_module({"fluxon": "fluxon.tap", "fluxon-cloud": "fluxon.cloud_tap"}[command])
+    known = {option.rstrip("=") for option in tap.Options().longOpt}
+    for option in re.findall(r"--([a-z-]+)", options):
+        assert option in known, f"twistd {command} has no option --{option}"
 
 
 #: A command's form -> what proves that it would work.
 COMMANDS: tuple[tuple[str, Callable[[str], None] | None], ...] = (
     (r"(scripts/\w+)( .*)?", _script),
     (r"python -m (fluxon\.[\w.]+)( .*)?", _module),
-    (r"twistd -n fluxon (.*)", _twistd),
-    (r"python (?:server|client|chat_server|chat_client)\.py( .*)?", None),
+    (r"twistd -n (?:--pidfile=\S+ )?(fluxon(?:-cloud)? .*)", _twistd),
+    (r"python (?:server|client|cloud_client|chat_server|chat_client)\.py( .*)?", None),
     (r"pip install -e \.", None),
     (r"cd \w+", None),
 )
