@@ -178,6 +178,7 @@ class Roles:
         """Who may assign roles, and holds all of it, may."""
         Model.assign_role(role=Model.owner, path="/jane/sub", username="Mike", by=user(self.jane))
         self.assertIn(P.ASSIGN_ROLES, self.may(self.mike, "/jane/sub/text"))
+        self.assertEqual(self.storage.permissions(self.mike, "/jane/sub/text"), set(Permissions))
         self.assertEqual(self.storage.unassign(self.jane, "/jane/sub", "Mike", "owner"), 1)
         self.assertEqual(self.may(self.mike, "/jane/sub/text"), set())
 
