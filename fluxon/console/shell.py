@@ -82,9 +82,7 @@ class Shell:
         """What was typed."""
         for key in self._keys.read(data):
             if self._console.busy and key == "interrupt":
-                self._put("^C\r\n")
-                self._ahead.clear()
-                self._console.interrupt()
+                self._interrupt_command()
             elif len(self._ahead) < MAX_AHEAD:
                 self._ahead.append(key)
             else:
@@ -92,11 +90,24 @@ class Shell:
         self._go_on()
 
     def interrupt(self) -> bool:
-        """Ctrl+C that came as a signal: whether there was a command for it."""
-        if not self._console.busy:
+        """Ctrl+C that came as a signal: whether there was a command, or a line, for it."""
+        if self._console.busy:
+            self._interrupt_command()
+            return True
+        prompt = self._console.memory.get("python prompt")
+        if not self._editor.text and prompt is None:
             return False
-        self._console.interrupt()
+        if prompt is not None:
+            prompt.lines.clear()
+            self._judge(self.status)
+        self._editor.key("interrupt")
+        self.redraw()
         return True
+
+    def _interrupt_command(self) -> None:
+        self._put("^C\r\n")
+        self._ahead.clear()
+        self._console.interrupt()
 
     def redraw(self) -> None:
         """The window changed, or something else wrote on the terminal."""
@@ -124,6 +135,9 @@ class Shell:
             done = self._editor.key(self._ahead.popleft())
             if done == "enter":
                 self._carry_out(self._editor.take())
+            elif done == "interrupt" and self._console.memory.get("python prompt") is not None:
+                self._console.memory["python prompt"].lines.clear()
+                self._judge(self.status)
             elif done == "end of input":
                 self._on_end()
         self.redraw()

@@ -7,9 +7,11 @@ import sys
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.logger import Logger, globalLogBeginner, textFileLogObserver
+from twisted.internet.error import ReactorNotRunning
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from fluxon.endpoint.foreground import Foreground
 from fluxon.endpoint.service import ServerService
 
 _log = Logger(namespace="fluxon.server")
@@ -18,13 +20,15 @@ _log = Logger(namespace="fluxon.server")
 def run_server(server: ServerService[Any]) -> None:
     """Run ``server``; blocks until Ctrl+C (or SIGTERM), which lets running requests end and then stops.
 
-    A second Ctrl+C does not wait for them. The log goes to the terminal, and to the setup's logs folder. Ends the
-    program with status 1 when the server cannot start. Call it once, in the main thread.
+    A second Ctrl+C does not wait for them. The log goes to the terminal, and to the setup's logs folder. A terminal
+    that the program has for itself shows the console, too. Ends the program with status 1 when the server cannot
+    start. Call it once, in the main thread.
     """
     from twisted.internet import reactor as global_reactor
 
     reactor: Any = server._reactor or global_reactor
-    _log_to_terminal()
+    foreground = Foreground(server, reactor)
+    foreground.begin_log()
     failed: list[Failure] = []
 
     def stop_at_failure(failure: Failure) -> None:
@@ -35,8 +39,16 @@ def run_server(server: ServerService[Any]) -> None:
     def start() -> None:
         server.privilegedStartService()  # type: ignore[no-untyped-call]
         server.startService()
+        foreground.begin_console(interrupted)
+
+    def interrupted() -> None:
+        try:
+            reactor.stop()
+        except ReactorNotRunning:  # it is the second, before the first was acted on
+            server.hurry()
 
     def stop() -> Deferred[None] | None:
+        foreground.end_console()
         if not server.running or failed:
             return None
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -50,9 +62,3 @@ def run_server(server: ServerService[Any]) -> None:
     reactor.run()
     if failed:
         sys.exit(1)
-
-
-def _log_to_terminal() -> None:
-    # A program without a terminal, as a service may be started, has no standard output at all.
-    observers = [] if sys.stdout is None else [textFileLogObserver(sys.stdout)]
-    globalLogBeginner.beginLoggingTo(observers, redirectStandardIO=False)

@@ -6,9 +6,11 @@ Rules of this module: making one opens nothing; everything that can be called fr
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from typing import Any
 
+from twisted.internet.error import ReactorNotRunning
 from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
 
 from fluxon.blocking import Pending
@@ -102,7 +104,8 @@ class AsyncServer(ServerService[Engine]):
         reactor = self._reactor
         if reactor is None:
             from twisted.internet import reactor
-        reactor.stop()
+        with contextlib.suppress(ReactorNotRunning):  # it is stopping already
+            reactor.stop()
 
     @property
     def cloud(self) -> Any:
