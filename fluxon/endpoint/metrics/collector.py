@@ -1,0 +1,64 @@
+"""What Prometheus is told of a server, read from its counters when somebody asks.
+
+Rules kept here:
+
+- Nothing is counted here: what is told stands in the rooms that do the work, so being asked often costs little and not
+  being asked costs nothing.
+- Names follow https://prometheus.io/docs/practices/naming/: a unit in the name, ``_total`` for what only grows.
+- Labels are names that the program chose (views, ports, codes), never what a client sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from fluxon.metrics import Requests
+
+#: Upper bounds of the buckets, in seconds. A request over loopback takes a tenth of a millisecond, a view at most its
+#: timeout, 30 s by default.
+BOUNDS = (0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+
+#: A number now, or one that only grows, with its labels: ``(name, help, labels, value)``.
+Sample = tuple[str, str, Mapping[str, str], float]
+
+
+class ServerCollector(Collector):
+    """``requests()``: what became of requests, by name; ``samples()``: everything else."""
+
+    def __init__(self, requests: Callable[[], Mapping[str, Requests]], samples: Callable[[], Iterable[Sample]]) -> None:
+        self._requests = requests
+        self._samples = samples
+
+    def collect(self) -> Iterator[Metric]:
+        yield from _of_requests(dict(self._requests()))
+        yield from _of_samples(self._samples())
+
+
+def _of_requests(requests: Mapping[str, Requests]) -> Iterator[Metric]:
+    total = CounterMetricFamily("fluxon_requests", "Requests that ended, by view and code.", labels=["view", "code"])
+    seconds = HistogramMetricFamily("fluxon_request_seconds", "How long requests took.", labels=["view"])
+    for name, each in requests.items():
+        failed = dict(each.failed)
+        count = each.count
+        total.add_metric([name, "ok"], count - sum(failed.values()))
+        for code, failures in failed.items():
+            total.add_metric([name, code], failures)
+        buckets = [(repr(bound), float(below)) for bound, below in each.latencies.up_to(BOUNDS)]
+        seconds.add_metric([name], [*buckets, ("+Inf", float(count))], sum_value=each.latencies.seconds)
+    yield total
+    yield seconds
+
+
+def _of_samples(samples: Iterable[Sample]) -> Iterator[Metric]:
+    families: dict[str, Any] = {}
+    for name, text, labels, value in samples:
+        family = families.get(name)
+        if family is None:
+            kind = CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily
+            family = families[name] = kind(name, text, labels=list(labels))
+        family.add_metric(list(labels.values()), value)
+    yield from families.values()

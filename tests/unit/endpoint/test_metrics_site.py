@@ -1,0 +1,95 @@
+"""``/metrics`` and ``/health`` over HTTP, as Prometheus and a load balancer ask."""
+
+from __future__ import annotations
+
+import urllib.error
+import urllib.request
+from typing import Any
+
+from prometheus_client.parser import text_string_to_metric_families
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.endpoints import serverFromString
+from twisted.internet.threads import deferToThread
+from twisted.trial.unittest import TestCase
+
+from fluxon.endpoint.metrics import MetricsSite, ServerCollector
+from fluxon.endpoint.metrics import site as site_module
+from fluxon.metrics import Requests
+
+
+def _get(address: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(address, timeout=10) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+class MetricsSiteTests(TestCase):
+    async def serve(self, health: Any = lambda: succeed(None)) -> str:
+        self.requests = {"say": Requests(), "login": Requests()}
+        self.samples = [("fluxon_connections", "Open connections.", {"port": "main"}, 3.0)]
+        site = MetricsSite(reactor, ServerCollector(lambda: self.requests, lambda: self.samples), health)
+        await site.open(serverFromString(reactor, "tcp:0:interface=127.0.0.1"))
+        self.addCleanup(lambda: Deferred.fromCoroutine(site.close()))
+        return f"http://127.0.0.1:{site.port.getHost().port}"
+
+    async def get(self, address: str) -> tuple[int, str]:
+        return await deferToThread(_get, address)
+
+    async def families(self, address: str) -> dict[str, list[Any]]:
+        status, text = await self.get(address + "/metrics")
+        self.assertEqual(status, 200)
+        return {each.name: each.samples for each in text_string_to_metric_families(text)}
+
+    async def test_requests(self) -> None:
+        """Requests by view and code, and a histogram of how long they took that Prometheus can read."""
+        address = await self.serve()
+        for seconds in (0.000_1, 0.02, 0.02, 100.0):
+            self.requests["say"].latencies.add(seconds)
+        self.requests["say"].failed_with("NotFound", 0.3)
+        families = await self.families(address)
+        counts = {(each.labels["view"], each.labels["code"]): each.value for each in families["fluxon_requests"]}
+        self.assertEqual(counts, {("say", "ok"): 4, ("say", "NotFound"): 1, ("login", "ok"): 0})
+        said = [each for each in families["fluxon_request_seconds"] if each.labels["view"] == "say"]
+        below = {each.labels["le"]: each.value for each in said if each.name.endswith("_bucket")}
+        self.assertEqual(
+            (below["0.00025"], below["0.025"], below["0.5"], below["30.0"], below["+Inf"]), (1, 3, 4, 4, 5)
+        )
+        sums = {each.name: each.value for each in said}
+        self.assertEqual(sums["fluxon_request_seconds_count"], 5)
+        self.assertAlmostEqual(sums["fluxon_request_seconds_sum"], 100.3401, places=3)
+
+    async def test_everything_else(self) -> None:
+        """Numbers of the moment, numbers that only grow, and the process's own."""
+        address = await self.serve()
+        self.samples.append(("fluxon_bytes_total", "Bytes.", {"direction": "in"}, 7.0))
+        self.samples.append(("fluxon_bytes_total", "Bytes.", {"direction": "out"}, 9.0))
+        families = await self.families(address)
+        self.assertEqual(
+            [(each.labels, each.value) for each in families["fluxon_connections"]], [({"port": "main"}, 3)]
+        )
+        bytes_ = {each.labels["direction"]: each.value for each in families["fluxon_bytes"]}
+        self.assertEqual(bytes_, {"in": 7, "out": 9})
+        self.assertIn("process_resident_memory_bytes", families)
+
+    async def test_healthy(self) -> None:
+        """A server that works says ok."""
+        self.assertEqual(await self.get(await self.serve() + "/health"), (200, "ok\n"))
+
+    async def test_not_healthy(self) -> None:
+        """One that does not is 503, with the reason."""
+        address = await self.serve(lambda: succeed("the server is stopping"))
+        self.assertEqual(await self.get(address + "/health"), (503, "the server is stopping\n"))
+
+    async def test_a_check_that_hangs(self) -> None:
+        """No answer in time is an answer; so is a check that fails."""
+        self.patch(site_module, "HEALTH_SECONDS", 0.02)
+        address = await self.serve(Deferred)
+        self.assertEqual(await self.get(address + "/health"), (503, "no answer in time\n"))
+
+    async def test_nothing_else(self) -> None:
+        """There is nothing else to be had on this port."""
+        address = await self.serve()
+        self.assertEqual((await self.get(address + "/"))[0], 404)
