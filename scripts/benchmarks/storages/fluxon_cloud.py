@@ -7,19 +7,16 @@ is not kept, so that a run does not fill the disk; nothing else is set for the b
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from benchmarks.content import SMALL_SIZE, Content
 from benchmarks.listening import HOST, Listening
-from benchmarks.processes import free_port, running
+from benchmarks.processes import environment, free_port, running
 from benchmarks.transfer_client import Action, TransferClient
 
 VERSIONS = ("twisted", "cbor2", "sqlalchemy", "pyopenssl")
@@ -32,7 +29,7 @@ HOME = "/bench"
 
 
 def missing() -> str | None:
-    return None if importlib.util.find_spec("fluxon.cloud.serving") else "it has no cloud storage yet"
+    return None
 
 
 def version() -> str | None:
@@ -52,13 +49,8 @@ def prepare(listening: Listening, content: Content, client: TransferClient) -> N
         router.read_text().replace("cloud_folder=", "cloud_versions=0,\n    cloud_keep_days=0,\n    cloud_folder=")
     )
     with running(sys.modules[__name__], listening) as pid:
-        with _signed_in(listening, new=True) as (server, cloud):
-            cloud.create_directory(relative_path=HOME)
-            server.send_request("assign_me_as_owner", {"path": HOME})
-            for name in ("small", "listed", "up"):
-                cloud.create_directory(relative_path=f"{HOME}/{name}")
-            (listening.folder / "token").write_text(_token(server))
-            (listening.folder / "sha256").write_text(content.large_sha256())
+        (listening.folder / "sha256").write_text(content.large_sha256())
+        subprocess.run(_as_user("begin", listening), check=True, env=environment())
         for action in (
             Action(operation="put", path="/large", count=1, size=content.large_size, single=True),
             Action(operation="put", path="/small", count=content.small_count, size=SMALL_SIZE, at_once=16),
@@ -89,48 +81,60 @@ def words(listening: Listening, action: Action) -> list[str]:
 
 def program(listening: Listening, action: Action, local: Path) -> list[str] | None:
     how = "download" if action.operation == "get" else "upload"
-    command = [sys.executable, "-m", "benchmarks.storages.fluxon_cloud", how, str(listening.folder)]
-    return [*command, str(listening.port), "tls" if listening.tls else "plain", f"{HOME}{action.path}", str(local)]
+    return _as_user(how, listening, f"{HOME}{action.path}", str(local))
 
 
 def clear(listening: Listening) -> None:
-    with _signed_in(listening) as (_, cloud):
-        cloud.delete_directory(relative_path=f"{HOME}/up")
-        cloud.create_directory(relative_path=f"{HOME}/up")
+    subprocess.run(_as_user("clear", listening), check=True, env=environment())
+
+
+# --- what the user does, each time in a process of its own: this one has no Fluxon ------------------------------------
+
+
+def _as_user(how: str, listening: Listening, *arguments: str) -> list[str]:
+    where = [str(listening.folder), str(listening.port), "tls" if listening.tls else "plain"]
+    return [sys.executable, "-m", __name__, how, *where, *arguments]
+
+
+def _begin(listening: Listening, server: Any, cloud: Any) -> None:
+    cloud.create_directory(relative_path=HOME)
+    server.send_request("assign_me_as_owner", {"path": HOME})
+    for name in ("small", "listed", "up"):
+        cloud.create_directory(relative_path=f"{HOME}/{name}")
+    (listening.folder / "token").write_text(server._line.connector.link.token)
+
+
+def _clear(listening: Listening, server: Any, cloud: Any) -> None:
+    cloud.delete_directory(relative_path=f"{HOME}/up")
+    cloud.create_directory(relative_path=f"{HOME}/up")
+
+
+def _download(listening: Listening, server: Any, cloud: Any, remote: str, local: str) -> None:
+    cloud.download_file(remote, local)
+
+
+def _upload(listening: Listening, server: Any, cloud: Any, remote: str, local: str) -> None:
+    cloud.upload_file(remote, local)
+
+
+def _main(how: str, folder: str, port: str, tls: str, *arguments: str) -> None:
+    from fluxon.connect import CloudStorageConnector, ConnectionInterface
+
+    listening = Listening(port=int(port), folder=Path(folder), tls=tls == "tls")
+    where = {"host": "localhost", "secure": listening.tls, "trust": listening.certificate if listening.tls else None}
+    with ConnectionInterface(port=int(_main_port_file(listening).read_text()), **where) as server:
+        view, payload = ("create_user", {**USER, "email": "jane@example.com"}) if how == "begin" else ("login", USER)
+        answer = server.send_request(view, payload)["response"]
+        if "successfully" not in answer:
+            raise SystemExit(f"cannot log in: {answer}")
+        with CloudStorageConnector(port=listening.port, connection=server, **where) as cloud:
+            work = {"begin": _begin, "clear": _clear, "download": _download, "upload": _upload}[how]
+            work(listening, server, cloud, *arguments)
 
 
 def _main_port_file(listening: Listening) -> Path:
     return listening.folder / "main_port"
 
 
-def _token(server: Any) -> str:
-    token: str = server._line.connector.link.token
-    return token
-
-
-@contextmanager
-def _signed_in(listening: Listening, new: bool = False) -> Iterator[tuple[Any, Any]]:
-    """The user's connections to the main server and to the cloud."""
-    from fluxon.connect import CloudStorageConnector, ConnectionInterface
-
-    how = {"host": "localhost", "secure": listening.tls, "trust": listening.certificate if listening.tls else None}
-    with ConnectionInterface(port=int(_main_port_file(listening).read_text()), **how) as server:
-        view, payload = ("create_user", {**USER, "email": "jane@example.com"}) if new else ("login", USER)
-        answer = server.send_request(view, payload)["response"]
-        if "successfully" not in answer:
-            raise RuntimeError(f"cannot log in: {answer}")
-        with CloudStorageConnector(port=listening.port, connection=server, **how) as cloud:
-            yield server, cloud
-
-
-def _move(how: str, folder: str, port: str, tls: str, remote: str, local: str) -> None:
-    """A program of a person's own, which moves one file."""
-    with _signed_in(Listening(port=int(port), folder=Path(folder), tls=tls == "tls")) as (_, cloud):
-        if how == "download":
-            cloud.download_file(remote, local)
-        else:
-            cloud.upload_file(remote, local)
-
-
 if __name__ == "__main__":
-    _move(*sys.argv[1:])
+    _main(*sys.argv[1:])
