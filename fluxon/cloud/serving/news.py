@@ -4,7 +4,8 @@ Rules of this module:
 
 - Keys of the log are in the order of time, but a transaction that began earlier may commit later. So a thorough look
   goes back ``_OVERLAP`` seconds and leaves out what it has told; it sees every row once.
-- A change is shown to those who may know of the item now; where it came from, to those who may know what is there.
+- A change is shown to those who may know of the item now; a path at which it no longer is (where it came from, or was
+  before it was moved again), to those who may see what is in the directory there.
 """
 
 from __future__ import annotations
@@ -143,16 +144,27 @@ class _Look:
         self._storage = storage
         self._granted: dict[tuple[policy.Actor, int], frozenset[Permissions]] = {}
         self._found: dict[str, int | None] = {}
+        self._rows: dict[int, list[Any]] = {}
 
     def knows(self, agent: Agent, event: Event) -> bool:
-        """Whether ``agent`` may know of the item of an event, which may be deleted."""
+        """Whether ``agent`` may know of the item of an event, which may be deleted, and that it is or was there."""
         item_id = self._at(event.path) if event.item_id is None else event.item_id
-        return item_id is not None and bool(self._permissions(agent, item_id) & _KNOWING)
+        if item_id is None or not self._permissions(agent, item_id) & _KNOWING:
+            return False
+        return self._is_at(item_id, event.place) or self.lists(agent, event.path)
 
     def lists(self, agent: Agent, path: str) -> bool:
-        """Whether ``agent`` may see what is in the directory in which ``path`` was."""
+        """Whether ``agent`` may see what is in the directory of ``path``, at which something was."""
         found = self._at(paths.join(paths.parse(path)[:-1]))
         return found is not None and Permissions.READ_TREE_DIRECTORY in self._permissions(agent, found)
+
+    def _is_at(self, item_id: int, place: Place) -> bool:
+        return place == tuple(paths.key(row.name) for row in reversed(self._upwards(item_id)[:-1]))
+
+    def _upwards(self, item_id: int) -> list[Any]:
+        if item_id not in self._rows:
+            self._rows[item_id] = tree.upwards(self._connection, item_id)
+        return self._rows[item_id]
 
     def _at(self, path: str) -> int | None:
         if path not in self._found:
@@ -165,7 +177,7 @@ class _Look:
     def _permissions(self, agent: Agent, item_id: int) -> frozenset[Permissions]:
         key = (agent.actor, item_id)
         if key not in self._granted:
-            self._granted[key] = self._look_up(agent, tree.upwards(self._connection, item_id))
+            self._granted[key] = self._look_up(agent, self._upwards(item_id))
         return self._granted[key]
 
     def _look_up(self, agent: Agent, rows: list[Any]) -> frozenset[Permissions]:
