@@ -25,7 +25,7 @@ class CloudEngine:
     """One run of a cloud server that stands alone."""
 
     def __init__(self, setup: Setup, reactor: Any, endpoint: IStreamServerEndpoint, secure: bool) -> None:
-        self.foundation = Foundation(setup, reactor)
+        self.foundation = Foundation(setup, reactor, log_name="fluxon-cloud")
         self.cloud_port = CloudPort(self.foundation, endpoint, secure)
 
     async def start(self) -> None:

@@ -41,8 +41,9 @@ class Foundation:
     #: Gives connections their sessions; hears of the end of each.
     greeting: Greeting
 
-    def __init__(self, setup: Setup, reactor: Any) -> None:
+    def __init__(self, setup: Setup, reactor: Any, log_name: str = "fluxon") -> None:
         self.setup = setup
+        self._log_name = log_name
         self.reactor = reactor
         #: One thread for what blocks while a server starts or stops.
         self.blocking = WorkerPool("start", 1, reactor)
@@ -60,7 +61,7 @@ class Foundation:
         """Open everything."""
         setup = self.setup
         if setup.logs_dir is not None:
-            self._logs = LogFiles(setup.logs_dir)
+            self._logs = LogFiles(setup.logs_dir, self._log_name)
             await self.blocking.submit(self._logs.open)
         await self.blocking.submit(setup.secrets.open)
         await self._open_database()

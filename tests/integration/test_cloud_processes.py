@@ -170,6 +170,9 @@ class ProcessesTests(CloudProjectTestCase):
         for child in (server, storage):
             child.stop()
             self.assertFalse(any("Traceback" in line for line in child.transcript), child.transcript)
+        # Two that rotated one file would each take it away from the other.
+        logs = {each.name for each in (self.project / "logs").glob("*.log")}
+        self.assertEqual(logs, {"fluxon.log", "fluxon-cloud.log"})
 
     def test_stopped_while_it_sends(self) -> None:
         """SIGTERM in the middle of an upload: it goes on to its end, and then the process ends."""

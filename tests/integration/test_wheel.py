@@ -113,19 +113,30 @@ class WheelTests(SynchronousTestCase):
         done = self.twistd("--help")
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn("\n    fluxon ", done.stdout)
+        self.assertIn("\n    fluxon-cloud ", done.stdout)
 
-    def test_help_of_the_plugin(self) -> None:
-        """``twistd fluxon --help`` explains each option."""
-        done = self.twistd("fluxon", "--help")
-        self.assertEqual(done.returncode, 0, done.stderr)
-        for option in ("--config", "--port", "--secure"):
-            self.assertIn(option, done.stdout)
+    def test_help_of_the_plugins(self) -> None:
+        """``twistd fluxon --help`` and ``twistd fluxon-cloud --help`` explain each option."""
+        for command, more in (("fluxon", ("--cloud-port", "--manhole")), ("fluxon-cloud", ())):
+            done = self.twistd(command, "--help")
+            self.assertEqual(done.returncode, 0, done.stderr)
+            for option in ("--config", "--port", "--secure", *more):
+                self.assertIn(option, done.stdout)
 
     def test_startproject_has_its_templates(self) -> None:
         """The generator works from the wheel too, where templates are package data."""
         run(self.python, "-m", "fluxon.startproject", "AsyncServer", "chat", cwd=self.elsewhere)
         self.assertTrue((self.elsewhere / "chat" / "client.py").is_file())
         self.assertTrue((self.elsewhere / "chat" / ".gitignore").is_file())
+        run(self.python, "-m", "fluxon.startproject", "AsyncServer", "--cloud", "files", cwd=self.elsewhere)
+        self.assertTrue((self.elsewhere / "files" / "authorization_model.py").is_file())
+
+    def test_the_cloud_from_the_wheel(self) -> None:
+        """The second plugin loads a generated project, and says what is wrong with the port it is given."""
+        run(self.python, "-m", "fluxon.startproject", "AsyncServer", "--cloud", "cloudy", cwd=self.elsewhere)
+        done = self.twistd("fluxon-cloud", "--config", "cloudy/router.py", "--port", "http")
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn("--port: 'http' is no endpoint", done.stdout)
 
     def test_uninstall_takes_the_plugin_away(self) -> None:
         """After ``pip uninstall``, twistd knows no ``fluxon`` any more, even where it had cached the plugin."""

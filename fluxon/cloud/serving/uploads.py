@@ -127,6 +127,8 @@ class Uploads:
         name = arguments.get("upload")
         upload = await (self._begin(peer, wanted) if name is None else self._resume(peer, name, wanted))
         if peer.lost:
+            if name is None:
+                self._drop(upload)  # nobody will ever know its name
             raise Unavailable("the connection was lost")
         if upload.arrival is not None:
             upload.arrival.incoming.give_up(Conflict("the upload goes on over another connection"))

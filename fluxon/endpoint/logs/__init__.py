@@ -1,7 +1,8 @@
 """The server's log as files in the logs folder, rotated: ``fluxon.log`` to be read, ``fluxon.jsonl`` for programs.
 
 Rules kept here: what is logged from ``open`` to ``close`` is written, at ``info`` and above until somebody says
-otherwise; what an operator may read nobody else may.
+otherwise; what an operator may read nobody else may; a process has files of its own, since two that rotate one file
+would each take it away from the other.
 """
 
 from __future__ import annotations
@@ -30,10 +31,11 @@ _KEEP = 10
 
 
 class LogFiles:
-    """The log's files in ``directory``."""
+    """The log's files in ``directory``; ``name`` says of which kind of process."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, name: str = "fluxon") -> None:
         self._directory = directory
+        self._name = name
         self._files: list[LogFile] = []
         self._observer: ILogObserver | None = None
         #: Which events are written; ``setLogLevelForNamespace`` changes it.
@@ -42,8 +44,8 @@ class LogFiles:
     def open(self) -> None:
         """Make the folder if it is missing, and begin."""
         self._directory.mkdir(parents=True, exist_ok=True)
-        text = textFileLogObserver(cast(IO[Any], _Text(self._file("fluxon.log"))))
-        lines = _Text(self._file("fluxon.jsonl"))
+        text = textFileLogObserver(cast(IO[Any], _Text(self._file(f"{self._name}.log"))))
+        lines = _Text(self._file(f"{self._name}.jsonl"))
 
         def write(event: LogEvent) -> None:
             text(event)

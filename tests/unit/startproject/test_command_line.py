@@ -53,6 +53,16 @@ class CommandLineTests(SynchronousTestCase):
         self.assertIn("python server.py", done.stdout)
         self.assertTrue((self.folder / "path/to/chat/server.py").is_file())
 
+    def test_with_a_cloud(self) -> None:
+        """The option may stand anywhere, and the answer says how to try it."""
+        for number, arguments in enumerate((("--cloud", "{}"), ("{}", "--cloud"))):
+            name = f"files{number}"
+            done = self.run_it("AsyncServer", *(each.format(name) for each in arguments))
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+            self.assertIn("python cloud_client.py", done.stdout)
+            self.assertTrue((self.folder / name / "cloud_client.py").is_file())
+        self.assertEqual(self.run_it("--cloud", "AsyncServer", "files2").returncode, 0)
+
     def test_without_a_path(self) -> None:
         """The current folder is the project, and nobody is told to change into it."""
         done = self.run_it("AsyncServer")

@@ -16,6 +16,7 @@ from fluxon.security import Secrets
 from fluxon.startproject import SERVER_TYPES, generate
 
 FILES = {"server.py", "router.py", "models.py", "views.py", "client.py", "README.md", ".gitignore"}
+CLOUD_FILES = {"authorization_model.py", "cloud_client.py"}
 FOLDERS = {"secrets", "logs", "database_schema"}
 
 
@@ -40,6 +41,28 @@ class GeneratorTests(SynchronousTestCase):
         made = generate("AsyncServer", self.folder)
         self.assertEqual({str(each) for each in made}, FILES | FOLDERS)
         self.assertEqual(set(os.listdir(self.folder)), FILES | FOLDERS)
+
+    def test_with_a_cloud(self) -> None:
+        """Its model and its client come on top, and what it shares with the other kind is the same."""
+        made = generate("AsyncServer", self.folder, cloud=True)
+        self.assertEqual({str(each) for each in made}, FILES | FOLDERS | CLOUD_FILES)
+        self.assertEqual(set(os.listdir(self.folder)), FILES | FOLDERS | CLOUD_FILES)
+        generate("AsyncServer", self.parent / "plain")
+        for name in ("models.py", "client.py"):
+            self.assertEqual((self.folder / name).read_bytes(), (self.parent / "plain" / name).read_bytes())
+
+    def test_what_is_in_the_way_of_a_cloud(self) -> None:
+        """Also the folder that its server would make, which is not taken for its own."""
+        for name in ("cloud", "authorization_model.py"):
+            with self.subTest(name):
+                folder = self.parent / f"with {name}"
+                (folder / name).mkdir(parents=True)
+                before = tree(folder)
+                error = self.assertRaises(AlreadyExists, generate, "AsyncServer", folder, cloud=True)
+                self.assertIn(name, error.text)
+                self.assertEqual(tree(folder), before)
+                if name == "cloud":
+                    generate("AsyncServer", folder)
 
     def test_writes_no_schema_and_no_database(self) -> None:
         """The first start of the server does that, from the models as they are then."""
