@@ -93,8 +93,9 @@ class Operation:
         self.item: Any = None
         self.details: dict[str, Any] = {}
         self.now: datetime = storage.now()
+        self._user = None if agent.user_id is None else storage.users.find(connection, Named(id=agent.user_id))
         #: Whether the actor is still a user, if they were one when they logged in.
-        self.is_user = agent.user_id is None or storage.users.find(connection, Named(id=agent.user_id)) is not None
+        self.is_user = agent.user_id is None or self._user is not None
         #: To be done after the commit.
         self.removed: list[str] = []
         self.changes: list[Change] = []
@@ -228,7 +229,7 @@ class Operation:
 
     def entries(self, found: list[tuple[Any, tuple[str, ...]]]) -> list[Entry]:
         """Rows and paths as what callers get."""
-        names = self.storage.users.names(self.connection, (row.creator_id for row, _ in found))
+        names = self._names({row.creator_id for row, _ in found})
         return [
             Entry(
                 id=row.id,
@@ -245,6 +246,11 @@ class Operation:
             )
             for row, path in found
         ]
+
+    def _names(self, ids: set[Any]) -> dict[Any, str]:
+        """The names of users; the actor's own is known."""
+        known = {} if self._user is None else {self._user.id: self._user.name}
+        return known | self.storage.users.names(self.connection, ids - known.keys())
 
     # --- what is kept ---------------------------------------------------------------------------------------------
 

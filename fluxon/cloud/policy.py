@@ -147,7 +147,9 @@ def effective_below(rules: Rules, actor: Actor, above: Grant, node: Node) -> Gra
         return _assigned(rules, node, True)
     if node.is_admin_made:
         return _default(rules, node, True)
-    return attrs.evolve(above, permissions=above.inherited, is_here=False, at_root=False)
+    if above.is_here or above.at_root:
+        return attrs.evolve(above, permissions=above.inherited, is_here=False, at_root=False)
+    return above
 
 
 def decide(rules: Rules, actor: Actor, chain: Sequence[Node], permission: Permissions) -> Verdict:

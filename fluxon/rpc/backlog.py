@@ -17,7 +17,7 @@ class Backlog:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._pieces: deque[memoryview] = deque()
+        self._pieces: deque[bytes | memoryview] = deque()
         #: Bytes in it.
         self.size = 0
 
@@ -28,7 +28,7 @@ class Backlog:
         """Put ``piece`` at the end; False, and nothing done, if too much waits already."""
         if self._pieces and self.size - len(self._pieces[0]) > self._limit:
             return False
-        self._pieces.append(memoryview(piece))
+        self._pieces.append(piece)
         self.size += len(piece)
         return True
 
@@ -36,10 +36,11 @@ class Backlog:
         """The next slice."""
         piece = self._pieces.popleft()
         if len(piece) > SLICE:
-            self._pieces.appendleft(piece[SLICE:])
-            piece = piece[:SLICE]
+            whole = memoryview(piece)
+            self._pieces.appendleft(whole[SLICE:])
+            piece = whole[:SLICE]
         self.size -= len(piece)
-        return bytes(piece)
+        return piece if isinstance(piece, bytes) else bytes(piece)
 
     def clear(self) -> None:
         """Forget all of it."""
