@@ -99,7 +99,8 @@ class Upload:
             if behind >= STEP and not self._followed:
                 self._followed = True
                 self._pace.put(self)
-            self._paused = behind >= AHEAD
+            # A pause lasts until the thread ends it, whatever is appended meanwhile: somebody waits for its ``ready``.
+            self._paused = self._paused or behind >= AHEAD
             return not self._paused
 
     def finish(self) -> Stored:

@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 import threading
+import time
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -63,6 +64,23 @@ class Uploads(SynchronousTestCase):
         go.set()
         self.assertTrue(resumed.wait(30))
         self.assertTrue(upload.append(piece))
+        upload.finish()
+
+    def test_what_is_appended_in_a_pause(self) -> None:
+        """It does not end the pause: whoever was told of it is told of its end."""
+        steps, resumed = threading.Semaphore(0), threading.Event()
+        self.patch(uploads, "start_writing_out", lambda *_: steps.acquire(timeout=30))
+        upload = self.objects.begin(resumed.set)
+        while upload.append(bytes(MIB)):
+            pass
+        hashed = upload._hashed
+        steps.release(2)
+        while upload._hashed < hashed + 2 * MIB:  # the thread has caught up a little, and not enough
+            time.sleep(0.001)
+        self.assertFalse(upload.append(b"x"))
+        self.assertFalse(resumed.is_set())
+        steps.release(100)
+        self.assertTrue(resumed.wait(30))
         upload.finish()
 
     def test_discard(self) -> None:
