@@ -12,7 +12,7 @@ from typing import Any
 from twisted.logger import ILogObserver, LogEvent, formatEventAsClassicLogText
 from zope.interface import implementer
 
-#: Some hours of a quiet server's log, some seconds of a noisy one's; 1 MiB at most lines.
+#: Some hours of a quiet server's log, some seconds of a noisy one's: 300 KiB of ordinary lines, 16 MiB at most.
 KEPT = 2_000
 #: A traceback is several lines; one of a recursion would be thousands.
 _LONGEST = 8_192
@@ -26,6 +26,9 @@ class RecentLines:
         self._reactor = reactor
         self._lines: deque[str] = deque(maxlen=KEPT)
         self._followers: list[Callable[[str], None]] = []
+        # On their way to followers: no more than are kept, however much is logged before the reactor gets to it.
+        self._untold: deque[str] = deque()
+        self._left_out = 0
 
     def __call__(self, event: LogEvent) -> None:
         text = formatEventAsClassicLogText(event)
@@ -34,7 +37,7 @@ class RecentLines:
         for line in text[:_LONGEST].rstrip("\n").split("\n"):
             self._lines.append(line)
             if self._followers:
-                self._reactor.callFromThread(self._tell, line)
+                self._pass_on(line)
 
     def last(self, count: int) -> list[str]:
         """The last ``count`` lines that are kept."""
@@ -45,6 +48,19 @@ class RecentLines:
         self._followers.append(function)
         return lambda: self._followers.remove(function)
 
-    def _tell(self, line: str) -> None:
+    def _pass_on(self, line: str) -> None:
+        if len(self._untold) >= KEPT:
+            self._left_out += 1
+            return
+        self._untold.append(line)
+        if len(self._untold) == 1:
+            self._reactor.callFromThread(self._tell)
+
+    def _tell(self) -> None:
+        lines = [self._untold.popleft() for _ in range(len(self._untold))]
+        if self._left_out:
+            lines.append(f"[{self._left_out} lines were left out: more was logged than could be shown]")
+            self._left_out = 0
         for function in tuple(self._followers):
-            function(line)
+            for line in lines:
+                function(line)
