@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from twisted.logger import LogLevel
 
+from fluxon.cloud.permissions import Permissions
 from fluxon.console.command import Kind
 from fluxon.console.people import name_of
 from fluxon.console.served import Served
@@ -23,6 +24,10 @@ def of(kind: Kind, served: Served) -> Sequence[str]:
         return sorted(served.router.views)
     if kind is Kind.LEVEL:
         return [each.name for each in LogLevel.iterconstants()]
+    if kind is Kind.PERMISSION:
+        return [each.value for each in Permissions]
+    if kind is Kind.ROLE:
+        return () if served.storage is None else sorted(served.storage.rules.roles)
     sessions = served.sessions.connected()[:_MOST]
     if kind is Kind.USER:
         names = {name_of(each.user) for each in sessions if each.user is not None}

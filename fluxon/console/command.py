@@ -36,6 +36,7 @@ class Kind(enum.Enum):
     LEVEL = "level"
     PATH = "path"
     ROLE = "role"
+    PERMISSION = "permission"
 
 
 #: What takes the rest of the line, so that quotes and spaces in it need no care.

@@ -11,6 +11,7 @@ import attrs
 from twisted.internet.defer import Deferred
 from twisted.logger import LogLevelFilterPredicate
 
+from fluxon.cloud.storage import Storage
 from fluxon.console.recent import RecentLines
 from fluxon.database.database import Database
 from fluxon.routing import Router, Setup
@@ -51,6 +52,10 @@ class Served(Protocol):
     @property
     def reverse(self) -> Reverse:
         """Calls into clients."""
+
+    @property
+    def storage(self) -> Storage | None:
+        """The cloud's, if the setup has one. It blocks."""
 
     @property
     def levels(self) -> LogLevelFilterPredicate:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from fluxon.console.command import Argument, Command, Kind, Option
 
 _USER = Argument("user", Kind.USER)
+_PATH = Argument("path", Kind.PATH)
+_PATH_OR_ROOT = Argument("path", Kind.PATH, required=False)
 _LIMIT = Option("--limit", "NUMBER", Kind.NUMBER)
 
 COMMANDS: tuple[Command, ...] = (
@@ -53,6 +55,54 @@ COMMANDS: tuple[Command, ...] = (
         ),
         changes=True,
     ),
+    Command("storage ls", "a directory of the cloud storage", (_PATH_OR_ROOT, _LIMIT)),
+    Command("storage tree", "a directory and all that is below it", (_PATH_OR_ROOT, _LIMIT)),
+    Command("storage roles", "who has which role at an item", (_PATH,)),
+    Command(
+        "storage assign",
+        "give a user a role at an item and below it",
+        (
+            Argument("role", Kind.ROLE),
+            _USER,
+            _PATH,
+            Option("--expires", "TIME"),
+            Option("--from", "HH:MM"),
+            Option("--until", "HH:MM"),
+        ),
+        changes=True,
+    ),
+    Command(
+        "storage unassign",
+        "take a role, or all, at an item from a user",
+        (_USER, _PATH, Argument("role", Kind.ROLE, required=False)),
+        changes=True,
+    ),
+    Command(
+        "storage explain",
+        "what a user (or anonymous) may do at an item, and why",
+        (_USER, _PATH, Argument("permission", Kind.PERMISSION, required=False)),
+    ),
+    Command("storage who-can", "who has a permission at an item", (Argument("permission", Kind.PERMISSION), _PATH)),
+    Command(
+        "storage audit",
+        "what was done at a path and below, the newest first",
+        (_PATH_OR_ROOT, Option("--user", "USER", Kind.USER), Option("--since", "TIME"), _LIMIT),
+    ),
+    Command("storage versions", "the contents of a file that are kept", (_PATH,)),
+    Command("storage deleted", "what was deleted below a path and is kept", (_PATH_OR_ROOT, _LIMIT)),
+    Command(
+        "storage restore",
+        "bring an older version back, or what was deleted there",
+        (_PATH, Argument("version", Kind.NUMBER, required=False)),
+        changes=True,
+    ),
+    Command(
+        "storage usage",
+        "how much a directory, or a user, keeps",
+        (_PATH_OR_ROOT, Option("--user", "USER", Kind.USER)),
+    ),
+    Command("storage sweep", "remove what is kept too long and what no row names", changes=True),
+    Command("storage check", "compare every row with its bytes"),
     Command("database", "the database's connections, threads and queues"),
     Command(
         "tail logs",

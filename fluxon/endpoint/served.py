@@ -18,6 +18,7 @@ from twisted.logger import (
 )
 from zope.interface import implementer
 
+from fluxon.cloud.storage import Storage
 from fluxon.console.recent import RecentLines
 from fluxon.console.served import ServedPort
 from fluxon.database.database import Database
@@ -80,10 +81,21 @@ class ServedServer:
         return self._engine.reverse
 
     @property
+    def storage(self) -> Storage | None:
+        """The cloud's."""
+        cloud = self._engine.foundation.cloud
+        return None if cloud is None else cloud.storage
+
+    @property
     def ports(self) -> list[ServedPort]:
         """Where it listens."""
-        listener = self._engine.listener
-        return [ServedPort("main", address_of(listener.port), self.server.secure, listener.factory)]
+        found = [("main", self.server, self._engine.listener)]
+        if self.server.cloud_storage is not None:
+            found.append(("cloud", self.server.cloud_storage, self.server.cloud_storage.cloud_port.listener))
+        return [
+            ServedPort(name, address_of(listener.port), server.secure, listener.factory)
+            for name, server, listener in found
+        ]
 
     def reload_certificates(self) -> Deferred[str]:
         """Look at the certificate's files now."""

@@ -23,6 +23,9 @@ KINDS = ("ed25519", "ecdsa", "rsa")
 ROUTER = """
 import threading
 from pathlib import Path
+from fluxon.cloud.authorization_models import (
+    AnonymousPermissions, DefaultRole, Permissions, RoleBasedAccessControl,
+)
 from fluxon.database.apis import SQLiteDatabase
 from fluxon.limits import Limits
 from fluxon.routing import Setup
@@ -47,8 +50,17 @@ def hold(request):
     threading.Event().wait(request.payload)
     return "held"
 
+async def store(request):
+    return (await request.server.cloud.write(request.payload["path"], request.payload["text"])).version
+
+class Rights(RoleBasedAccessControl):
+    class reader(RoleBasedAccessControl.Role):
+        permissions = [Permissions.READ_FILE, Permissions.READ_TREE_DIRECTORY]
+    DefaultRole(None)
+    AnonymousPermissions(permissions=[])
+
 BASE = Path(__file__).parent
-VIEWS = [echo, whoami, sign_in, broken, hold]
+VIEWS = [echo, whoami, sign_in, broken, hold, store]
 setup = Setup(
     mapping={view.__name__: view for view in VIEWS},
     models=models,
@@ -57,6 +69,8 @@ setup = Setup(
     database_path=BASE / "data.sqlite3",
     database_api=SQLiteDatabase,
     logs_dir=BASE / "logs",
+    cloud_folder=BASE / "cloud",
+    cloud_auth_model=Rights,
     console_python=True,
     limits=Limits(drain=5),
 )
@@ -88,6 +102,9 @@ def write_project(folder: Path) -> None:
         (folder / name).write_text(text)
 
 
+_PORTS = ("--port", "0", "--cloud-port", "0", "--manhole", "0")
+
+
 class ConsoleServer:
     """``twistd fluxon --manhole`` in a folder of its own, with a key of each kind that may log in."""
 
@@ -116,14 +133,14 @@ class ConsoleServer:
         twistd = Path(sys.executable).with_name("twistd")
         self.output = open(self.folder / "output", "w+b")  # noqa: SIM115 - as long as the server
         self.process = subprocess.Popen(
-            [twistd, "-n", "--pidfile=", "fluxon", "--config", "router.py", "--port", "0", "--manhole", "0"],
+            [twistd, "-n", "--pidfile=", "fluxon", "--config", "router.py", *_PORTS],
             cwd=self.folder,
             env=ENVIRONMENT,
             stdin=subprocess.DEVNULL,
             stdout=self.output,
             stderr=subprocess.STDOUT,
         )
-        self.port = int(self.logged(r"listening on tcp \S+:(\d+)")[1])
+        self.port = int(self.logged(r"#info\] listening on tcp \S+:(\d+)")[1])
         self.console_port = int(self.logged(r"console by SSH on \S+:(\d+)")[1])
 
     @property
