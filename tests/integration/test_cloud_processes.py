@@ -69,6 +69,37 @@ class CloudProjectTestCase(SynchronousTestCase):
         return done.stdout.splitlines()
 
 
+#: The client that the project was asked for with, its module's name in snake_case.
+SEED = """
+from fluxon.connect import ConnectionInterface, CloudStorageConnector
+
+# starting the connection
+server_connection = ConnectionInterface(host='localhost', port=8080)
+cloud_connection = CloudStorageConnector(host='localhost', port=8888)
+
+# logging in
+server_connection.send_request("login", {
+    'username': "Jane",
+    'password': "Jane123@abc"
+})
+
+# creating a directory in the cloud root dir
+cloud_response = cloud_connection.create_directory(relative_path="/janes_dir")
+
+# claim ownership of the directory
+response = server_connection.send_request("assign_me_as_owner", {'path': "/janes_dir"})
+
+cloud_response = cloud_connection.create_file(relative_path="/janes_dir/some_file.txt")
+cloud_response = cloud_connection.write_file(
+    relative_path="/janes_dir/some_file.txt", data=b"some text... 123, some more text @#$abc"
+)
+
+# assign Mike as a viewer to `/janes_dir/some_file.txt`
+response = server_connection.send_request("assign_user_as_viewer", {'user_to_assign': "Mike", 'path': "/janes_dir"})
+print(response)
+"""
+
+
 @pytest.mark.slow
 class GeneratedTests(CloudProjectTestCase):
     """As its owner uses it on the first day."""
@@ -96,6 +127,23 @@ class GeneratedTests(CloudProjectTestCase):
         self.assertEqual((self.project / "cloud").stat().st_mode & 0o777, 0o700)
         server.stop()
         self.assertFalse(any("Traceback" in line for line in server.transcript), server.transcript)
+
+    def test_as_it_was_asked_for(self) -> None:
+        """The very text that describes the cloud's client, but for the ports: its calls, their names, their order."""
+        self.edit("port=8080", "port=0")
+        self.edit("port=8888", "port=0")
+        port, cloud = self.ports(self.start(sys.executable, "server.py"))
+        for name in ("Jane", "Mike"):
+            with ConnectionInterface(host="localhost", port=port, timeout=20) as main:
+                user = {"username": name, "email": f"{name}@example.com", "password": f"{name}123@abc"}
+                self.assertEqual(main.send_request("create_user", user), {"response": "signed up successfully"})
+        text = SEED.replace("8080", str(port)).replace("8888", str(cloud))
+        (self.project / "seed.py").write_text(text)
+        command = [sys.executable, "seed.py"]
+        done = subprocess.run(command, cwd=self.project, capture_output=True, text=True, timeout=60)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertIn("'user_assigned': 'username: Mike; id: 2'", done.stdout)
+        self.assertIn("'role': 'viewer', 'status': 'role assigned successfully'", done.stdout)
 
     def test_over_tls(self) -> None:
         """Both ports, with the project's certificate."""
