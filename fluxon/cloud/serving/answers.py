@@ -54,9 +54,9 @@ def assignment(found: Any) -> dict[str, Any]:
         "path": found.path,
         "user": found.user,
         "role": found.role,
-        "expires_at": found.constraint.expires_at,
-        "valid_from": _time_of_day(found.constraint.valid_from),
-        "valid_until": _time_of_day(found.constraint.valid_until),
+        "expires_at": found.expires_at,
+        "valid_from": _time_of_day(found.valid_from),
+        "valid_until": _time_of_day(found.valid_until),
     }
 
 
