@@ -17,6 +17,7 @@ import importlib
 import importlib.util
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -27,13 +28,17 @@ from children import Child
 from twisted.trial.unittest import SynchronousTestCase
 
 from fluxon.connect import ConnectionInterface
+from fluxon.connect.command_line.parser import parser as connect_parser
 from fluxon.startproject import generate
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.rst")))
 
 #: Files in blocks that a test below runs; a document may not show one that nobody runs.
-STORIES: dict[str, set[str]] = {"README.md": {"chat_server.py", "chat_client.py", "everything.tac"}}
+STORIES: dict[str, set[str]] = {
+    "README.md": {"chat_server.py", "chat_client.py", "everything.tac"},
+    "docs/cloud_client.rst": {"cloud_server.py", "files.py", "twisted_files.py"},
+}
 
 
 @dataclass(frozen=True)
@@ -243,6 +248,13 @@ def _module(name: str) -> None:
     assert importlib.util.find_spec(f"{name}.__main__"), f"python -m {name} does nothing"
 
 
+def _connect(rest: str) -> None:
+    try:
+        connect_parser().parse_args(shlex.split(rest))
+    except SystemExit:
+        raise AssertionError(f"python -m fluxon.connect does not take {rest!r}") from None
+
+
 def _twistd(rest: str) -> None:
     command, options = rest.split(" ", 1)
     tap = importlib.import_module({"fluxon": "fluxon.tap", "fluxon-cloud": "fluxon.cloud_tap"}[command])
@@ -254,7 +266,8 @@ def _twistd(rest: str) -> None:
 #: A command's form -> what proves that it would work.
 COMMANDS: tuple[tuple[str, Callable[[str], None] | None], ...] = (
     (r"(scripts/\w+)( .*)?", _script),
-    (r"python -m (fluxon\.[\w.]+)( .*)?", _module),
+    (r"python -m fluxon\.connect (.*)", _connect),
+    (r"python -m (fluxon\.(?!connect )[\w.]+)( .*)?", _module),
     (r"twistd -n (?:--pidfile=\S+ )?(fluxon(?:-cloud)? .*)", _twistd),
     (r"python (?:server|client|cloud_client|chat_server|chat_client)\.py( .*)?", None),
     (r"pip install -e \.", None),
