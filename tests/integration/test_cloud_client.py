@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cloud_children import CuttingLine, SmallCloud
+from cloud_children import CuttingLine, RealCloud
 from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred, DeferredQueue, gatherResults
 from twisted.python import threadable
 from twisted.trial.unittest import TestCase
 
-from fluxon.connect import CloudClient, connect_cloud
+from fluxon.connect import Client, CloudClient, connect, connect_cloud
 from fluxon.connect.cloud import CloudChange
 from fluxon.connect.session import SessionHolder
 from fluxon.errors import (
@@ -36,41 +36,44 @@ from fluxon.errors import (
 LARGE = random.Random(2).randbytes(5 * 2**20 + 77)
 
 
-class Somebody:
-    """A client that is logged in."""
-
-    def __init__(self, name: str, secure: bool = False, host: str = "127.0.0.1") -> None:
-        self.session = SessionHolder(host, secure)
-        self.session.resume(f"user {name}")
-
-
 @pytest.fixture(scope="class")
-def small_cloud(request: pytest.FixtureRequest) -> Iterator[None]:
+def real_cloud(request: pytest.FixtureRequest) -> Iterator[None]:
     """``self.cloud``: a server for all tests of a class, over TLS if the class says ``secure = True``."""
     cls: Any = request.cls
-    cls.cloud = SmallCloud(secure=getattr(cls, "secure", False))
+    cls.cloud = RealCloud(secure=getattr(cls, "secure", False))
     yield
     cls.cloud.remove()
 
 
 class CloudTestCase(TestCase):
-    """A client of a small cloud, and a directory of its own for each test."""
+    """Jane's client of a real server, and a directory of hers for each test."""
 
     timeout = 60
-    cloud: SmallCloud
+    cloud: RealCloud
     secure = False
 
     async def setUp(self) -> None:
+        before = threadable.ioThread
+        threadable.registerAsIOThread()
+        self.addCleanup(setattr, threadable, "ioThread", before)
+        self.jane = await self.somebody("Jane")
         self.files = await self.connect()
         self.place = f"/{self.id().rpartition('.')[2]}"
         await self.files.create_directory(self.place)
+        await self.jane.call("own", self.place)
+
+    async def somebody(self, name: str) -> Client:
+        keywords: dict[str, Any] = {"secure": True, "trust": self.cloud.certificate} if self.secure else {}
+        client = await connect(reactor, f"localhost:{self.cloud.main_port}", **keywords)
+        self.addCleanup(client.close)
+        await client.call("login", {"username": name})
+        return client
 
     async def connect(self, port: int | None = None, **keywords: Any) -> CloudClient:
-        host = "localhost" if self.secure else "127.0.0.1"
-        keywords.setdefault("connection", Somebody("Jane", self.secure, host))
+        keywords.setdefault("connection", self.jane)
         if self.secure:
             keywords = {"secure": True, "trust": self.cloud.certificate, **keywords}
-        client = await connect_cloud(reactor, f"{host}:{port or self.cloud.port}", **keywords)
+        client = await connect_cloud(reactor, f"localhost:{port or self.cloud.port}", **keywords)
         self.addCleanup(client.close)
         return client
 
@@ -90,7 +93,7 @@ class CloudTestCase(TestCase):
         return folder / "target"
 
 
-@pytest.mark.usefixtures("small_cloud")
+@pytest.mark.usefixtures("real_cloud")
 class CallTests(CloudTestCase):
     """Every call and what it gives."""
 
@@ -115,8 +118,9 @@ class CallTests(CloudTestCase):
         await files.delete_file(f"{place}/a/f")
         await files.delete_directory(f"{place}/a")
         self.assertTrue(await files.deleted(place))
+        await self.somebody("Mike")
         await files.assign_role(place, "Mike", "viewer")
-        self.assertEqual([each.role for each in await files.roles(place)], ["viewer"])
+        self.assertEqual(sorted(each.role for each in await files.roles(place)), ["owner", "viewer"])
         self.assertEqual(await files.remove_role(place, "Mike"), 1)
         self.assertIn("READ_FILE", await files.permissions(place))
         self.assertTrue(await files.log(place))
@@ -145,7 +149,9 @@ class CallTests(CloudTestCase):
     async def test_lock(self) -> None:
         """``async with`` unlocks."""
         await self.files.write_file(f"{self.place}/a", b"1")
-        other = await self.connect(connection=Somebody("Mike"))
+        mike = await self.somebody("Mike")
+        await self.files.assign_role(self.place, "Mike", "owner")
+        other = await self.connect(connection=mike)
         async with await self.files.lock(f"{self.place}/a") as lock:
             await self.assertFailure(other.write_file(f"{self.place}/a", b"2"), Locked)
             await self.files.renew(lock)
@@ -154,21 +160,28 @@ class CallTests(CloudTestCase):
 
     async def test_whose_files(self) -> None:
         """The client is whoever its connection is, from the next command on; or nobody."""
-        somebody = Somebody("Jane")
+        somebody = await self.somebody("Jane")
         files = await self.connect(connection=somebody)
         self.assertEqual((await files.create_file(f"{self.place}/a")).creator, "Jane")
-        somebody.session.changed("user Mike", "s", authenticated=True)
+        await self.files.assign_role(self.place, "Mike", "owner")
+        await somebody.call("login", {"username": "Mike"})
         self.assertEqual((await files.create_file(f"{self.place}/b")).creator, "Mike")
-        somebody.session.changed("stranger", "s", authenticated=False)
-        await self.assertFailure(files.create_file("/private_c"), PermissionDenied)
-        somebody.session.changed("forged", "s", authenticated=True)
+        await somebody.call("logout")
+        await self.assertFailure(files.create_file(f"{self.place}/c"), PermissionDenied)
+        await self.assertFailure(files.write_file(f"{self.place}/c", LARGE), PermissionDenied)
+        somebody.session.resume("forged")
         await self.assertFailure(files.create_file(f"{self.place}/d"), Unauthenticated)
         stranger = await self.connect(connection=None)
-        self.assertIsNone((await stranger.create_file(f"{self.place}/e")).creator)
+        await self.assertFailure(stranger.create_file(f"{self.place}/e"), PermissionDenied)
 
     async def test_no_token_to_another_host(self) -> None:
         """Nor from TLS to plain."""
-        for somebody in (Somebody("Jane", host="example.org"), Somebody("Jane", secure=True)):
+
+        class Somebody:
+            def __init__(self, host: str, secure: bool) -> None:
+                self.session = SessionHolder(host, secure)
+
+        for somebody in (Somebody("example.org", False), Somebody("127.0.0.1", True)):
             await self.assertFailure(connect_cloud(reactor, "127.0.0.1", connection=somebody), ConfigurationError)
 
 
@@ -216,7 +229,7 @@ class TransferCases:
         self.assertEqual({target.read_bytes() for target in targets}, {LARGE})
 
 
-@pytest.mark.usefixtures("small_cloud")
+@pytest.mark.usefixtures("real_cloud")
 class PlainTransferTests(CloudTestCase, TransferCases):
     """Over TCP."""
 
@@ -268,7 +281,7 @@ class PlainTransferTests(CloudTestCase, TransferCases):
         await self.assertFailure(upload, Unavailable)
 
 
-@pytest.mark.usefixtures("small_cloud")
+@pytest.mark.usefixtures("real_cloud")
 class SecureTransferTests(CloudTestCase, TransferCases):
     """Over TLS."""
 
@@ -279,7 +292,7 @@ class SecureTransferTests(CloudTestCase, TransferCases):
         await self.assertFailure(connect_cloud(reactor, f"localhost:{self.cloud.port}", secure=True), UntrustedServer)
 
 
-@pytest.mark.usefixtures("small_cloud")
+@pytest.mark.usefixtures("real_cloud")
 class WatchTests(CloudTestCase):
     """Being told of changes."""
 
@@ -299,7 +312,7 @@ class WatchTests(CloudTestCase):
         await self.files.write_file(f"{self.place}/a", b"2")
         await queue.get()
         await queue.get()
-        self.assertEqual(told, ["begin create", "end create", "begin write", "end write"])
+        self.assertEqual(told, ["begin write", "end write", "begin write", "end write"])
         await self.files.unwatch(watch)
         await self.files.unwatch(watch)
         await self.files.write_file(f"{self.place}/a", b"3")

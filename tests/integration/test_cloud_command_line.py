@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import random
 import signal
 import stat
@@ -10,16 +12,27 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pexpect
 import pytest
-from cloud_children import ENVIRONMENT, CuttingLine, SmallCloud
+from cloud_children import ENVIRONMENT, CuttingLine, RealCloud
 from twisted.trial.unittest import SynchronousTestCase
+
+from fluxon.connect import ConnectionInterface
+from fluxon.connect.command_line import main
 
 PATIENCE = 30.0
 
 LARGE = random.Random(3).randbytes(3 * 2**20 + 77)
+
+
+class Done(NamedTuple):
+    """What a command did."""
+
+    status: int
+    out: str
+    err: str
 
 
 class CommandLineCase(SynchronousTestCase):
@@ -31,29 +44,50 @@ class CommandLineCase(SynchronousTestCase):
         self.environment = {**ENVIRONMENT, "XDG_CONFIG_HOME": str(self.home / "config"), "TZ": "UTC"}
         self.sessions = self.home / "config" / "fluxon" / "sessions"
 
-    def run_command(self, *arguments: str, typed: str = "") -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
+    def run_command(self, *arguments: str, typed: str = "") -> Done:
+        """One command, in this process: starting Python a hundred times takes a minute."""
+        out, err = io.StringIO(), io.StringIO()
+        before, folder, stdin = dict(os.environ), os.getcwd(), sys.stdin
+        os.environ.update(self.environment)
+        os.chdir(self.home)
+        sys.stdin = io.StringIO(typed)
+        try:
+            status = main(arguments, out, err)
+        except SystemExit as error:  # of argparse
+            status = int(error.code or 0)
+        finally:
+            sys.stdin = stdin
+            os.chdir(folder)
+            os.environ.clear()
+            os.environ.update(before)
+        return Done(status, out.getvalue(), err.getvalue())
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """One command in a process of its own."""
+        child = subprocess.Popen(
             [sys.executable, "-m", "fluxon.connect", *arguments],
             cwd=self.home,
             env=self.environment,
-            input=typed,
-            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            timeout=PATIENCE,
         )
+        self.addCleanup(child.kill)
+        return child
 
     def does(self, *arguments: str, typed: str = "") -> str:
         """What a command prints that succeeds."""
         done = self.run_command(*arguments, typed=typed)
-        self.assertEqual((done.returncode, done.stderr), (0, ""), done.stderr)
-        return done.stdout
+        self.assertEqual((done.status, done.err), (0, ""), done.err)
+        return done.out
 
     def fails(self, status: int, *arguments: str, typed: str = "") -> str:
         """What a command complains of that exits with ``status``."""
         done = self.run_command(*arguments, typed=typed)
-        self.assertEqual(done.returncode, status, done.stderr)
-        self.assertNotIn("Traceback", done.stderr)
-        return done.stderr
+        self.assertEqual(done.status, status, done.err)
+        self.assertNotIn("Traceback", done.err)
+        return done.err
 
     def remember(self, port: int, cloud_port: int, token: str | None) -> None:
         """A session as login leaves it."""
@@ -73,25 +107,29 @@ class CommandLineCase(SynchronousTestCase):
 
 
 @pytest.fixture(scope="class")
-def small_cloud(request: pytest.FixtureRequest) -> Iterator[None]:
+def real_cloud(request: pytest.FixtureRequest) -> Iterator[None]:
     """``self.cloud``: a server for all tests of a class."""
     cls: Any = request.cls
-    cls.cloud = SmallCloud()
+    cls.cloud = RealCloud()
+    cls.jane = cls.cloud.somebody("Jane")
     yield
+    cls.jane.close()
     cls.cloud.remove()
 
 
-@pytest.mark.usefixtures("small_cloud")
+@pytest.mark.usefixtures("real_cloud")
 class CloudCommandTests(CommandLineCase):
     """Files."""
 
-    cloud: SmallCloud
+    cloud: RealCloud
+    jane: ConnectionInterface
 
     def setUp(self) -> None:
         super().setUp()
-        self.remember(9, self.cloud.port, "user Jane")
+        self.remember(self.cloud.main_port, self.cloud.port, self.jane.session.token)
         self.place = f"/{self.id().rpartition('.')[2]}"
         self.does("mkdir", self.place)
+        self.jane.send_request("own", self.place)
 
     def folder(self) -> Path:
         """Some files, in folders."""
@@ -186,6 +224,7 @@ class CloudCommandTests(CommandLineCase):
     def test_roles_and_history(self) -> None:
         """Sharing, the log, versions and what was deleted."""
         place = self.place
+        self.cloud.somebody("Mike").close()
         self.assertEqual(self.does("share", place, "Mike", "viewer"), f"Mike is viewer of {place}\n")
         self.assertIn("Mike", self.does("roles", place))
         self.assertIn("1 taken", self.does("unshare", place, "Mike"))
@@ -199,7 +238,7 @@ class CloudCommandTests(CommandLineCase):
         self.does("get", f"{place}/file", "first")
         self.assertEqual((self.home / "first").read_bytes(), b"1")
         self.does("rm", f"{place}/file")
-        gone = next(each for each in json.loads(self.does("deleted", "--json")) if each["path"] == f"{place}/file")
+        [gone] = json.loads(self.does("deleted", "--json", place))
         self.does("restore", f"{place}/file", "--deleted", str(gone["id"]))
         self.assertIn("delete", self.does("log", place, "-n", "5"))
 
@@ -212,28 +251,28 @@ class CloudCommandTests(CommandLineCase):
         self.fails(2, "restore", "/a", "--version", "1", "--deleted", "2")
         self.remember_nobody()
         (self.home / "file").write_bytes(b"")
-        self.assertIn("PermissionDenied", self.fails(4, "put", "file", "/private_file"))
+        self.assertIn("PermissionDenied", self.fails(4, "put", "file", f"{self.place}/file"))
 
     def remember_nobody(self) -> None:
         for each in self.sessions.iterdir():
             each.unlink()
         self.sessions.rmdir()
-        self.remember(9, self.cloud.port, None)
+        self.remember(self.cloud.main_port, self.cloud.port, None)
 
     def test_one_file_that_fails(self) -> None:
         """The others are transferred, and the command says how many were not."""
         self.folder()
         (self.home / "folder" / "private").symlink_to("/nowhere")
         done = self.run_command("put", "folder", f"{self.place}/")
-        self.assertIn("left out", done.stderr)
+        self.assertIn("left out", done.err)
         self.does("mkdir", f"{self.place}/folder2")
         self.does("mkdir", f"{self.place}/folder2/a.txt")
         (self.home / "folder").rename(self.home / "folder2")
         done = self.run_command("put", "folder2", f"{self.place}/")
-        self.assertEqual(done.returncode, 1)
-        self.assertIn("a.txt", done.stderr)
-        self.assertIn("4 sent", done.stdout)
-        self.assertIn("1 failed", done.stdout)
+        self.assertEqual(done.status, 1)
+        self.assertIn("a.txt", done.err)
+        self.assertIn("4 sent", done.out)
+        self.assertIn("1 failed", done.out)
 
     def test_ctrl_c(self) -> None:
         """A transfer is interrupted at once, without a traceback, and goes on the next time."""
@@ -242,42 +281,18 @@ class CloudCommandTests(CommandLineCase):
         line = CuttingLine(self.cloud.port, [])
         self.addCleanup(line.close)
         line.stall_down = 1_000_000
-        child = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "fluxon.connect",
-                "--cloud-port",
-                str(line.port),
-                "get",
-                f"{self.place}/large",
-                "copy",
-            ],
-            cwd=self.home,
-            env=self.environment,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        self.addCleanup(child.kill)
+        child = self.start("--cloud-port", str(line.port), "get", f"{self.place}/large", "copy")
         self.assertTrue(line.stalled.wait(PATIENCE))
         child.send_signal(signal.SIGINT)
-        _, said = child.communicate(timeout=PATIENCE)
-        self.assertEqual((child.returncode, said), (130, "interrupted\n"))
+        printed, said = child.communicate(timeout=PATIENCE)
+        self.assertEqual((child.returncode, printed, said), (130, "", "interrupted\n"))
         self.assertFalse((self.home / "copy").exists())
         self.does("get", f"{self.place}/large", "copy")
         self.assertEqual((self.home / "copy").read_bytes(), LARGE)
 
     def test_watch(self) -> None:
         """Changes are printed as they come; Ctrl+C ends it."""
-        child = subprocess.Popen(
-            [sys.executable, "-m", "fluxon.connect", "watch", "--json", self.place],
-            cwd=self.home,
-            env=self.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        self.addCleanup(child.kill)
+        child = self.start("watch", "--json", self.place)
         assert child.stdout is not None and child.stderr is not None
         self.assertIn("watching", child.stderr.readline())
         (self.home / "file").write_bytes(b"1")
@@ -322,11 +337,12 @@ class CloudCommandTests(CommandLineCase):
         (self.home / "tqdm.py").write_text("raise ImportError('not installed')\n")
         self.environment["PYTHONPATH"] = f"{self.home}:{self.environment['PYTHONPATH']}"
         (self.home / "large").write_bytes(LARGE)
-        self.assertIn("1 sent", self.does("put", "large", f"{self.place}/"))
+        printed, said = self.start("put", "large", f"{self.place}/").communicate(timeout=PATIENCE)
+        self.assertEqual((printed, said), ("1 sent (3.0 MiB)\n", ""))
 
     def test_file_of_the_session(self) -> None:
         """One that others can read is refused."""
-        file = self.sessions / "127.0.0.1_9.json"
+        file = self.sessions / f"127.0.0.1_{self.cloud.main_port}.json"
         file.chmod(0o644)
         self.assertIn("chmod 600", self.fails(2, "ls"))
 

@@ -12,12 +12,11 @@ from queue import SimpleQueue
 from typing import Any
 
 import pytest
-from cloud_children import CuttingLine, SmallCloud
+from cloud_children import CuttingLine, RealCloud
 from twisted.trial.unittest import SynchronousTestCase
 
-from fluxon.connect import ANONYMOUS, CloudStorageConnector, ConnectionInterface
+from fluxon.connect import ANONYMOUS, CloudStorageConnector, ConnectionInterface, living
 from fluxon.connect.cloud import CloudChange
-from fluxon.connect.session import SessionHolder
 from fluxon.errors import (
     AlreadyExists,
     ConfigurationError,
@@ -27,6 +26,7 @@ from fluxon.errors import (
     NotFound,
     PermissionDenied,
     ProtocolError,
+    Unauthenticated,
     Unavailable,
     UntrustedServer,
 )
@@ -37,36 +37,37 @@ PATIENCE = 30.0
 LARGE = random.Random(1).randbytes(5 * 2**20 + 77)
 
 
-class Somebody:
-    """A client that is logged in."""
-
-    def __init__(self, name: str, secure: bool = False) -> None:
-        self.session = SessionHolder("localhost", secure)
-        self.session.resume(f"user {name}")
-
-
 @pytest.fixture(scope="class")
-def small_cloud(request: pytest.FixtureRequest) -> Iterator[None]:
-    """``self.cloud``: a server for all tests of a class, over TLS if the class says ``secure = True``."""
+def real_cloud(request: pytest.FixtureRequest) -> Iterator[None]:
+    """``self.cloud``: a server for all tests of a class, over TLS if the class says ``secure = True``.
+
+    ``self.jane`` and ``self.mike`` are logged in there.
+    """
     cls: Any = request.cls
-    cls.cloud = SmallCloud(secure=getattr(cls, "secure", False))
+    cls.cloud = RealCloud(secure=getattr(cls, "secure", False))
+    cls.jane, cls.mike = cls.cloud.somebody("Jane"), cls.cloud.somebody("Mike")
     yield
+    cls.jane.close()
+    cls.mike.close()
     cls.cloud.remove()
 
 
 class CloudTestCase(SynchronousTestCase):
-    """A connector to a small cloud, and a directory of its own for each test."""
+    """Jane's connector to a real server, and a directory of hers for each test."""
 
-    cloud: SmallCloud
+    cloud: RealCloud
+    jane: ConnectionInterface
+    mike: ConnectionInterface
     secure = False
 
     def setUp(self) -> None:
         self.files = self.connect()
         self.place = f"/{self.id().rpartition('.')[2]}"
         self.files.create_directory(self.place)
+        self.jane.send_request("own", self.place)
 
     def connect(self, port: int | None = None, **keywords: Any) -> CloudStorageConnector:
-        keywords.setdefault("connection", Somebody("Jane", self.secure))
+        keywords.setdefault("connection", self.jane)
         if self.secure:
             keywords = {"secure": True, "trust": self.cloud.certificate, **keywords}
         connector = CloudStorageConnector("localhost", port or self.cloud.port, **keywords)
@@ -89,7 +90,7 @@ class CloudTestCase(SynchronousTestCase):
         return folder / "target"
 
 
-@pytest.mark.usefixtures("small_cloud")
+@pytest.mark.usefixtures("real_cloud")
 class CallTests(CloudTestCase):
     """Every call and what it gives."""
 
@@ -128,7 +129,7 @@ class CallTests(CloudTestCase):
         files.write_file(f"{place}/a", b"1")
         self.assertRaises(InvalidPayload, files.delete_directory, f"{place}/a")
         error = self.assertRaises(Conflict, files.write_file, f"{place}/a", b"2", if_version=0)
-        self.assertEqual(error.details, {"version": 1})
+        self.assertEqual(error.details["version"], 1)
         error = self.assertRaises(Conflict, files.write_file, f"{place}/a", LARGE, if_version=7)
         self.assertEqual(files.read_file(f"{place}/a"), b"1")
 
@@ -155,23 +156,24 @@ class CallTests(CloudTestCase):
         self.assertEqual(files.copy(f"{place}/a", f"{place}/b").path, f"{place}/b")
         self.assertEqual(files.move(f"{place}/b", f"{place}/c").path, f"{place}/c")
         files.delete_file(f"{place}/c")
-        gone = next(each for each in files.deleted() if each.path == f"{place}/c")
+        gone = next(each for each in files.deleted(place) if each.path == f"{place}/c")
         self.assertEqual(files.restore(f"{place}/c", deleted=gone.id).path, f"{place}/c")
 
     def test_roles_and_log(self) -> None:
         """Users are named by name or id."""
         files, place = self.files, self.place
         self.assertEqual(files.assign_role(place, "Mike", "viewer", valid_until="17:00")["role"], "viewer")
-        self.assertEqual([each.user for each in files.roles(place)], ["Mike"])
+        self.assertEqual(sorted(each.user for each in files.roles(place)), ["Jane", "Mike"])
         self.assertEqual(files.remove_role(place, "Mike"), 1)
-        self.assertEqual(files.permissions(place), {"READ_FILE", "WRITE_FILE"})
+        self.assertLessEqual({"READ_FILE", "WRITE_FILE", "ASSIGN_ROLES"}, files.permissions(place))
         files.write_file(f"{place}/a", b"1")
         self.assertEqual(files.log(place, limit=1)[0].path, f"{place}/a")
 
     def test_locks(self) -> None:
         """Others have to wait; the one who has it goes on, and ends it with the block."""
         self.files.write_file(f"{self.place}/a", b"1")
-        other = self.connect(connection=Somebody("Mike"))
+        self.files.assign_role(self.place, "Mike", "owner")
+        other = self.connect(connection=self.mike)
         with self.files.lock(f"{self.place}/a", 60) as lock:
             self.assertRaises(Locked, other.write_file, f"{self.place}/a", b"2")
             self.assertRaises(Locked, other.lock, f"{self.place}/a")
@@ -284,19 +286,19 @@ class TransferCases:
         self.assertEqual([results.get(timeout=PATIENCE) for _ in range(12)], [True] * 12)
 
 
-@pytest.mark.usefixtures("small_cloud")
+@pytest.mark.usefixtures("real_cloud")
 class PlainTransferTests(CloudTestCase, TransferCases):
     """Over TCP."""
 
 
-@pytest.mark.usefixtures("small_cloud")
+@pytest.mark.usefixtures("real_cloud")
 class SecureTransferTests(CloudTestCase, TransferCases):
     """Over TLS."""
 
     secure = True
 
 
-@pytest.mark.usefixtures("small_cloud")
+@pytest.mark.usefixtures("real_cloud")
 class InterruptedTests(CloudTestCase):
     """Transfers that end early, and what is there then."""
 
@@ -397,20 +399,21 @@ class InterruptedTests(CloudTestCase):
         self.assertIn("lost", error.text + "lost" if "listens" in error.text else error.text)
 
 
-@pytest.mark.usefixtures("small_cloud")
+@pytest.mark.usefixtures("real_cloud")
 class WatchTests(CloudTestCase):
     """Being told of changes."""
 
     def test_told(self) -> None:
         """Of what others do, below the path, in order, until it is ended."""
         changes: SimpleQueue[CloudChange] = SimpleQueue()
-        watcher = self.connect(connection=ANONYMOUS)
+        self.files.assign_role(self.place, "Mike", "viewer")
+        watcher = self.connect(connection=self.mike)
         watch = watcher.watch(self.place, changes.put)
         self.files.write_file(f"{self.place}/a", b"1")
         self.files.write_file(f"{self.place}/a", b"2")
         self.files.move(f"{self.place}/a", f"{self.place}/b")
         told = [changes.get(timeout=PATIENCE) for _ in range(3)]
-        self.assertEqual([each.action for each in told], ["create", "write", "move"])
+        self.assertEqual([each.action for each in told], ["write", "write", "move"])
         self.assertEqual((told[2].path, told[2].source), (f"{self.place}/b", f"{self.place}/a"))
         watcher.unwatch(watch)
         watcher.unwatch(watch)
@@ -453,44 +456,60 @@ class WatchTests(CloudTestCase):
         self.assertRaises(InvalidPayload, self.files.watch, "/", "no function")
 
 
-@pytest.mark.usefixtures("small_cloud")
+@pytest.mark.usefixtures("real_cloud")
 class SessionTests(CloudTestCase):
     """Whose files."""
 
+    def somebody(self, name: str) -> ConnectionInterface:
+        connection = self.cloud.somebody(name)
+        self.addCleanup(connection.close)
+        return connection
+
     def test_login_and_logout(self) -> None:
-        """The connector is whoever its connection is, from the next command on."""
-        somebody = Somebody("Jane")
-        somebody.session.changed("stranger x", "s", authenticated=False)
-        files = self.connect(connection=somebody)
-        self.assertRaises(PermissionDenied, files.create_file, "/private_a")
-        somebody.session.changed("user Jane", "s", authenticated=True)
-        self.assertEqual(files.create_file("/private_a").creator, "Jane")
-        somebody.session.changed("user Mike", "s", authenticated=True)
-        self.assertEqual(files.create_file("/private_b").creator, "Mike")
-        somebody.session.changed("stranger y", "s", authenticated=False)
-        self.assertRaises(PermissionDenied, files.write_file, "/private_c", LARGE)
+        """The connector is whoever its connection is, from the next command on, small or a stream."""
+        connection = self.somebody("Jane")
+        files = self.connect(connection=connection)
+        self.assertEqual(files.create_file(f"{self.place}/a").creator, "Jane")
+        connection.send_request("logout")
+        self.assertRaises(PermissionDenied, files.create_file, f"{self.place}/b")
+        self.assertRaises(PermissionDenied, files.write_file, f"{self.place}/b", LARGE)
+        self.files.assign_role(self.place, "Mike", "owner")
+        connection.send_request("login", {"username": "Mike"})
+        self.assertEqual(files.write_file(f"{self.place}/b", LARGE).creator, "Mike")
+
+    def test_connector_before_the_login(self) -> None:
+        """The order of the seed: it is connected as a stranger's first, and follows the login."""
+        connection = ConnectionInterface("localhost", self.cloud.main_port)
+        self.addCleanup(connection.close)
+        files = self.connect(connection=connection)
+        self.assertRaises(PermissionDenied, files.create_file, f"{self.place}/a")
+        connection.send_request("login", {"username": "Jane"})
+        self.assertEqual(files.create_file(f"{self.place}/a").creator, "Jane")
 
     def test_server_that_does_not_know_the_session(self) -> None:
-        """It is said, rather than going on as a stranger."""
-        from fluxon.errors import Unauthenticated
-
-        somebody = Somebody("Jane")
-        somebody.session.changed("forged", "s", authenticated=True)
-        error = self.assertRaises(Unauthenticated, self.connect(connection=somebody).stat, "/")
+        """It is said, rather than going on as a stranger; and the connection's own session stays."""
+        connection = self.somebody("Jane")
+        token = connection.session.token
+        connection.session.resume("forged")
+        error = self.assertRaises(Unauthenticated, self.connect(connection=connection).stat, "/")
         self.assertIn("log in again", error.text)
+        self.assertEqual(connection.session.token, "forged")
+        connection.session.resume(str(token))
 
     def test_the_only_connection(self) -> None:
         """It is followed without being named; of two one has to be named."""
-        first = ConnectionInterface("localhost", self.cloud.port)
-        self.addCleanup(first.close)
-        first.session.resume("user Jane")
-        self.assertEqual(self.connect(connection=None).create_file(f"{self.place}/a").creator, "Jane")
-        second = ConnectionInterface("localhost", self.cloud.port)
-        self.addCleanup(second.close)
         self.assertRaises(ConfigurationError, CloudStorageConnector, "localhost", self.cloud.port)
+        living.closed(self.mike)
+        self.addCleanup(living.opened, self.mike, self.mike.session)
+        self.assertEqual(self.connect(connection=None).create_file(f"{self.place}/a").creator, "Jane")
+
+    def test_anonymous(self) -> None:
+        """Nobody's, whoever else is logged in."""
+        files = self.connect(connection=ANONYMOUS)
+        self.assertRaises(PermissionDenied, files.create_file, f"{self.place}/a")
 
 
-@pytest.mark.usefixtures("small_cloud")
+@pytest.mark.usefixtures("real_cloud")
 class WrongServerTests(CloudTestCase):
     """What answers is not what was meant."""
 

@@ -1,4 +1,4 @@
-"""A small cloud in a process of its own, and a line to it that can be cut in the middle of a transfer."""
+"""A cloud in a process of its own, and a line to it that can be cut in the middle of a transfer."""
 
 from __future__ import annotations
 
@@ -12,21 +12,25 @@ import tempfile
 import threading
 from collections import deque
 from pathlib import Path
+from typing import Any
 
 import fluxon
+from fluxon.connect import ConnectionInterface
 
 #: A child process finds the same Fluxon as this one.
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(fluxon.__file__).parent.parent)}
 
 
-class SmallCloud:
-    """``tests/real/small_cloud.py``, to be talked to, killed and started again."""
+class RealCloud:
+    """``tests/real/cloud_program.py``: a server with a cloud storage, to be killed and started again."""
 
     def __init__(self, *, secure: bool = False) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="fluxon-cloud-"))
         self.secure = secure
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self.port: int = probe.getsockname()[1]
+        probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
+        self.main_port, self.port = (probe.getsockname()[1] for probe in probes)
+        for probe in probes:
+            probe.close()
         self.start()
 
     @property
@@ -34,21 +38,39 @@ class SmallCloud:
         return str(self.folder / "secrets" / "certificate.pem")
 
     def start(self) -> None:
-        program = str(Path(__file__).with_name("small_cloud.py"))
-        arguments = [sys.executable, program, str(self.port), *(["secrets"] if self.secure else [])]
+        program = str(Path(__file__).with_name("cloud_program.py"))
+        kind = "secure" if self.secure else "plain"
         with open(self.folder / "log", "ab") as log:
             self.process = subprocess.Popen(
-                arguments, cwd=self.folder, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=log, text=True
+                [sys.executable, program, str(self.main_port), str(self.port), kind],
+                cwd=self.folder,
+                env=ENVIRONMENT,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
             )
         assert self.process.stdout is not None
-        if self.process.stdout.readline() != "READY\n":
-            raise AssertionError("the cloud did not start:\n" + (self.folder / "log").read_text())
+        said = []
+        for line in self.process.stdout:
+            said.append(line)
+            if line == "READY\n":
+                break
+        else:
+            raise AssertionError("the server did not start:\n" + "".join(said) + (self.folder / "log").read_text())
+        # Nobody may block on a full pipe.
+        threading.Thread(target=self.process.stdout.read, daemon=True).start()
+
+    def somebody(self, name: str) -> ConnectionInterface:
+        """A connection that is logged in as ``name``."""
+        keywords: dict[str, Any] = {"secure": True, "trust": self.certificate} if self.secure else {}
+        connection = ConnectionInterface("localhost", self.main_port, **keywords)
+        connection.send_request("login", {"username": name})
+        return connection
 
     def kill(self) -> None:
         self.process.kill()
         self.process.wait()
-        assert self.process.stdout is not None
-        self.process.stdout.close()
 
     def remove(self) -> None:
         self.kill()
