@@ -21,7 +21,9 @@ from twisted.application.service import IService
 from twisted.python import usage
 
 from fluxon.config import load_config
+from fluxon.endpoint.listening import choose_operators
 from fluxon.endpoint.service import ServerService
+from fluxon.endpoint.supervisor import supervise
 from fluxon.errors import ConfigurationError
 from fluxon.routing import Setup
 
@@ -35,6 +37,12 @@ class ProjectOptions(usage.Options):
     optParameters = [
         ["config", "c", None, "The project's router.py, or its server.py."],
         ["port", "p", None, "A port, or any Twisted endpoint: tcp:8080:interface=127.0.0.1, unix:/run/chat.sock."],
+        [
+            "metrics",
+            None,
+            None,
+            "Metrics and health over HTTP: a port, or tcp:9100:interface=127.0.0.1.",
+        ],
     ]
     optFlags = [["secure", "s", "TLS, with the certificate in the project's secrets folder."]]
 
@@ -47,7 +55,10 @@ class ProjectOptions(usage.Options):
     def endpoints(self) -> list[tuple[str, Callable[[Any], object]]]:
         """Options that say where to listen, each with what chooses its endpoint for a reactor."""
         server: Any = self.server
-        return [("--port", server.choose_endpoint)]
+        found: list[tuple[str, Callable[[Any], object]]] = [("--port", server.choose_endpoint)]
+        if server.metrics is not None:
+            found.append(("--metrics", lambda reactor: choose_operators(reactor, server.metrics)))
+        return found
 
     def postOptions(self) -> None:
         """Load the file and check everything that can be checked without opening anything.
@@ -58,6 +69,8 @@ class ProjectOptions(usage.Options):
         self["config"] = _existing_file(self["config"])
         try:
             self.server = self.describe(load_config(self["config"]))
+            if self["metrics"] is not None:
+                self.server.metrics = self["metrics"]
         except ConfigurationError as error:
             raise SystemExit(f"{self.program}: {error.text}") from None
         # Made for the check alone: a server makes its own when it starts, and an endpoint opens nothing.
@@ -72,8 +85,11 @@ class ProjectOptions(usage.Options):
 
 def make_service(options: ProjectOptions) -> IService:
     """The service that ``options`` describe. Nothing is open yet."""
+    from twisted.internet import reactor
+
     server = options.server
     server.on_failure(_end_twistd)
+    supervise(server, reactor)
     return server
 
 
@@ -92,7 +108,7 @@ def where(server: Any, port: str | None, secure: bool) -> dict[str, Any]:
     if port is not None:
         # A bare number keeps the server's own host; an endpoint says everything by itself.
         given = {"port": port, "host": server.host} if port.isdecimal() else {"endpoint": port}
-    return {**given, "secure": secure or server.secure}
+    return {**given, "secure": secure or server.secure, "metrics": server.metrics}
 
 
 def _existing_file(config: str | None) -> str:

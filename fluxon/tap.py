@@ -7,7 +7,7 @@ from types import ModuleType
 from typing import Any
 
 from fluxon.endpoint import AsyncServer, CloudStorageServer
-from fluxon.endpoint.listening import choose_manhole
+from fluxon.endpoint.listening import choose_operators
 from fluxon.plugins import ProjectOptions, make_service, setup_of, where
 
 makeService = make_service
@@ -17,7 +17,10 @@ class Options(ProjectOptions):
     """What ``twistd fluxon`` takes."""
 
     program = "twistd fluxon"
-    synopsis = "--config router.py [--port ENDPOINT] [--cloud-port ENDPOINT] [--secure] [--manhole ENDPOINT]"
+    synopsis = (
+        "--config router.py [--port ENDPOINT] [--cloud-port ENDPOINT] [--secure] [--manhole ENDPOINT] "
+        "[--metrics ENDPOINT]"
+    )
     longdesc = (
         "Runs a project's server. If the file has a variable `server` (as the server.py of a generated project has), "
         "that says where it listens and whether with TLS; otherwise it is port 8080 of this machine, without. "
@@ -58,5 +61,5 @@ class Options(ProjectOptions):
         if server.cloud_storage is not None:
             found.append(("--cloud-port", server.cloud_storage.choose_endpoint))
         if server.manhole is not None:
-            found.append(("--manhole", lambda reactor: choose_manhole(reactor, server.manhole)))
+            found.append(("--manhole", lambda reactor: choose_operators(reactor, server.manhole)))
         return found

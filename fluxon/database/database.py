@@ -153,6 +153,10 @@ class Database(ABC):
         """How much is open, and how much waits, at this moment: for people. On the reactor thread."""
         return {}
 
+    def totals(self) -> dict[str, float]:
+        """What was done since it was opened: numbers that only grow, by names for programs."""
+        return {}
+
     @property
     def in_transaction(self) -> bool:
         """Whether the calling thread is inside a piece of work of this database."""

@@ -23,6 +23,9 @@ class Closing(Protocol):
     def figures(self) -> dict[str, Any]:
         """How much is open, and how much waits."""
 
+    def totals(self) -> dict[str, float]:
+        """What was done since."""
+
     def close(self) -> None:
         """End them all. Blocks."""
 
@@ -45,6 +48,9 @@ class OpenedDatabase(Database, Generic[Opened]):
 
     def figures(self) -> dict[str, Any]:
         return {} if self._opened is None else self._opened.figures()
+
+    def totals(self) -> dict[str, float]:
+        return {} if self._opened is None else self._opened.totals()
 
     def stop(self) -> Deferred[None]:
         opened = self._take()

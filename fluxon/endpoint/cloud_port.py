@@ -21,7 +21,7 @@ from fluxon.endpoint.listener import Listener
 from fluxon.fairness import FairThreads
 from fluxon.limits import KIB, Limits
 from fluxon.routing.greeting import Greeting
-from fluxon.rpc import Peer
+from fluxon.rpc import Counted, Peer, Responders
 
 #: What a write of ``INLINE`` bytes has around it: a path, a lock's name, their names.
 _AROUND = 8 * KIB
@@ -48,6 +48,11 @@ class CloudPort:
         assert self._listener is not None
         return self._listener
 
+    @property
+    def waiting(self) -> int:
+        """Requests that wait for a thread."""
+        return self._threads.waiting
+
     async def open(self) -> None:
         """Listen, and serve what the foundation's cloud has."""
         foundation, reactor = self.foundation, self.foundation.reactor
@@ -56,15 +61,19 @@ class CloudPort:
         assert cloud is not None
         storage, pool = cloud.storage, cloud.pool
         greeting = Greeting(foundation.sessions, limits)
-        self._clients = Clients(FairThreads(pool, limits.cloud_queue), greeting.confirm, reactor)
+        self._threads = FairThreads(pool, limits.cloud_queue)
+        self._clients = Clients(self._threads, greeting.confirm, reactor)
         self._transfers = Transfers(self._clients, limits, reactor)
         self._uploads = Uploads(storage, self._clients, self._transfers, limits, pool.submit)
         downloads = Downloads(storage, self._clients, self._transfers, pool, limits)
         self._watches = Watches(storage, self._clients, limits, reactor)
         table = responders(greeting.hello, storage, self._clients, self._uploads, downloads, self._watches)
+        counted = Counted(table, reactor.seconds)
+        #: What became of requests, by command.
+        self.requests = counted.requests
         self._listener = Listener(
             foundation,
-            table,
+            Responders(counted.table),
             limits,
             name="the cloud storage: ",
             let_go=self._transfers.let_go,

@@ -14,9 +14,11 @@ from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
 from fluxon.database.database import Database
 from fluxon.endpoint.cloud_port import CloudPort
 from fluxon.endpoint.foundation import Foundation
+from fluxon.endpoint.listener import Listener
 from fluxon.endpoint.listening import choose_endpoint
 from fluxon.endpoint.service import ServerService
 from fluxon.errors import ConfigurationError, Unavailable
+from fluxon.metrics import Requests
 from fluxon.routing import Setup
 from fluxon.sessions import Sessions
 
@@ -27,6 +29,21 @@ class CloudEngine:
     def __init__(self, setup: Setup, reactor: Any, endpoint: IStreamServerEndpoint, secure: bool) -> None:
         self.foundation = Foundation(setup, reactor, log_name="fluxon-cloud")
         self.cloud_port = CloudPort(self.foundation, endpoint, secure)
+
+    @property
+    def listeners(self) -> dict[str, Listener]:
+        """Its port, by name."""
+        return {"cloud": self.cloud_port.listener}
+
+    @property
+    def requests(self) -> dict[str, Requests]:
+        """What became of requests, by command."""
+        return self.cloud_port.requests
+
+    @property
+    def queues(self) -> dict[str, int]:
+        """What waits for a thread."""
+        return {"cloud": self.cloud_port.waiting}
 
     async def start(self) -> None:
         """Open everything, and listen last."""
@@ -46,8 +63,8 @@ class CloudEngine:
 class CloudStorageServer(ServerService[CloudEngine]):
     """Serves the cloud of ``setup`` on ``port``; with TLS if ``secure``.
 
-    Inside ``AsyncServer(cloud_storage=CloudStorageServer(...))`` the setup is that server's. ``host`` and ``endpoint``
-    are as in ``AsyncServer``.
+    Inside ``AsyncServer(cloud_storage=CloudStorageServer(...))`` the setup is that server's. ``host``, ``endpoint`` and
+    ``metrics`` are as in ``AsyncServer``.
     """
 
     def __init__(
@@ -58,9 +75,10 @@ class CloudStorageServer(ServerService[CloudEngine]):
         endpoint: Any = None,
         setup: Setup | None = None,
         *,
+        metrics: Any = None,
         reactor: Any = None,
     ) -> None:
-        super().__init__(reactor)
+        super().__init__(reactor, metrics)
         if setup is not None:
             check_setup(setup)
         self.setup = setup

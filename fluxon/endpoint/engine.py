@@ -19,6 +19,7 @@ from fluxon.endpoint.cloud_server import CloudStorageServer
 from fluxon.endpoint.foundation import Foundation, carried_out
 from fluxon.endpoint.listener import Listener
 from fluxon.endpoint.served import ServedServer
+from fluxon.metrics import Requests
 from fluxon.routing import Router, Setup
 from fluxon.routing.reverse import Reverse
 from fluxon.sessions import Sessions
@@ -77,6 +78,23 @@ class Engine:
         """Its port and connections."""
         assert self._listener is not None
         return self._listener
+
+    @property
+    def listeners(self) -> dict[str, Listener]:
+        """Its ports, by name."""
+        cloud = {} if self._cloud_port is None else {"cloud": self._cloud_port.listener}
+        return {"main": self.listener, **cloud}
+
+    @property
+    def requests(self) -> dict[str, Requests]:
+        """What became of requests: of views, and of commands of the cloud."""
+        return {**({} if self._cloud_port is None else self._cloud_port.requests), **self.router.requests}
+
+    @property
+    def queues(self) -> dict[str, int]:
+        """What waits for a thread."""
+        cloud = {} if self._cloud_port is None else {"cloud": self._cloud_port.waiting}
+        return {"views": self.router.waiting, **cloud}
 
     async def start(self) -> None:
         """Open everything, and listen last: who can connect is served."""

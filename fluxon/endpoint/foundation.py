@@ -91,6 +91,14 @@ class Foundation:
             return "no port has TLS, so no certificate is in use"
         return await self.blocking.submit(self._tls.reload)
 
+    async def reload(self) -> str:
+        """``reload_certificate``, and new log files where somebody moved the present ones away."""
+        if self._logs is not None:
+            await self.blocking.submit(self._logs.reopen)
+        outcome = await self.reload_certificate()
+        _log.info("reloaded: {outcome}", outcome=outcome)
+        return outcome
+
     def _look_in_thread(self, look: Any) -> None:
         self.blocking.submit(look).addErrback(lambda failure: _log.failure("looking for a certificate", failure))
 

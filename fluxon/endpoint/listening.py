@@ -37,13 +37,13 @@ def choose_endpoint(
         ) from error
 
 
-def choose_manhole(reactor: Any, manhole: Any) -> IStreamServerEndpoint:
-    """The endpoint of the console over SSH: on this machine only unless an interface is named."""
-    if isinstance(manhole, str) and manhole.startswith("tcp:") and "interface=" not in manhole:
-        manhole = f"{manhole}:interface=127.0.0.1"
-    if isinstance(manhole, (int, str)):
-        return choose_endpoint(reactor, manhole, None, False, None)
-    return choose_endpoint(reactor, 0, None, False, manhole)
+def choose_operators(reactor: Any, port: Any) -> IStreamServerEndpoint:
+    """The endpoint of what is for operators (console, metrics): on this machine only unless an interface is named."""
+    if isinstance(port, str) and port.startswith("tcp:") and "interface=" not in port:
+        port = f"{port}:interface=127.0.0.1"
+    if isinstance(port, (int, str)):
+        return choose_endpoint(reactor, port, None, False, None)
+    return choose_endpoint(reactor, 0, None, False, port)
 
 
 def describe(port: int | str, host: str | None, secure: bool) -> str:

@@ -17,7 +17,7 @@ from fluxon.blocking import Pending
 from fluxon.database.database import Database
 from fluxon.endpoint.cloud_server import CloudStorageServer
 from fluxon.endpoint.engine import Engine
-from fluxon.endpoint.listening import choose_endpoint, choose_manhole
+from fluxon.endpoint.listening import choose_endpoint, choose_operators
 from fluxon.endpoint.served import ServedServer
 from fluxon.endpoint.service import ServerService
 from fluxon.errors import ConfigurationError, Unavailable
@@ -32,7 +32,8 @@ class AsyncServer(ServerService[Engine]):
     ``host`` is the interface to listen on. Without it a secure server listens on all, and a plain one on this machine
     only. ``endpoint`` (any Twisted endpoint, or its description) stands for port and host. ``cloud_storage`` is a
     ``CloudStorageServer`` that runs in the same process. ``manhole`` is a port, or a description such as
-    ``tcp:2222:interface=127.0.0.1``, for the console over SSH. It is an ``IService``: give it to ``run_server``, or to
+    ``tcp:2222:interface=127.0.0.1``, for the console over SSH; ``metrics`` likewise, for metrics and
+    health over HTTP. It is an ``IService``: give it to ``run_server``, or to
     an application with ``setServiceParent``.
     """
 
@@ -46,9 +47,10 @@ class AsyncServer(ServerService[Engine]):
         endpoint: Any = None,
         cloud_storage: CloudStorageServer | None = None,
         manhole: Any = None,
+        metrics: Any = None,
         reactor: Any = None,
     ) -> None:
-        super().__init__(reactor)
+        super().__init__(reactor, metrics)
         if not isinstance(setup, Setup):
             raise ConfigurationError("AsyncServer needs the setup of router.py: AsyncServer(setup=router.setup)")
         if cloud_storage is not None:
@@ -65,7 +67,7 @@ class AsyncServer(ServerService[Engine]):
 
     def _make_run(self, reactor: Any) -> Engine:
         endpoint = self.choose_endpoint(reactor)
-        manhole = None if self.manhole is None else choose_manhole(reactor, self.manhole)
+        manhole = None if self.manhole is None else choose_operators(reactor, self.manhole)
         return Engine(self.setup, self, reactor, endpoint, self.secure, cloud=self.cloud_storage, manhole=manhole)
 
     def choose_endpoint(self, reactor: Any) -> IStreamServerEndpoint:

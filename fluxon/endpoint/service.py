@@ -12,9 +12,13 @@ from typing import Any, Generic, Protocol, Self, TypeVar
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredLock, fail, succeed
 from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IListeningPort
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from fluxon.endpoint.foundation import carried_out
+from fluxon.endpoint.listening import choose_operators
+from fluxon.endpoint.metrics import Measured, MetricsPort
 from fluxon.errors import FluxonError, Unavailable
 
 _log = Logger(namespace="fluxon.server")
@@ -23,7 +27,7 @@ _log = Logger(namespace="fluxon.server")
 _PLAIN_ERRORS = (FluxonError, OSError, CannotListenError)
 
 
-class Run(Protocol):
+class Run(Measured, Protocol):
     """One run of a server: its parts, from start to stop."""
 
     async def start(self) -> None:
@@ -42,8 +46,11 @@ R = TypeVar("R", bound=Run)
 class ServerService(Service, Generic[R]):
     """A server that subclasses make the runs of."""
 
-    def __init__(self, reactor: Any = None) -> None:
+    def __init__(self, reactor: Any = None, metrics: Any = None) -> None:
         self._reactor = reactor
+        #: Where metrics and health are told: a port, or a description of an endpoint; None for nowhere.
+        self.metrics = metrics
+        self._metrics_port: MetricsPort | None = None
         self._engine: R | None = None
         self._turn = DeferredLock()
         self._commands = 0
@@ -69,7 +76,10 @@ class ServerService(Service, Generic[R]):
         engine: R | None = None
         try:
             engine = self._make_run(reactor)
+            metrics = None if self.metrics is None else self._make_metrics(engine, reactor)
             await engine.start()
+            if metrics is not None:
+                await metrics.open()
         except Exception as error:
             # Said before the log files are closed again: that is where an operator looks.
             if isinstance(error, _PLAIN_ERRORS):
@@ -83,6 +93,10 @@ class ServerService(Service, Generic[R]):
                     function(Failure())
             raise
         self._engine = engine
+        self._metrics_port = metrics
+
+    def _make_metrics(self, engine: R, reactor: Any) -> MetricsPort:
+        return MetricsPort(engine, choose_operators(reactor, self.metrics), reactor, lambda: not self.running)
 
     def _command(self, carry_out: Callable[[], Coroutine[Any, Any, None]], outcome: Self | Failure) -> Deferred[None]:
         self._outcome = None
@@ -132,6 +146,24 @@ class ServerService(Service, Generic[R]):
         if self._engine is not None:
             await self._engine.stop()
             self._engine = None
+        # Until the end: that it stops is told, too.
+        if (metrics := self._metrics_port) is not None:
+            self._metrics_port = None
+            await carried_out("closing the port of metrics", lambda: Deferred.fromCoroutine(metrics.close()))
+
+    def reload(self) -> Deferred[str]:
+        """Take up a new certificate, and write to new log files if the present ones were moved away.
+
+        Fires with what came of the certificate, for people. Connections go on as they are.
+        """
+        return Deferred.fromCoroutine(self._running().foundation.reload())
+
+    @property
+    def metrics_port(self) -> IListeningPort:
+        """Where metrics are told, once they are."""
+        if self._metrics_port is None:
+            raise Unavailable("this server tells no metrics now")
+        return self._metrics_port.port
 
     def hurry(self) -> None:
         """While it stops: end the connections whose requests are still under way, instead of waiting for them."""

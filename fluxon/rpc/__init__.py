@@ -1,5 +1,6 @@
 """Remote calls over Twisted, both ways at once on one connection."""
 
+from fluxon.rpc.counting import Counted
 from fluxon.rpc.direct import send_directly
 from fluxon.rpc.direct_tls import tls_around
 from fluxon.rpc.factory import ClientFactory, PeerFactory, ServerFactory
@@ -13,6 +14,7 @@ from fluxon.rpc.streams import Incoming, Sink, Stream
 
 __all__ = [
     "ClientFactory",
+    "Counted",
     "FileSource",
     "Incoming",
     "Load",

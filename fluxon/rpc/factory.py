@@ -45,6 +45,8 @@ class PeerFactory(Factory):
         self.clock = clock
         self.limits = limits or Limits()
         self.load = Load(self.limits.in_flight_total)
+        #: Bytes that came from connections, and that were handed to them, so far.
+        self.received = self.sent = 0
         #: The connections that are open now.
         self.peers: set[Peer] = set()
         #: How many there have been.

@@ -106,6 +106,7 @@ class PeerProtocol(Protocol):
             return
         self.heard = True
         self._corked = True
+        self.factory.received += len(data)
         conversation = self.conversation
         try:
             received = conversation.receive(data)
@@ -174,6 +175,7 @@ class PeerProtocol(Protocol):
             data = output[0] if len(output) == 1 else b"".join(output)
             output.clear()
             conversation.output_size = 0
+            self.factory.sent += len(data)
             self.transport.write(data)
             return
         # Answer by answer, so that each is counted, however many are ready at once.
@@ -194,7 +196,9 @@ class PeerProtocol(Protocol):
     def _write_backlog(self) -> None:
         backlog = self._backlog
         while backlog and not self._paused and not self._ended:
-            self.transport.write(backlog.take())
+            piece = backlog.take()
+            self.factory.sent += len(piece)
+            self.transport.write(piece)
 
     def _discard(self) -> None:
         self.conversation.output.clear()

@@ -93,6 +93,7 @@ class Transfers:
     def write(self, flow: Flow, data: memoryview) -> None:
         """Write a chunk."""
         header = self.conversation.streams.chunk(flow, len(data))
+        self._protocol.factory.sent += len(header) + len(data)
         self._protocol.transport.write(b"".join((header, data)))
 
     def send_file(self, flow: Flow, source: FileSource, size: int) -> bool:
@@ -106,6 +107,7 @@ class Transfers:
         source.offset += size
         source.left -= size
         source.hold()
+        self._protocol.factory.sent += len(header) + size
         transport.send_file(header, source.descriptor, offset, size, source.release)
         return True
 

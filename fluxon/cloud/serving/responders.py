@@ -16,9 +16,8 @@ from fluxon.cloud.serving.downloads import Downloads
 from fluxon.cloud.serving.uploads import Uploads
 from fluxon.cloud.serving.watching import Watches
 from fluxon.cloud.storage import Storage
-from fluxon.commands import Hello, cloud
+from fluxon.commands import Command, Hello, cloud
 from fluxon.errors import InvalidPayload
-from fluxon.rpc import Responders
 from fluxon.rpc.responders import Responder
 
 _Arguments = dict[str, Any]
@@ -27,43 +26,41 @@ _Work = Callable[[Storage, Agent, _Arguments], Any]
 
 def responders(
     hello: Responder, storage: Storage, clients: Clients, uploads: Uploads, downloads: Downloads, watches: Watches
-) -> Responders:
+) -> dict[type[Command], Responder]:
     """The table for a cloud's port. ``hello`` answers what opens every conversation."""
 
     def asks(work: _Work) -> Responder:
         return lambda peer, arguments: clients.run(peer, lambda agent: work(storage, agent, arguments))
 
-    return Responders(
-        {
-            Hello: hello,
-            cloud.Stat: asks(_stat),
-            cloud.List: asks(_list),
-            cloud.Tree: asks(_tree),
-            cloud.Find: asks(_find),
-            cloud.MakeDirectory: asks(_make_directory),
-            cloud.MakeFile: asks(_make_file),
-            cloud.Write: asks(_write),
-            cloud.Upload: uploads.upload,
-            cloud.Commit: uploads.commit,
-            cloud.Discard: uploads.discard,
-            cloud.Read: downloads.read,
-            cloud.Delete: asks(_delete),
-            cloud.Move: asks(_move),
-            cloud.Copy: asks(_copy),
-            cloud.Versions: asks(_versions),
-            cloud.Restore: asks(_restore),
-            cloud.Deleted: asks(_deleted),
-            cloud.Assign: asks(_assign),
-            cloud.Unassign: asks(_unassign),
-            cloud.Roles: asks(_roles),
-            cloud.OwnPermissions: asks(_permissions),
-            cloud.Log: asks(_log),
-            cloud.Lock: asks(_lock),
-            cloud.Unlock: asks(_unlock),
-            cloud.Watch: watches.watch,
-            cloud.Unwatch: watches.unwatch,
-        }
-    )
+    return {
+        Hello: hello,
+        cloud.Stat: asks(_stat),
+        cloud.List: asks(_list),
+        cloud.Tree: asks(_tree),
+        cloud.Find: asks(_find),
+        cloud.MakeDirectory: asks(_make_directory),
+        cloud.MakeFile: asks(_make_file),
+        cloud.Write: asks(_write),
+        cloud.Upload: uploads.upload,
+        cloud.Commit: uploads.commit,
+        cloud.Discard: uploads.discard,
+        cloud.Read: downloads.read,
+        cloud.Delete: asks(_delete),
+        cloud.Move: asks(_move),
+        cloud.Copy: asks(_copy),
+        cloud.Versions: asks(_versions),
+        cloud.Restore: asks(_restore),
+        cloud.Deleted: asks(_deleted),
+        cloud.Assign: asks(_assign),
+        cloud.Unassign: asks(_unassign),
+        cloud.Roles: asks(_roles),
+        cloud.OwnPermissions: asks(_permissions),
+        cloud.Log: asks(_log),
+        cloud.Lock: asks(_lock),
+        cloud.Unlock: asks(_unlock),
+        cloud.Watch: watches.watch,
+        cloud.Unwatch: watches.unwatch,
+    }
 
 
 def _stat(storage: Storage, agent: Agent, arguments: _Arguments) -> Any:

@@ -98,6 +98,10 @@ class ServerOpening:
             found |= {f"{name} threads, busy": min(pool.busy, pool.size), f"{name} threads, waited for": pool.waiting}
         return found
 
+    def totals(self) -> dict[str, float]:
+        """For ``Database.totals``."""
+        return self._work.totals()
+
     def close(self) -> None:
         """Finish what waits, then close every connection. Blocks."""
         for pool in self._pools.values():

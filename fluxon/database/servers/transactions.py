@@ -41,9 +41,28 @@ class Transactions:
         self._reading = reading
         self._writing = writing
         self._turn = threading.Lock()
+        self._counting = threading.Lock()
+        self._totals = {"reads": 0, "read_seconds": 0.0, "writes": 0, "write_seconds": 0.0}
+
+    def totals(self) -> dict[str, float]:
+        """Reads and writes, and the seconds that they took."""
+        with self._counting:
+            return dict(self._totals)
+
+    def _count(self, what: str, begun: float) -> None:
+        with self._counting:
+            self._totals[f"{what}s"] += 1
+            self._totals[f"{what}_seconds"] += time.monotonic() - begun
 
     def read(self, work: Callable[..., T], *args: Any) -> T:
         """``work(connection, *args)`` on a connection that cannot write."""
+        begun = time.monotonic()
+        try:
+            return self._read(work, *args)
+        finally:
+            self._count("read", begun)
+
+    def _read(self, work: Callable[..., T], *args: Any) -> T:
         for fresh in (False, True):
             with self._reading.connection(fresh=fresh) as connection:
                 try:
@@ -55,6 +74,13 @@ class Transactions:
 
     def write(self, work: Callable[[Any], T]) -> T:
         """``work(connection)`` in a transaction, answered after COMMIT."""
+        begun = time.monotonic()
+        try:
+            return self._write(work)
+        finally:
+            self._count("write", begun)
+
+    def _write(self, work: Callable[[Any], T]) -> T:
         until = time.monotonic() + RETRY_SECONDS
         result, failure = self._attempt(work, False)
         if failure is None:

@@ -52,9 +52,20 @@ class WritingConnection:
         self._open = open_connection
         self._connection: SQLiteConnection | None = None
         self._deadline = float("inf")
+        #: Pieces that were carried out, whatever came of them; their transactions; and the seconds of those.
+        self.writes = self.commits = 0
+        self.seconds = 0.0
 
     def carry_out(self, group: Sequence[Work]) -> list[Outcome]:
         """What became of each piece, once that is certain."""
+        begun = time.monotonic()
+        try:
+            return self._carry_out(group)
+        finally:
+            self.writes += len(group)
+            self.seconds += time.monotonic() - begun
+
+    def _carry_out(self, group: Sequence[Work]) -> list[Outcome]:
         try:
             return self._transaction(group)
         except _Lost as lost:
@@ -122,6 +133,7 @@ class WritingConnection:
         return connection
 
     def _commit(self, connection: SQLiteConnection) -> None:
+        self.commits += 1
         try:
             connection.raw.execute("COMMIT")
         except sqlite3.Error as error:

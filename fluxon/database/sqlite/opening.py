@@ -81,6 +81,10 @@ class Opening:
             "hashes under way": 0 if hashing is None else hashing.busy,
         }
 
+    def totals(self) -> dict[str, float]:
+        """For ``Database.totals``. Reads are those for the reactor; a thread that reads for itself counts nothing."""
+        return {**self.writer.totals(), "reads": 0 if self.reading is None else self.reading.done}
+
     def _wake_reactor(self) -> None:
         """What was answered together crosses together."""
         if self._inbox is not None:

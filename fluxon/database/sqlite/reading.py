@@ -68,6 +68,11 @@ class ReadingThreads:
         self._turns: SimpleQueue[int | None] = SimpleQueue()
         self._looks: SimpleQueue[bool] = SimpleQueue()
 
+    @property
+    def done(self) -> int:
+        """Pieces that were read."""
+        return self._done
+
     def submit(self, work: Callable[..., T], *args: Any) -> Deferred[T]:
         """``read(work, *args)`` in a thread. Never blocks; call it on the reactor's thread.
 

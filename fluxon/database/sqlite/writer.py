@@ -79,6 +79,11 @@ class Writer:
         """Pieces in the queue."""
         return self._waiting.qsize()
 
+    def totals(self) -> dict[str, float]:
+        """Pieces written, the transactions that they shared, and the seconds that those took."""
+        connection = self._connection
+        return {"writes": connection.writes, "commits": connection.commits, "write_seconds": connection.seconds}
+
     def submit(self, piece: Piece) -> None:
         """Put ``piece`` in the queue. Raises ``ResourceExhausted`` when it is full, ``Unavailable`` after ``stop``."""
         with self._lock:

@@ -1,6 +1,6 @@
 """Metrics and health of a running server over HTTP; needs the extra ``fluxon[metrics]``."""
 
-from fluxon.endpoint.metrics.collector import ServerCollector
-from fluxon.endpoint.metrics.site import MetricsSite
+from fluxon.endpoint.metrics.figures import Measured
+from fluxon.endpoint.metrics.port import MetricsPort
 
-__all__ = ["MetricsSite", "ServerCollector"]
+__all__ = ["Measured", "MetricsPort"]

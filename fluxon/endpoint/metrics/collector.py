@@ -16,14 +16,12 @@ from typing import Any
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from fluxon.endpoint.metrics.figures import Sample
 from fluxon.metrics import Requests
 
 #: Upper bounds of the buckets, in seconds. A request over loopback takes a tenth of a millisecond, a view at most its
 #: timeout, 30 s by default.
 BOUNDS = (0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
-
-#: A number now, or one that only grows, with its labels: ``(name, help, labels, value)``.
-Sample = tuple[str, str, Mapping[str, str], float]
 
 
 class ServerCollector(Collector):

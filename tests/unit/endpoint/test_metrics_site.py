@@ -13,8 +13,9 @@ from twisted.internet.endpoints import serverFromString
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
-from fluxon.endpoint.metrics import MetricsSite, ServerCollector
 from fluxon.endpoint.metrics import site as site_module
+from fluxon.endpoint.metrics.collector import ServerCollector
+from fluxon.endpoint.metrics.site import MetricsSite
 from fluxon.metrics import Requests
 
 
