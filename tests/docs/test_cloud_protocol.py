@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from fluxon.commands import Command, Field, ListOf, Optional, cloud
 from fluxon.commands.cloud.common import USER
+from fluxon.limits import Limits
 
 TEXT = (Path(__file__).resolve().parents[2] / "docs" / "cloud_protocol.rst").read_text("utf-8")
 
@@ -72,3 +73,17 @@ class CloudProtocolTests(SynchronousTestCase):
     def test_numbers(self) -> None:
         """Limits that the text names are the limits."""
         self.assertIn(f"up to ``{cloud.INLINE:,}`` bytes", TEXT)
+        limits = Limits()
+        said = " ".join(TEXT.split())
+        for number, text in (
+            (limits.cloud_timeout, "``Limits.cloud_timeout`` (600 seconds)"),
+            (limits.cloud_upload_kept / 3600, "over another one for an hour"),
+            (limits.cloud_uploads_per_user, "has at most 16 of them"),
+            (limits.cloud_commit_kept / 60, "again within ten minutes"),
+            (limits.cloud_news, "when 100 changes have no answer"),
+        ):
+            self.assertIn(text, said)
+            words = {"an hour": "1", "ten minutes": "10"}
+            for word, digits in words.items():
+                text = text.replace(word, digits)
+            self.assertIn(str(int(number)), re.findall(r"\d+", text))

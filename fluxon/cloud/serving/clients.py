@@ -40,8 +40,8 @@ class Clients:
 
     async def run(self, peer: Peer, work: Callable[[Agent], T], *, to_finish: bool = False) -> T:
         """``work(agent)`` in a thread, ``agent`` being whoever the connection belongs to."""
-        if self.closing and not to_finish:
-            raise Unavailable("the server is stopping; connect again in a moment")
+        if not to_finish:
+            self.must_be_open()
         await self.confirm(peer)
         result: T = await self._threads.run(peer.session, self._run, (peer, work))
         return result
@@ -51,6 +51,11 @@ class Clients:
         if not peer.session.fresh(self._reactor.seconds()):
             wait_for(self._reactor, lambda: Deferred.fromCoroutine(self.confirm(peer)))
         return work(agent_of(peer))
+
+    def must_be_open(self) -> None:
+        """Raise ``Unavailable`` when nothing new may be begun."""
+        if self.closing:
+            raise Unavailable("the server is stopping; connect again in a moment")
 
     async def confirm(self, peer: Peer) -> None:
         """Afterwards ``agent_of(peer)`` and ``owner_of(peer)`` say who may act now."""

@@ -122,6 +122,7 @@ class Uploads:
 
     async def upload(self, peer: Peer, arguments: dict[str, Any]) -> Opening:
         """Begin an upload, or go on with one."""
+        self._clients.must_be_open()
         await self._clients.confirm(peer)
         wanted = {key: arguments.get(key) for key in ("path", "size", "create", "if_version", "lock")}
         name = arguments.get("upload")
@@ -186,7 +187,7 @@ class Uploads:
         if upload.content is not None:
             wanted["size"] = max(wanted["size"] or 0, upload.content.size)
         return Deferred.fromCoroutine(
-            self._clients.run(peer, lambda agent: self._storage.begin_upload(agent, **wanted))
+            self._clients.run(peer, lambda agent: self._storage.begin_upload(agent, **wanted), to_finish=True)
         )
 
     def _find(self, peer: Peer, name: str) -> Upload:

@@ -11,6 +11,7 @@ from serving import Person
 from twisted.internet.defer import Deferred
 from twisted.internet.error import CannotListenError
 
+from fluxon.cloud.serving import uploads
 from fluxon.commands import Call, cloud
 from fluxon.endpoint import AsyncServer, CloudStorageServer
 from fluxon.errors import ConfigurationError, FluxonError, NotFound, PermissionDenied, Unauthenticated, Unavailable
@@ -97,6 +98,8 @@ class DrainingTests(CloudTestCase):
 
     async def test_transfers_end(self) -> None:
         """A download and an upload go on to their ends, its commit included; nothing new is begun."""
+        # Whether an upload may go on is asked several times on its way.
+        self.patch(uploads, "_ASK_AGAIN_AFTER", 2 * MIB)
         server = await self.serve_cloud()
         wire = await self.user(server, 1, "/ann")
         data = content_of(8 * MIB)
@@ -111,7 +114,12 @@ class DrainingTests(CloudTestCase):
         idle = await self.cloud_wire(server)
         stopped = server.stopService()
         await idle.lost
-        await self.fails(Unavailable, wire.do(cloud.Read, path="/ann/a.bin", offset=0))
+        for begun in (
+            wire.do(cloud.Read, path="/ann/a.bin", offset=0),
+            wire.begin("/ann/new.bin"),
+            wire.begin("/ann/b.bin", upload=answer["upload"]),
+        ):
+            await self.fails(Unavailable, begun)
         slow, sink.slow = sink.slow, None
         slow.callback(None)
         source.go_on()
