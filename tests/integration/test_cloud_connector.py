@@ -6,7 +6,7 @@ import hashlib
 import os
 import random
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -397,6 +397,41 @@ class InterruptedTests(CloudTestCase):
 
         error = self.assertRaises(Unavailable, files.upload_file, f"{self.place}/a", self.local(), progress=cut)
         self.assertIn("lost", error.text + "lost" if "listens" in error.text else error.text)
+
+
+@pytest.mark.usefixtures("real_cloud")
+class RestartTests(CloudTestCase):
+    """The server is killed in the middle of a transfer, and started again at once."""
+
+    def restart_at(self, count: int) -> Callable[[int, int], None]:
+        restarted = []
+
+        def progress(done: int, total: int) -> None:
+            if done >= count and not restarted:
+                restarted.append(done)
+                self.cloud.kill()
+                self.cloud.start()
+
+        self.addCleanup(lambda: self.assertEqual(len(restarted), 1))
+        return progress
+
+    def test_upload(self) -> None:
+        """It is carried to its end, still logged in, as one version."""
+        item = self.files.upload_file(f"{self.place}/a", self.local(), progress=self.restart_at(2_000_000))
+        self.assertEqual((item.version, item.sha256), (1, hashlib.sha256(LARGE).hexdigest()))
+        self.assertEqual(self.files.read_file(f"{self.place}/a"), LARGE)
+
+    def test_upload_that_was_all_sent(self) -> None:
+        """It is committed all the same."""
+        item = self.files.upload_file(f"{self.place}/a", self.local(), progress=self.restart_at(len(LARGE)))
+        self.assertEqual(item.sha256, hashlib.sha256(LARGE).hexdigest())
+
+    def test_download(self) -> None:
+        """It is carried to its end."""
+        self.files.write_file(f"{self.place}/a", LARGE)
+        target = self.target()
+        self.files.download_file(f"{self.place}/a", target, progress=self.restart_at(2_000_000))
+        self.assertEqual(target.read_bytes(), LARGE)
 
 
 @pytest.mark.usefixtures("real_cloud")

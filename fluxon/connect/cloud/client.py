@@ -19,7 +19,7 @@ from twisted.logger import Logger
 from fluxon.blocking import Pending, pending
 from fluxon.commands import Command, cloud
 from fluxon.connect.arguments import DEFAULT_CLOUD_PORT, check_trust
-from fluxon.connect.cloud import deferred_transfers, requests
+from fluxon.connect.cloud import deferred_downloads, deferred_uploads, requests
 from fluxon.connect.cloud.following import ANONYMOUS, session_for
 from fluxon.connect.cloud.items import CloudAction, CloudChange, CloudItem, CloudVersion, DeletedItem, RoleAssignment
 from fluxon.connect.cloud.leases import CloudLock, lock_id
@@ -148,7 +148,7 @@ class CloudClient(ClientService):
     ) -> Pending[CloudItem]:
         async def write() -> CloudItem:
             writing = writing_of(relative_path, create, if_version, lock)
-            return await deferred_transfers.upload_bytes(self._asker, requests.content_of(data), writing)
+            return await deferred_uploads.upload_bytes(self._asker, requests.content_of(data), writing)
 
         return _pending(write())
 
@@ -157,7 +157,7 @@ class CloudClient(ClientService):
     ) -> Pending[bytes]:
         async def read() -> bytes:
             state = await self._reading(relative_path, version, offset, length)
-            return await deferred_transfers.read_bytes(self._asker, state)
+            return await deferred_downloads.read_bytes(self._asker, state)
 
         return _pending(read())
 
@@ -174,7 +174,7 @@ class CloudClient(ClientService):
         async def upload() -> CloudItem:
             writing = writing_of(relative_path, create, if_version, lock)
             path = requests.local_path_of(local_path)
-            return await deferred_transfers.upload_file(self._asker, path, writing, progress)
+            return await deferred_uploads.upload_file(self._asker, path, writing, progress)
 
         return _pending(upload())
 
@@ -189,7 +189,7 @@ class CloudClient(ClientService):
         async def download() -> CloudItem:
             state = await self._reading(relative_path, version, 0, None)
             path = requests.local_path_of(local_path)
-            return await deferred_transfers.download_file(self._asker, state, path, progress)
+            return await deferred_downloads.download_file(self._asker, state, path, progress)
 
         return _pending(download())
 
