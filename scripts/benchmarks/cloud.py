@@ -199,10 +199,13 @@ def measure(names: Sequence[str], only: Sequence[str], *, rounds: int, size: int
             print("bench: no OpenSSL headers: leaving out the cases with TLS", file=sys.stderr)
             chosen = {title: case for title, case in chosen.items() if not case.tls}
         benchmark.prepare(names)
-        for number in range(rounds):
-            for name in rotated(names, number):
-                for tls in (False, True):
-                    if any(case.tls == tls for case in chosen.values()):
-                        benchmark.measure(name, chosen, tls)
-            print(f"bench: round {number + 1} of {rounds}", file=sys.stderr)
+        try:
+            for number in range(rounds):
+                for name in rotated(names, number):
+                    for tls in (False, True):
+                        if any(case.tls == tls for case in chosen.values()):
+                            benchmark.measure(name, chosen, tls)
+                print(f"bench: round {number + 1} of {rounds}", file=sys.stderr)
+        except KeyboardInterrupt:  # it takes minutes: what was measured is not to be lost
+            print("bench: ended early; this is what was measured until then", file=sys.stderr)
         return benchmark.results

@@ -21,7 +21,8 @@ def _options() -> argparse.ArgumentParser:
     ):
         command = kinds.add_parser(kind, help=text, description=text)
         command.add_argument("--json", type=Path, metavar="FILE", help="leave the figures there")
-        command.add_argument("--rounds", type=int, default=5, help="interleaved rounds (default: 5)")
+        rounds = 3 if kind == "cloud" else 5
+        command.add_argument("--rounds", type=int, default=rounds, help="interleaved rounds (default: %(default)s)")
         if kind != "cloud":
             seconds = 0.5 if kind == "database" else 1.5
             command.add_argument(
