@@ -1,0 +1,129 @@
+"""What the storage does when something fails under it, and what it tells others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from cloud_cases import SQLiteCloud
+
+from fluxon.cloud import cursors, reading
+from fluxon.cloud.cursors import Cursors
+from fluxon.cloud.patterns import matches
+from fluxon.errors import DeadlineExceeded, InvalidPayload, NotFound, OutcomeUnknown, Unavailable
+
+
+class Failing(SQLiteCloud):
+    """The database fails at a certain moment."""
+
+    def failing(self, error: Exception, commits: bool) -> None:
+        """From now on the database fails with ``error``, having committed or not."""
+        write: Callable[..., Any] = self.database.write_blocking
+
+        def fail(*args: Any) -> Any:
+            if commits:
+                write(*args)
+            raise error
+
+        self.database.write_blocking = fail
+
+    def test_outcome_unknown(self) -> None:
+        """Bytes that may be a file's are kept; if it turns out that they are not, the next sweep has them."""
+        self.storage.write(self.admin, "/f", b"1")
+        for commits in (True, False):
+            self.failing(OutcomeUnknown(), commits)
+            for call in (
+                lambda: self.storage.write(self.admin, "/f", b"2"),
+                lambda: self.storage.copy(self.admin, "/f", "/g"),
+                lambda: self.storage.restore_version(self.admin, "/f", 1),
+            ):
+                try:
+                    call()
+                except OutcomeUnknown:
+                    continue
+            del self.database.write_blocking
+            self.assertEqual(self.storage.check(), [])
+        self.storage.close()
+        self.storage = self.make_storage()
+        self.storage.sweep()
+        self.assertEqual(self.storage.check(), [])
+        versions = len(self.storage.versions(self.admin, "/f"))
+        self.assertEqual(self.objects_on_disk(), versions + 1)
+
+    def test_certain_failure(self) -> None:
+        """Bytes that certainly are nobody's are removed at once."""
+        self.storage.write(self.admin, "/f", b"1")
+        self.failing(DeadlineExceeded(), commits=False)
+        self.assertRaises(DeadlineExceeded, self.storage.write, self.admin, "/f", b"2")
+        self.assertRaises(DeadlineExceeded, self.storage.copy, self.admin, "/f", "/g")
+        self.assertEqual(self.objects_on_disk(), 1)
+
+    def test_lost_object(self) -> None:
+        """A content that the disk has lost is told as such, and found by the check."""
+        self.storage.write(self.admin, "/f", b"1")
+        for path in (self.folder / "cloud" / "objects").glob("*/*"):
+            path.unlink()
+        self.assertRaises(Unavailable, self.storage.read, self.admin, "/f")
+        self.assertEqual(len(self.storage.check()), 1)
+
+
+class Telling(SQLiteCloud):
+    """What happens after a commit."""
+
+    def test_changes(self) -> None:
+        """Whoever listens is told of each change, and of nothing else; one that fails harms nobody."""
+        told: list[Any] = []
+        self.storage.changed += [lambda change: 1 / 0, told.append]
+        self.storage.make_directory(self.jane, "/a")
+        self.storage.write(self.admin, "/a/f", b"1")
+        self.storage.read(self.admin, "/a/f")
+        self.assertRaises(NotFound, self.storage.delete, self.admin, "/x")
+        self.storage.move(self.admin, "/a/f", "/g")
+        self.storage.delete(self.admin, "/g")
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 4)
+        self.assertEqual(
+            [(each.action, each.path, each.source, each.type, each.user) for each in told],
+            [
+                ("create", "/a", None, "directory", "Jane"),
+                ("write", "/a/f", None, "file", "Admin"),
+                ("move", "/g", "/a/f", "file", "Admin"),
+                ("delete", "/g", None, "file", "Admin"),
+            ],
+        )
+
+    def test_hidden_items_end_a_page(self) -> None:
+        """A page that ends among hidden items says where to go on, and not what they are called."""
+        self.patch(reading, "MAX_LOOKED_AT", 5)
+        self.storage.make_directory(self.admin, "/d")
+        self.assign("/d", self.jane, "viewer")
+        for number in range(12):
+            self.storage.make_directory(self.admin, f"/d/hidden{number:02}")
+        self.storage.make_directory(self.admin, "/d/seen")
+        self.assign("/d/seen", self.jane, "viewer")
+        page = self.storage.listing(self.jane, "/d")
+        pages = [page]
+        while page.next is not None:
+            self.assertNotIn("hidden", page.next)
+            page = self.storage.listing(self.jane, "/d", page.next)
+            pages.append(page)
+        self.assertEqual([[entry.name for entry in each.entries] for each in pages], [[], [], ["seen"]])
+        for wrong in ("hidden", "~", "~" + "A" * 40, 5, pages[0].next[:-2] if pages[0].next else ""):
+            self.assertRaises(InvalidPayload, self.storage.listing, self.jane, "/d", wrong)
+        self.assertRaises(InvalidPayload, Cursors().read, pages[0].next)
+        self.assertRaises(InvalidPayload, cursors.number, "-1")
+
+    def test_patterns(self) -> None:
+        """``*`` and ``?`` and nothing else; a hostile pattern costs no more than its length."""
+        for pattern, name, fits in (
+            ("*", "", True),
+            ("*.txt", "A.TXT", True),
+            ("a?c", "abc", True),
+            ("a?c", "ac", False),
+            ("[ab]", "a", False),
+            ("[ab]", "[AB]", True),
+            ("*a*b*", "xxaxxbxx", True),
+            ("*a*b", "xxaxxbxx", False),
+            ("*a" * 100, "a" * 255 + "b", False),
+            ("stra\u00dfe*", "STRASSE 1", True),
+        ):
+            self.assertEqual(matches(pattern, name), fits, pattern)
