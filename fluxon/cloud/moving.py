@@ -18,7 +18,7 @@ from fluxon.cloud.making import EMPTY
 from fluxon.cloud.objects import Stored
 from fluxon.cloud.operation import Operation, P, Place
 from fluxon.cloud.permissions import Permissions
-from fluxon.cloud.removing import _CREATES, move_quota, must_fit, must_not_gain, require_below
+from fluxon.cloud.removing import CREATES, move_quota, must_fit, must_not_gain, require_below
 from fluxon.cloud.writing import unless_kept
 from fluxon.errors import Conflict, InvalidPayload, NotFound, ResourceExhausted
 
@@ -50,9 +50,9 @@ def move(storage: Storage, agent: Agent, path: Any, to: Any, lock: str | None) -
             raise refusals.Refused(InvalidPayload("a directory cannot be moved into itself"))
         if target.is_there and target.item.id == row.id:
             # The same path, or another case of the name.
-            directory = op.require_directory(target.parent, _CREATES[row.type])
+            directory = op.require_directory(target.parent, CREATES[row.type])
         else:
-            directory = op.require_free(target, _CREATES[row.type])
+            directory = op.require_free(target, CREATES[row.type])
         if locks.is_held_below(op.connection, row.id, lock, op.now):
             raise refusals.locked()
         new_path = (*target.parent.path, wanted[-1])
@@ -95,11 +95,11 @@ def _source(op: Operation, wanted: tuple[str, ...]) -> tuple[Place, Place, list[
     if row.type == tree.DIRECTORY:
         require_below(op, place, _READS)
     target = op.locate(wanted, main=False)
-    op.require_free(target, _CREATES[row.type])
+    op.require_free(target, CREATES[row.type])
     rows = tree.descendants(op.connection, row.id, MAX_COPIED + 1)
     if len(rows) > MAX_COPIED:
         raise refusals.Refused(ResourceExhausted(f"a copy has at most {MAX_COPIED} items; copy parts of it"))
-    if len(rows) > 1 and not {_CREATES[each.type] for each in rows[1:]} <= op.of_new(target.parent.grant).permissions:
+    if len(rows) > 1 and not {CREATES[each.type] for each in rows[1:]} <= op.of_new(target.parent.grant).permissions:
         raise refusals.denied_below()
     must_fit(op, target, row)
     op.room(op.agent.user_id, target.parent.ids, sum(each.size for each in rows))

@@ -61,7 +61,8 @@ _DELETED = (
 )
 
 _DELETES = {tree.FILE: P.DELETE_FILE, tree.DIRECTORY: P.DELETE_SUB_DIRECTORY}
-_CREATES = {tree.FILE: P.CREATE_FILE, tree.DIRECTORY: P.CREATE_SUB_DIRECTORY}
+#: What making something of each kind needs.
+CREATES = {tree.FILE: P.CREATE_FILE, tree.DIRECTORY: P.CREATE_SUB_DIRECTORY}
 
 
 def delete(storage: Storage, agent: Agent, path: Any, kind: str | None, lock: str | None) -> None:
@@ -176,7 +177,7 @@ def restore_deleted(storage: Storage, agent: Agent, path: Any, deleted_id: Any) 
             raise refusals.missing()
         if _DELETES[row.type] not in old.permissions:
             raise refusals.denied(_DELETES[row.type])
-        directory = op.require_free(target, _CREATES[row.type])
+        directory = op.require_free(target, CREATES[row.type])
         new = op.effective(target.parent.grant, row, op.held([row.id]))
         if directory.id != row.parent_id:
             must_not_gain(old, new)
