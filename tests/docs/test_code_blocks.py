@@ -38,6 +38,7 @@ DOCUMENTS = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.rst")))
 STORIES: dict[str, set[str]] = {
     "README.md": {"chat_server.py", "chat_client.py", "everything.tac"},
     "docs/cloud_client.rst": {"cloud_server.py", "files.py", "twisted_files.py"},
+    "docs/operating.rst": {"backup.py", "restore.py", "rotate.py"},
 }
 
 
@@ -268,7 +269,7 @@ COMMANDS: tuple[tuple[str, Callable[[str], None] | None], ...] = (
     (r"(scripts/\w+)( .*)?", _script),
     (r"python -m fluxon\.connect (.*)", _connect),
     (r"python -m (fluxon\.(?!connect )[\w.]+)( .*)?", _module),
-    (r"twistd -n (?:--pidfile=\S+ )?(fluxon(?:-cloud)? .*)", _twistd),
+    (r"twistd -n (?:--pidfile=\S* )?(fluxon(?:-cloud)? .*)", _twistd),
     (r"python (?:server|client|cloud_client|chat_server|chat_client)\.py( .*)?", None),
     (r"pip install -e \.", None),
     (r"cd \w+", None),
