@@ -5,20 +5,27 @@ How many kills: ``FLUXON_TEST_KILLS``, or a few.
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import random
 import shutil
 import sqlite3
+import subprocess
+import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import cloud_writers
 from twisted.python import threadable
 from twisted.trial.unittest import SynchronousTestCase
 
+from fluxon.connect import ANONYMOUS, CloudStorageConnector
 from fluxon.database import schema
+from fluxon.errors import Cancelled, DeadlineExceeded, FluxonError, OutcomeUnknown, Unavailable
 
 KILLS = int(os.environ.get("FLUXON_TEST_KILLS", "12"))
 
@@ -35,6 +42,7 @@ class Kills(SynchronousTestCase):
         self.addCleanup(shutil.rmtree, self.folder)
         self.chance = random.Random()
         self.told = 0
+        self.unexpected: list[str] = []
 
     def test_nothing_told_is_lost(self) -> None:
         """With versions, each kept as it was."""
@@ -55,6 +63,62 @@ class Kills(SynchronousTestCase):
             self.check(number, versions, diary)
         print(f"{kills} kills, {self.told} operations that were told to be done, all of them done")
         self.assertGreater(self.told, kills)
+
+    def test_a_server(self) -> None:
+        """The same over eight connections to a server."""
+        self.kill = self.kill_server  # type: ignore[method-assign]
+        self.kill_often(-(-KILLS // 4), 2)
+
+    def kill_server(self, number: int, versions: int, diary: Path) -> None:
+        """Start a server and eight clients, and kill it at a random moment of their work."""
+        tests = Path(cloud_writers.__file__).parent
+        command = [sys.executable, str(tests / "cloud_killed.py"), str(self.folder), str(versions)]
+        paths = os.pathsep.join([str(tests), str(Path(__file__).parents[2])])
+        with (self.folder / "log").open("ab") as log:
+            child = subprocess.Popen(
+                command, env={**os.environ, "PYTHONPATH": paths}, stdout=subprocess.PIPE, stderr=log, text=True
+            )
+        assert child.stdout is not None
+        with child, diary.open("ab", buffering=0) as told:
+            line = child.stdout.readline()
+            self.assertTrue(line, (self.folder / "log").read_text())
+            clients = [
+                CloudStorageConnector("127.0.0.1", int(line), ANONYMOUS, timeout=20)
+                for _ in range(cloud_writers.WRITERS)
+            ]
+            threads = [
+                threading.Thread(target=self.write_until_killed, args=(client, told, f"{number}-{index}", index))
+                for index, client in enumerate(clients)
+            ]
+            for thread in threads:
+                thread.start()
+            while b"null" not in diary.read_bytes():
+                self.assertIsNone(child.poll())
+                time.sleep(0.002)
+            time.sleep(self.chance.uniform(0, 0.5))
+            child.kill()
+            for client in clients:
+                client.close()
+            for thread in threads:
+                thread.join(60)
+                self.assertFalse(thread.is_alive())
+        self.assertEqual((child.returncode, self.unexpected), (-9, []))
+
+    def write_until_killed(self, client: CloudStorageConnector, told: Any, name: str, index: int) -> None:
+        writer = cloud_writers.Writer(name, {})
+        try:
+            for part in ("a", "b"):
+                client.create_directory(f"{writer.top}/{part}", parents=True)
+            while True:
+                plan = writer.plan()
+                told.write(json.dumps([index, plan]).encode() + b"\n")
+                cloud_writers.ask(client, plan)
+                told.write(json.dumps([index, None]).encode() + b"\n")
+                writer.state = cloud_writers.after(writer.state, plan)
+        except FluxonError as error:
+            # It was killed. Whatever else the server answers is wrong.
+            if not isinstance(error, (Cancelled, DeadlineExceeded, OutcomeUnknown, Unavailable)):
+                self.unexpected.append(f"{error.code}: {error}")
 
     def kill(self, number: int, versions: int, diary: Path) -> None:
         """Kill a child at a random moment of its work, sometimes of its start."""

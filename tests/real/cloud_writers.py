@@ -18,11 +18,12 @@ from typing import Any
 import sqlalchemy
 
 from fluxon.cloud.agent import ADMIN
-from fluxon.cloud.authorization_models import RoleBasedAccessControl
+from fluxon.cloud.authorization_models import AnonymousPermissions, Permissions, RoleBasedAccessControl
 from fluxon.cloud.entries import CloudOptions
 from fluxon.cloud.objects import Objects
 from fluxon.cloud.storage import Storage
 from fluxon.cloud.tables import ITEMS, VERSIONS
+from fluxon.connect import CloudStorageConnector
 from fluxon.database import apis, models
 from fluxon.errors import FluxonError, OutcomeUnknown
 
@@ -38,14 +39,21 @@ ModelType = type(models.Model)
 
 
 class Roles(RoleBasedAccessControl):
-    """Nobody but the administration acts here."""
+    """In the process the administration acts, and over a connection a stranger who may do the same."""
+
+    AnonymousPermissions(permissions=list(Permissions))
+
+
+def person() -> Any:
+    """A model of users."""
+    fields = {"username": models.CharField(max_length=40, unique=True), "password": models.PasswordField()}
+    return ModelType("Person", (models.AuthenticatedUser,), fields)
 
 
 def database_of(folder: Path) -> Any:
-    """The database of a cloud, with a model of users."""
-    fields = {"username": models.CharField(max_length=40, unique=True), "password": models.PasswordField()}
+    """The database of a cloud."""
     database = apis.SQLiteDatabase(str(folder / "data.sqlite3"))
-    database.bind([ModelType("Person", (models.AuthenticatedUser,), fields)])
+    database.bind([person()])
     return database
 
 
@@ -131,6 +139,19 @@ def carry_out(storage: Storage, plan: list[str]) -> None:
         storage.copy(ADMIN, path, plan[2])
     else:
         storage.move(ADMIN, path, plan[2])
+
+
+def ask(client: CloudStorageConnector, plan: list[str]) -> None:
+    """Have a server do it."""
+    kind, path = plan[:2]
+    if kind in ("write", "upload"):  # what is small is sent in one piece, the rest as a stream
+        client.write_file(path, content_of(plan[2]))
+    elif kind == "delete":
+        client.delete_file(path)
+    elif kind == "copy":
+        client.copy(path, plan[2])
+    else:
+        client.move(path, plan[2])
 
 
 #: What a child does once, one thing after the other; ``START`` is there before.
