@@ -290,6 +290,35 @@ class CloudCommandTests(CommandLineCase):
         self.does("get", f"{self.place}/large", "copy")
         self.assertEqual((self.home / "copy").read_bytes(), LARGE)
 
+    def test_ctrl_c_in_a_folder(self) -> None:
+        """Several transfers at once end at once, too; the same command goes on with what they have."""
+        folder = self.home / "many"
+        folder.mkdir()
+        for number in range(6):
+            (folder / str(number)).write_bytes(LARGE[number:])
+        self.does("put", "many", f"{self.place}/")
+        line = CuttingLine(self.cloud.port, [])
+        self.addCleanup(line.close)
+        line.stall_down = 4_000_000
+        get = ("get", f"{self.place}/many", "copy")
+        child = self.start("--cloud-port", str(line.port), *get)
+        self.assertTrue(line.stalled.wait(PATIENCE))
+        child.send_signal(signal.SIGINT)
+        _, said = child.communicate(timeout=PATIENCE / 2)
+        self.assertEqual((child.returncode, said), (130, "interrupted\n"))
+        self.does(*get)
+        self.assertEqual(self.contents(self.home / "copy"), self.contents(folder))
+
+    def test_from_tls_to_plain(self) -> None:
+        """A session that was made over TLS is not shown to a server without it."""
+        file = self.sessions / f"127.0.0.1_{self.cloud.main_port}.json"
+        saved = json.loads(file.read_text())
+        file.write_text(json.dumps({**saved, "secure": True, "trust": None}))
+        self.fails(3, "ls")
+        self.assertIn("nobody at", self.does("whoami", "--no-secure"))
+        (self.home / "file").write_bytes(b"")
+        self.fails(4, "--no-secure", "put", "file", f"{self.place}/file")
+
     def test_watch(self) -> None:
         """Changes are printed as they come; Ctrl+C ends it."""
         child = self.start("watch", "--json", self.place)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import random as _random
+import threading
 from collections.abc import Callable
 from datetime import datetime, time
 from functools import partial
@@ -359,8 +360,18 @@ class CloudStorageConnector:
         link.answer(ask, {})
 
     def _connected(self) -> None:
-        for watch in self._watches.connected():
-            self._turns.submit(partial(self._begin_again, watch))
+        watches = self._watches.connected()
+        if watches:
+            # Not as one of the turns: of those there may be too many already.
+            again = threading.Thread(target=self._begin_all_again, args=(watches,), name="fluxon-watches", daemon=True)
+            again.start()
+
+    def _begin_all_again(self, watches: list[CloudWatch]) -> None:
+        for watch in watches:
+            try:
+                self._begin_again(watch)
+            except FluxonError as error:
+                _log.error("watching {path!r} again failed: {text}", path=watch.path, text=error.text)
 
     def _deliver(self, watch: CloudWatch, change: CloudChange) -> None:
         self._turns.submit(partial(self._tell, watch, change))
@@ -381,10 +392,10 @@ class CloudStorageConnector:
             return  # lost again: the next connection begins it
         except FluxonError as error:
             _log.warn("{path!r} can no longer be watched: {text}", path=watch.path, text=error.text)
-            self._tell(watch, watch.change("ended"))
-            self._watches.ended(watch)
+            self._deliver(watch, watch.change("ended"))
+            self._turns.submit(partial(self._watches.ended, watch))
             return
-        self._tell(watch, watch.change("missed"))
+        self._deliver(watch, watch.change("missed"))
 
     def _tell(self, watch: CloudWatch, change: CloudChange) -> None:
         if watch in self._watches:

@@ -25,11 +25,12 @@ _MAX_INPUT = 64 * 1024 * 1024
 
 
 def _login(place: Place, options: argparse.Namespace, output: Output) -> int | None:
+    server = place.main  # which connects while the password is typed
     if sys.stdin.isatty():
         password = getpass.getpass(f"password of {options.user} at {place.saved.host}: ")
     else:
         password = sys.stdin.readline().rstrip("\r\n")
-    answer = place.main.send_request(options.view, {"username": options.user, "password": password})
+    answer = server.send_request(options.view, {"username": options.user, "password": password})
     if not place.session.authenticated:
         said = answer.get("response") if isinstance(answer, dict) else answer
         print(f"not logged in; the server said: {said}", file=output.err)

@@ -27,7 +27,7 @@ def parser() -> argparse.ArgumentParser:
         parents=[_everywhere()],
     )
     made.set_defaults(
-        server=None, cloud_port=None, secure=False, trust=None, timeout=DEFAULT_TIMEOUT, json=False, quiet=False
+        server=None, cloud_port=None, secure=None, trust=None, timeout=DEFAULT_TIMEOUT, json=False, quiet=False
     )
     commands = _Commands(made)
     _sessions(commands)
@@ -57,7 +57,7 @@ def _everywhere() -> argparse.ArgumentParser:
     group.add_argument(
         "--cloud-port", type=int, metavar="PORT", help="the port of its cloud storage; 8888 unless given"
     )
-    group.add_argument("--secure", action="store_true", help="use TLS")
+    group.add_argument("--secure", action=argparse.BooleanOptionalAction, help="use TLS")
     group.add_argument(
         "--trust", metavar="FILE", help="the server's certificate, or its authority's, as a PEM file; for --secure"
     )

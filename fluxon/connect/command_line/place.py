@@ -102,7 +102,9 @@ def _server(options: argparse.Namespace, sessions: SavedSessions) -> Saved:
         )
     if options.cloud_port is not None:
         saved.cloud_port = options.cloud_port
-    if options.secure:
+    if options.secure is False and saved.secure:
+        saved.secure, saved.trust, saved.token, saved.user = False, None, None, None  # it is for TLS only
+    elif options.secure:
         saved.secure = True
     if options.trust is not None:
         saved.trust = os.path.abspath(options.trust)
