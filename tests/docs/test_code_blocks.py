@@ -29,6 +29,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from fluxon.connect import ConnectionInterface
 from fluxon.connect.command_line.parser import parser as connect_parser
+from fluxon.console.parsing import parse
 from fluxon.startproject import generate
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -264,6 +265,11 @@ def _twistd(rest: str) -> None:
         assert option in known, f"twistd {command} has no option --{option}"
 
 
+def _console_line(line: str | None) -> None:
+    if line is not None:
+        parse(line)
+
+
 #: A command's form -> what proves that it would work.
 COMMANDS: tuple[tuple[str, Callable[[str], None] | None], ...] = (
     (r"(scripts/\w+)( .*)?", _script),
@@ -271,6 +277,8 @@ COMMANDS: tuple[tuple[str, Callable[[str], None] | None], ...] = (
     (r"python -m (fluxon\.(?!connect )[\w.]+)( .*)?", _module),
     (r"twistd -n (?:--pidfile=\S* )?(fluxon(?:-cloud)? .*)", _twistd),
     (r"python (?:server|client|cloud_client|chat_server|chat_client)\.py( .*)?", None),
+    (r"ssh -p 2222 localhost(?: < evening\.txt| (.+))?", _console_line),
+    (r"cat ~/\.ssh/id_ed25519\.pub >> secrets/authorized_keys", None),
     (r"pip install -e \.", None),
     (r"cd \w+", None),
 )
