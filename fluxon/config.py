@@ -19,6 +19,15 @@ from types import ModuleType
 
 from fluxon.errors import ConfigurationError
 
+#: Files that are being imported just now.
+_loading: list[str] = []
+
+
+def must_not_be_loading(what: str) -> None:
+    """Raise ``ConfigurationError`` while a file is imported for what it declares: ``what`` would never return."""
+    if _loading:
+        raise ConfigurationError(f'{what} is called when the file is imported; put it under: if __name__ == "__main__"')
+
 
 def load_config(path: str | os.PathLike[str]) -> ModuleType:
     """The module at ``path``. Loading it again answers the same module.
@@ -35,6 +44,7 @@ def load_config(path: str | os.PathLike[str]) -> ModuleType:
     if sys.path[:1] != [folder]:
         sys.path.insert(0, folder)
     importlib.invalidate_caches()
+    _loading.append(file.name)
     try:
         module = importlib.import_module(file.stem)
     except ConfigurationError as error:
@@ -44,6 +54,8 @@ def load_config(path: str | os.PathLike[str]) -> ModuleType:
         raise ConfigurationError(f"{name}, line {error.lineno}: {error.msg}") from error
     except Exception as error:
         raise ConfigurationError(f"{_place(error, file)}: {type(error).__name__}: {error}") from error
+    finally:
+        _loading.pop()
     found = getattr(module, "__file__", None)
     if found is None or not os.path.samefile(found, file):
         raise ConfigurationError(

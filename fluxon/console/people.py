@@ -8,41 +8,40 @@ from __future__ import annotations
 from typing import Any
 
 from fluxon.console.served import Served, ServedPort
-from fluxon.database.fields import CharField
+from fluxon.database.authentication import LOGIN_NAMES
 from fluxon.errors import NotFound
 from fluxon.rpc import Peer
 from fluxon.sessions import Session
 
 
 def name_field(user_model: Any) -> str | None:
-    """The column that a user is called by: ``username``, or the first unique text."""
+    """The column that a user is called by: ``username`` or ``email``, if it is unique."""
     fields = user_model.declaration.fields
-    if "username" in fields:
-        return "username"
-    for name, field in fields.items():
-        if isinstance(field, CharField) and field.unique:
-            return str(name)
-    return None
+    return next((each for each in LOGIN_NAMES if each in fields and fields[each].unique), None)
 
 
 def name_of(row: Any) -> str:
-    """What a user is called: their username, or their number."""
-    return str(getattr(row, "username", None) or getattr(row, "id", row))
+    """What a user is called: their name, or else their number."""
+    for each in LOGIN_NAMES:
+        name = getattr(row, each, None)
+        if name:
+            return str(name)
+    return str(getattr(row, "id", row))
 
 
 async def find_user(served: Served, who: str) -> Any:
-    """The row of a user, by number or by name. ``NotFound`` otherwise."""
+    """The row of a user, by name or by number, with its key as ``id``. ``NotFound`` otherwise."""
     database = served.database
     if database is None or database.user_model is None:
         raise NotFound("this server has no users: its setup has no model of them")
     model = database.user_model
     field = name_field(model)
-    row = None
+    key: Any = int(who) if who.isascii() and who.isdigit() and len(who) < 19 else None
     if field is not None:
         rows = await model.Check(getattr(model, field) == who, fetch=1)
-        row = rows[0] if rows else None
-    if row is None and who.isascii() and who.isdigit() and len(who) < 19:
-        row = await database.load_user(int(who))
+        if rows:
+            key = getattr(rows[0], model.declaration.key.name)
+    row = None if key is None else await database.load_user(key)
     if row is None:
         raise NotFound(f"there is no user {who!r}; give a name or a number")
     return row

@@ -81,6 +81,9 @@ class Shell:
     def received(self, data: bytes) -> None:
         """What was typed."""
         for key in self._keys.read(data):
+            if key == "interrupt":
+                # What was typed before it came with the same bytes, perhaps, and has begun by then.
+                self._go_on()
             if self._console.busy and key == "interrupt":
                 self._interrupt_command()
             elif len(self._ahead) < MAX_AHEAD:

@@ -18,7 +18,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "sessions",
         "who has a connection; with --user, all of one user",
-        (Option("--user", "USER", Kind.USER),),
+        (Option("--user", "USER", Kind.USER), _LIMIT),
     ),
     Command("session", "one session and its connections", (Argument("session", Kind.SESSION),)),
     Command("connections", "open connections, the busiest first", (_LIMIT,)),

@@ -95,7 +95,7 @@ class Terminal(FileDescriptor):
         console = Console(self._served, "terminal", self._threads, ACTIONS)
         self._shell = Shell(
             console,
-            lambda text: self.write(text.encode("utf-8", "replace")),
+            self._put,
             self._columns,
             room=lambda: self._has_room,
             on_end=self._asked_to_leave,
@@ -232,6 +232,10 @@ class Terminal(FileDescriptor):
         self._end()
         _log.info("the terminal is gone; the server runs on")
 
+    def _put(self, text: str) -> None:
+        # The terminal itself makes a return of every line's end, for whoever else writes on it.
+        self.write(text.replace("\r\n", "\n").encode("utf-8", "replace"))
+
     def _columns(self) -> int:
         try:
             return os.get_terminal_size(self._fd).columns or 80
@@ -260,7 +264,7 @@ class Terminal(FileDescriptor):
             text = f"[{self._left_out} entries were left out: the terminal did not take them]\n{text}"
             self._left_out = 0
         if self._in_background:
-            self.write(text.replace("\n", "\r\n").encode("utf-8", "replace"))
+            self._put(text)
         else:
             self._shell.print_above(text)
 

@@ -4,6 +4,7 @@ Rules of this module:
 
 - The log is on the terminal from the first moment to the last: plainly, or above the console's prompt while there is
   one. It may come from any thread.
+- What views print is shown like the log, so that it does not run into the line that is being written.
 - A terminal that goes away (SIGHUP) ends nobody's server: where it was, there is ``/dev/null``. After ``nohup`` the
   signal is nobody's business.
 """
@@ -11,6 +12,7 @@ Rules of this module:
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import signal
 import sys
@@ -26,7 +28,42 @@ from fluxon.errors import Unavailable
 
 _log = Logger(namespace="fluxon.server")
 
+#: What is printed without ever ending a line is shown in pieces.
+_LONGEST_LINE = 64 * 1024
+
 _STANDARD = (0, 1, 2)
+
+
+class Printed(io.TextIOBase):
+    """``sys.stdout`` while there is a prompt: what views print goes above it, line by line."""
+
+    def __init__(self, file: Any, show: Callable[[str], object]) -> None:
+        self._file = file
+        self._show = show
+        self._begun = ""
+
+    def write(self, text: str) -> int:
+        """Show the lines that are complete with ``text``."""
+        done, newline, self._begun = (self._begun + text).rpartition("\n")
+        if newline:
+            self._show(done + newline)
+        elif len(self._begun) > _LONGEST_LINE:
+            begun, self._begun = self._begun, ""
+            self._show(begun + "\n")
+        return len(text)
+
+    def fileno(self) -> int:
+        """That of the terminal."""
+        return int(self._file.fileno())
+
+    def isatty(self) -> bool:
+        """As before."""
+        return bool(self._file.isatty())
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        """As before."""
+        return str(self._file.encoding)
 
 
 class Foreground:
@@ -36,6 +73,7 @@ class Foreground:
         self._server = server
         self._reactor = reactor
         self._terminal: Terminal | None = None
+        self._printed: Any = sys.stdout
         self._terminals = [each for each in _STANDARD if _is_terminal(each)]
 
     def begin_log(self) -> None:
@@ -59,20 +97,26 @@ class Foreground:
             terminal = Terminal(self._server.served, on_interrupt)
             terminal.open()
             self._terminal = terminal
+            self._printed, sys.stdout = sys.stdout, Printed(sys.stdout, self._show_from_anywhere)
 
     def end_console(self) -> None:
         """Give the terminal back."""
         terminal, self._terminal = self._terminal, None
         if terminal is not None:
             terminal.close()
+            sys.stdout = self._printed
 
     def _show(self, event: LogEvent) -> None:
         text = formatEventAsClassicLogText(event)
         if text is None:
             return
         if self._terminal is None:
-            _print(text)
-        elif threadable.isInIOThread():
+            self._print(text)
+        else:
+            self._show_from_anywhere(text)
+
+    def _show_from_anywhere(self, text: str) -> None:
+        if threadable.isInIOThread():
             self._show_text(text)
         else:
             self._reactor.callFromThread(self._show_text, text)
@@ -81,7 +125,12 @@ class Foreground:
         if self._terminal is not None and self._terminal.is_open:
             self._terminal.print_above(text)
         else:
-            _print(text)
+            self._print(text)
+
+    def _print(self, text: str) -> None:
+        with contextlib.suppress(OSError, ValueError):  # a terminal that is gone, a closed file
+            self._printed.write(text)
+            self._printed.flush()
 
     def _hung_up(self) -> None:
         gone = [each for each in self._terminals if not _is_terminal(each)]
@@ -93,12 +142,6 @@ class Foreground:
             os.close(nothing)
             self._terminals = [each for each in self._terminals if each not in gone]
         _log.info("hang-up: the server runs on")
-
-
-def _print(text: str) -> None:
-    with contextlib.suppress(OSError, ValueError):  # a terminal that is gone, a closed file
-        sys.stdout.write(text)
-        sys.stdout.flush()
 
 
 def _is_terminal(descriptor: int) -> bool:

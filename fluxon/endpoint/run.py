@@ -11,6 +11,7 @@ from twisted.internet.error import ReactorNotRunning
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from fluxon.config import must_not_be_loading
 from fluxon.endpoint.foreground import Foreground
 from fluxon.endpoint.service import ServerService
 
@@ -24,6 +25,7 @@ def run_server(server: ServerService[Any]) -> None:
     that the program has for itself shows the console, too. Ends the program with status 1 when the server cannot
     start. Call it once, in the main thread.
     """
+    must_not_be_loading("run_server(...)")
     from twisted.internet import reactor as global_reactor
 
     reactor: Any = server._reactor or global_reactor

@@ -152,6 +152,19 @@ class TerminalTests(_ProjectTestCase):
         terminal.expect("ValueError: a fault of the view")
         terminal.expect("fluxon> half a li")
 
+    def test_printing_views(self) -> None:
+        """What a view prints, on the reactor or in a thread, stands above the prompt."""
+        router = Path("router.py")
+        router.write_text(
+            router.read_text().replace("    return request.payload\n", "    print('printed')\n    return 1\n")
+        )
+        terminal = self.start()
+        terminal.send("half a line")
+        terminal.expect("half a line")
+        self.answers()
+        terminal.expect_exact("\r\x1b[Kprinted\r\n")
+        terminal.expect("fluxon> half a line")
+
     def test_ctrl_c(self) -> None:
         """Abandons a line, ends a command, and at an empty prompt stops the server; the terminal is as it was."""
         terminal = self.start()

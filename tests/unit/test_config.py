@@ -64,3 +64,9 @@ class LoadConfig(SynchronousTestCase):
     def test_a_name_that_is_taken(self) -> None:
         """A router called like a module that is imported already is not silently replaced by it."""
         self.refused(self.write("json.py", "setup = 1\n"), "json", "rename")
+
+    def test_a_server_that_would_run(self) -> None:
+        """A file that is loaded for its setup must not start a server, which would never return."""
+        text = "from fluxon.endpoint import run_server\nrun_server(None)\n"
+        self.refused(self.write("runs_at_once.py", text), "runs_at_once.py, line 2", "__main__")
+        self.refused(self.write("fails_after.py", "1/0\n"), "ZeroDivisionError")

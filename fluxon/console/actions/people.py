@@ -37,7 +37,7 @@ async def sessions(served: Served, run: Run) -> Output:
             for each in records
         ]
         return Table(("session", "since", "used", "connections"), rows, empty="the user is logged in nowhere")
-    found = sorted(served.sessions.connected(), key=lambda each: each.created)
+    found = sorted(served.sessions.connected(), key=lambda each: each.created)[: run["limit"] or _ROWS]
     rows_here = [
         (each.public_id, each.user_id, _who(each), len(each.connections), _moment(each.created)) for each in found
     ]
@@ -55,7 +55,6 @@ async def session(served: Served, run: Run) -> Output:
             "id": found.user_id,
             "user": _who(found),
             "since": _moment(found.created),
-            "used": _moment(served.reactor.seconds()),
             "read again": _moment(found.verified_at),
         },
         "session",
