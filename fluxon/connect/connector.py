@@ -159,6 +159,8 @@ class Connector:
             return error
         if isinstance(error, Overdue):
             return reasons.silent(self.where)
+        if self.was_connected:
+            return reasons.lost(self.where, str(error))  # a server that is known, cut off once more
         if link.beginning:
             return reasons.not_fluxon(self.where, link.beginning, str(error), secure=self.secure)
         return reasons.closed_before_hello(self.where, secure=self.secure)

@@ -257,6 +257,8 @@ class Reconnecting:
             refusal = explain_tls_failure(reason, self.where.host)
             if refusal is not None:
                 return refusal
+            if self.was_connected:
+                return reasons.lost(self.where, str(reason))  # a server that is known, cut off once more
             if beginning:
                 return reasons.not_fluxon(self.where, beginning, "it broke off", secure=self.secure)
             return reasons.closed_before_hello(self.where, secure=self.secure)

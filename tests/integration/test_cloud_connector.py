@@ -250,7 +250,8 @@ class TransferCases:
     def test_download_over_a_cut_line(self: Any) -> None:
         """It goes on where it was, by itself."""
         self.files.write_file(f"{self.place}/a", LARGE)
-        line = self.line(("down", 1_000_000), ("down", 2_000_000), ("down", 1_500), ("down", 700_000))
+        cuts = (("down", 1_000_000), ("down", 100), ("down", 2_000_000), ("down", 1_500), ("down", 700_000))
+        line = self.line(*cuts)
         files = self.connect(line.port)
         target = self.target()
         told: list[int] = []
@@ -265,6 +266,19 @@ class TransferCases:
         line = self.line(("down", 1_000_000), ("down", 2_000_000))
         self.assertEqual(self.connect(line.port).read_file(f"{self.place}/a"), LARGE)
         self.assertEqual(line.cuts_left, 0)
+
+    def test_lost_answers(self: Any) -> None:
+        """A write whose answer is lost was carried out or is done again; in both cases there is one version."""
+        for name, data in (("small", b"abc"), ("large", LARGE[:700_000])):
+            for count in range(20, 700, 97):
+                line = self.line()
+                files = self.connect(line.port)
+                files.stat(self.place)
+                line.cut_next_down(count)
+                path = f"{self.place}/{name}{count}"
+                self.assertEqual(files.write_file(path, data).version, 1)
+                self.assertEqual(self.files.read_file(path), data)
+                files.close()
 
     def test_many_at_once(self: Any) -> None:
         """Several threads with transfers of their own, over one connection."""

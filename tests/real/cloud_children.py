@@ -91,10 +91,12 @@ class CuttingLine:
         #: How many connections there were.
         self.connections = 0
         self._open: set[socket.socket] = set()
+        self._servers: set[socket.socket] = set()
         #: After so many bytes from the server nothing more comes, which sets ``stalled``.
         self.stall_down: int | None = None
         self.stalled = threading.Event()
         self._closed = threading.Event()
+        self._next_down: int | None = None
         threading.Thread(target=self._accept, daemon=True).start()
 
     @property
@@ -107,6 +109,10 @@ class CuttingLine:
             self._listening.shutdown(socket.SHUT_RDWR)
         self._listening.close()
         self.cut()
+
+    def cut_next_down(self, count: int) -> None:
+        """After so many bytes more from the server, once."""
+        self._next_down = count
 
     def cut(self) -> None:
         """Now, whatever is under way."""
@@ -127,6 +133,7 @@ class CuttingLine:
                 ours.close()
                 continue
             self._open |= {ours, theirs}
+            self._servers.add(theirs)
             for source, target, direction in ((ours, theirs, "up"), (theirs, ours, "down")):
                 limit = cut[1] if cut[0] == direction else None
                 stall = self.stall_down if direction == "down" else None
@@ -135,7 +142,13 @@ class CuttingLine:
     def _carry(self, source: socket.socket, target: socket.socket, left: int | None, stall: int | None) -> None:
         try:
             while data := source.recv(65_536 if left is None else min(left, 65_536)):
+                if source in self._servers and self._next_down is not None:
+                    data = data[: self._next_down]
+                    self._next_down -= len(data)
                 target.sendall(data)
+                if source in self._servers and self._next_down == 0:
+                    self._next_down = None
+                    break
                 if stall is not None and (stall := stall - len(data)) <= 0:
                     self.stalled.set()
                     self._closed.wait()
