@@ -7,12 +7,11 @@ opened ``stop`` closes, also when ``start`` failed half way.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
 
-from fluxon.console.ssh.manhole import Manhole
 from fluxon.database.database import Database
 from fluxon.endpoint.cloud_port import CloudPort
 from fluxon.endpoint.cloud_server import CloudStorageServer
@@ -23,6 +22,9 @@ from fluxon.metrics import Requests
 from fluxon.routing import Router, Setup
 from fluxon.routing.reverse import Reverse
 from fluxon.sessions import Sessions
+
+if TYPE_CHECKING:
+    from fluxon.console.ssh.manhole import Manhole
 
 
 class Engine:
@@ -52,7 +54,7 @@ class Engine:
         self._listener: Listener | None = None
         #: What the console is given.
         self.served = ServedServer(self, setup, server, reactor)
-        self._manhole = None if manhole is None else Manhole(self.served, manhole)
+        self._manhole = None if manhole is None else _make_manhole(self.served, manhole)
         self._cloud = cloud
         self._cloud_port: CloudPort | None = None
         if cloud is not None:
@@ -139,3 +141,10 @@ class Engine:
             self._listener.hurry()
         if self._cloud_port is not None:
             self._cloud_port.hurry()
+
+
+def _make_manhole(served: ServedServer, endpoint: IStreamServerEndpoint) -> Manhole:
+    # Conch takes hold of Twisted's global reactor when it is imported; a program may still want to choose it then.
+    from fluxon.console.ssh.manhole import Manhole
+
+    return Manhole(served, endpoint)

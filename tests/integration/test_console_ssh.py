@@ -145,7 +145,26 @@ class OneCommandTests(_SSHTestCase):
     def test_python(self) -> None:
         """Where the setup allows it: one line, with await."""
         self.assertEqual(self.told("python", "print(await User.Count() >= 0)"), "True\n")
-        self.assertIn("ZeroDivisionError", self.told("python", "1/0"))
+        for code, status, said in (
+            ("1/0", 1, "ZeroDivisionError: "),
+            ("1 +", 2, "SyntaxError: "),
+            ("", 2, "give it code"),
+        ):
+            done = self.server.ssh("python", code)
+            self.assertEqual((done.returncode, done.stderr.count("\n")), (status, 1), done.stderr)
+            self.assertIn(f"python: {said}", done.stderr)
+
+    def test_ctrl_c(self) -> None:
+        """Ends one command on a terminal, with the status of what was ended."""
+        forever = "await __import__('twisted.internet.defer').internet.defer.Deferred()"
+        terminal = self.server.terminal("python", forever, options=("-t",))
+        self.addCleanup(terminal.close, True)
+        self.server.logged(r"\): python\n")
+        terminal.send("\x03")
+        terminal.expect("python: stopped")
+        terminal.expect(pexpect.EOF)
+        terminal.close()
+        self.assertEqual(terminal.exitstatus, 130)
 
     def test_a_terminal_for_one_command(self) -> None:
         """``ssh -t host status`` fits the terminal."""

@@ -94,3 +94,8 @@ class WrongConfigurationTests(SynchronousTestCase):
             with self.subTest(port):
                 self.assertIn(port, self.usage_error("--config", "chat/router.py", "--port", port))
         self.assertEqual(os.listdir(self.folder / "chat/database_schema"), [])
+
+    def test_manhole_that_is_no_endpoint(self) -> None:
+        """The same for the console's port."""
+        generate("AsyncServer", self.folder / "chat")
+        self.assertIn("--manhole: 'ssh'", self.usage_error("--config", "chat/router.py", "--manhole", "ssh"))

@@ -104,6 +104,24 @@ class RunningTests(SynchronousTestCase):
         self.assertEqual(child.end_of_input(), 1)
         self.assertFalse(any("Traceback" in line for line in child.transcript), child.transcript)
 
+    def test_a_console_port_in_use(self) -> None:
+        """The same for the port of the console."""
+        taken = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(taken.close)
+        port = taken.getsockname()[1]
+        child = self.twistd("--config", "chat/router.py", "--port", LOCAL, "--manhole", f"tcp:{port}")
+        child.expect(f"cannot start.*{port}")
+        self.assertEqual(child.end_of_input(), 1)
+        self.assertFalse(any("Traceback" in line for line in child.transcript), child.transcript)
+
+    def test_a_console_is_this_machines(self) -> None:
+        """Unless an interface is named; and without keys it says so."""
+        child = self.twistd("--config", "chat/router.py", "--port", LOCAL, "--manhole", "tcp:0")
+        self.assertEqual(child.expect(r"console by SSH on (\S+):\d+, host key SHA256:")[1], "127.0.0.1")
+        child.expect("nobody can log in at the console yet")
+        child = self.twistd("--config", "chat/router.py", "--port", LOCAL, "--manhole", "tcp:0:interface=0.0.0.0")
+        self.assertEqual(child.expect(r"console by SSH on (\S+):\d+,")[1], "0.0.0.0")
+
     def test_secrets_that_others_can_read(self) -> None:
         """The same for keys with loose modes: the line says what to type."""
         Path("chat/secrets").chmod(0o755)

@@ -21,10 +21,11 @@ from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
 
+from fluxon.console.command import WrongUsage
 from fluxon.console.console import Run
 from fluxon.console.output import Lines, Output
 from fluxon.console.served import Served
-from fluxon.errors import PermissionDenied
+from fluxon.errors import FluxonError, PermissionDenied
 
 #: A value's text is cut there: a table of a million rows is no answer.
 _LONGEST = 20_000
@@ -44,7 +45,7 @@ async def python(served: Served, run: Run) -> Output:
             names = ", ".join(sorted(each for each in prompt.names if not each.startswith("_")))
             return Lines([f"names: {names}. An empty line ends a block; exit ends the prompt."])
         if code is None:
-            return Lines(["give code: python await User.Count()"])
+            raise WrongUsage("give it code: python await User.Count()")
         return await prompt.run(code, run)
     line = run["code"] or ""
     if not prompt.lines and line.strip() in ("exit", "quit", "exit()", "quit()"):
@@ -63,6 +64,7 @@ class Prompt:
             "sessions": served.sessions,
             "database": served.database,
             "reactor": served.reactor,
+            "cloud": None if served.storage is None else served.server.cloud,
             **{each.__name__: each for each in (served.database.models if served.database is not None else [])},
         }
         self.lines: list[str] = []
@@ -75,31 +77,41 @@ class Prompt:
             code = _compiled(source)
         except (SyntaxError, ValueError, OverflowError) as error:
             self.lines.clear()
-            return Lines(traceback.format_exception_only(error)[-1].rstrip().split("\n"))
+            return Lines([_told(error)])
         if code is None:
             return None
         self.lines.clear()
-        return await self._carry_out(code, run)
+        await self._carry_out(code, run)
+        return None
 
     async def run(self, source: str, run: Run) -> Output:
-        """Whole code; a mistake in it fails."""
+        """Whole code; what it raises is the command's failure."""
         try:
             code = compile(source, _NAME, "single", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
         except (SyntaxError, ValueError) as error:
-            return Lines(traceback.format_exception_only(error)[-1].rstrip().split("\n"))
-        return await self._carry_out(code, run)
+            raise WrongUsage(_told(error)) from None
+        raised = await self._carry_out(code, run)
+        if raised is not None:
+            raise FluxonError(_told(raised))
+        return None
 
-    async def _carry_out(self, code: CodeType, run: Run) -> Output:
+    async def _carry_out(self, code: CodeType, run: Run) -> BaseException | None:
+        """None, or what it raised, after its traceback was shown."""
         try:
             await _stepped(lambda: eval(code, self.names), run)
         except (CancelledError, GeneratorExit):
             raise
-        except BaseException:
+        except BaseException as error:
             lines = traceback.format_exc().rstrip().split("\n")
             # Without the frames of the console.
             first = next((index for index, each in enumerate(lines) if f'"{_NAME}"' in each), 1)
-            return Lines([lines[0], *lines[first:]])
+            run.write(Lines([lines[0], *lines[first:]]))
+            return error
         return None
+
+
+def _told(error: BaseException) -> str:
+    return traceback.format_exception_only(error)[-1].rstrip()
 
 
 def _compiled(source: str) -> CodeType | None:

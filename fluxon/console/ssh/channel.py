@@ -39,6 +39,7 @@ MAX_UNREAD = 16 * 1024 * 1024
 _SESSIONS = 10
 
 _UNKNOWN_WIDTH = 80
+_CTRL_C = b"\x03"
 
 
 class ConsoleUser(ConchUser):
@@ -188,8 +189,13 @@ class SessionChannel(SSHChannel):
 
     def dataReceived(self, data: bytes) -> None:
         """Keys, or a script's lines."""
-        if self._reads and not self._over and self._face is not None:
+        if self._over or self._face is None:
+            return
+        if self._reads:
             self._face.received(data)
+        elif self.columns is not None and _CTRL_C in data and self._console is not None:
+            # One command on a terminal, whose client sends this as any other key.
+            self._console.interrupt()
 
     def eofReceived(self) -> None:
         """Nothing more will be typed."""
