@@ -342,6 +342,8 @@ class CloudClient(ClientService):
                     await result
             except Exception:
                 _log.failure("the function that watches {path!r} failed", path=watch.path)
+            if change.action == "ended":  # as the server, or this side, says
+                self._watches.ended(watch)
 
     async def _begin(self, watch: CloudWatch) -> None:
         while True:
@@ -362,8 +364,7 @@ class CloudClient(ClientService):
             return  # lost again: the next connection begins it
         except FluxonError as error:
             _log.warn("{path!r} can no longer be watched: {text}", path=watch.path, text=error.text)
-            await self._tell(watch, watch.change("ended"))
-            self._watches.ended(watch)
+            self._deliver(watch, watch.change("ended"))
             return
         self._deliver(watch, watch.change("missed"))
 

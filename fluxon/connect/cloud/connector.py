@@ -393,7 +393,6 @@ class CloudStorageConnector:
         except FluxonError as error:
             _log.warn("{path!r} can no longer be watched: {text}", path=watch.path, text=error.text)
             self._deliver(watch, watch.change("ended"))
-            self._turns.submit(partial(self._watches.ended, watch))
             return
         self._deliver(watch, watch.change("missed"))
 
@@ -403,3 +402,5 @@ class CloudStorageConnector:
                 watch.function(change)
             except Exception:
                 _log.failure("the function that watches {path!r} failed", path=watch.path)
+            if change.action == "ended":  # as the server, or this side, says
+                self._watches.ended(watch)
