@@ -8,6 +8,8 @@ Rules of this module:
   be swapped in between.
 - Every process that uses the folder holds a shared ``flock`` on it for life. Whoever gets the exclusive one knows that
   nobody else has anything under way there.
+- A folder belongs to the database that first used it, whose mark stands in its lock. To another database every object
+  in it would be nobody's, and the sweep would remove them all: so that one is refused.
 - Descriptors are closed when nobody uses them any more, never under the hands of a thread.
 - Error texts name the folder, never its path.
 """
@@ -37,11 +39,14 @@ _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _PATIENCE = 120.0
 _PAUSE = 0.02
 
+#: Bytes of a database's mark, at most.
+_MARK = 200
+
 
 class CloudFolder:
     """An open cloud folder: descriptors of ``objects`` and ``uploads`` in it, and the lock on it."""
 
-    def __init__(self, label: str, folder: int) -> None:
+    def __init__(self, label: str, folder: int, owner: str | None = None) -> None:
         self.label = label
         self._mutex = threading.Lock()
         self._users = 1  # one is whoever opened it, until close
@@ -51,6 +56,8 @@ class CloudFolder:
             flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
             self._lock = self._keep(os.open("lock", flags, 0o600, dir_fd=folder))
             self._share(_PATIENCE)
+            if owner is not None:
+                self._belong_to(f"of the database {owner}\n".encode())
             self.objects = self._keep(_enter(f"{label}/objects", "objects", folder))
             self.uploads = self._keep(_enter(f"{label}/uploads", "uploads", folder))
             self._make_shelves()
@@ -62,6 +69,20 @@ class CloudFolder:
     def _keep(self, descriptor: int) -> int:
         self._descriptors.append(descriptor)
         return descriptor
+
+    def _belong_to(self, mark: bytes) -> None:
+        there = os.pread(self._lock, _MARK, 0)
+        if there == mark:
+            return
+        if there.endswith(b"\n"):
+            raise ConfigurationError(
+                f"the cloud folder {self.label} belongs to another database than this one, which knows nothing of the "
+                f"files in it and would remove them; check database_path and cloud_folder. If that database is gone "
+                f"for good, move the folder away to begin with an empty one"
+            )
+        # New, or its first user was cut off here. It need not be synced: then the next one writes it.
+        os.ftruncate(self._lock, 0)
+        os.pwrite(self._lock, mark, 0)
 
     def _make_shelves(self) -> None:
         there = set(os.listdir(self.objects))
@@ -135,8 +156,11 @@ class CloudFolder:
                 time.sleep(_PAUSE)
 
 
-def open_folder(path: Path) -> CloudFolder:
-    """The folder at ``path``, made if it is not there, and checked. Blocks; raises ``ConfigurationError``."""
+def open_folder(path: Path, owner: str | None = None) -> CloudFolder:
+    """The folder at ``path``, made if it is not there, and checked; ``owner`` marks a database.
+
+    Blocks. Raises ``ConfigurationError`` for what is not a private folder of the server's user, or another database's.
+    """
     label = path.name or str(path)
     try:
         try:
@@ -158,7 +182,7 @@ def open_folder(path: Path) -> CloudFolder:
         finally:
             if descriptor >= 0:
                 close(descriptor)
-        return CloudFolder(label, kept)
+        return CloudFolder(label, kept, owner)
     except OSError as error:
         raise ConfigurationError(
             f"the cloud folder {label} cannot be used ({os.strerror(error.errno or 0)}); it has to be a folder on a "

@@ -59,12 +59,14 @@ class Objects:
         self._uploads: set[Upload] = set()
         self._fresh = True  # nothing was stored since it was opened
 
-    def open(self) -> None:
+    def open(self, owner: str | None = None) -> None:
         """Make the folder if it is not there, check it, and lock it against sweeps of others.
 
-        Raises ``ConfigurationError``, with what to type, if it is not a private folder of the server's user.
+        ``owner`` is a short text that marks the database whose rows name what is in the folder. Raises
+        ``ConfigurationError``, with what to do, if the folder is another database's, or not a private one of the
+        server's user.
         """
-        self._folder = open_folder(self._path)
+        self._folder = open_folder(self._path, owner)
         self._fresh = True
 
     def close(self) -> None:

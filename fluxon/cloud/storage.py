@@ -103,7 +103,8 @@ class Storage:
         self.database.make_tables(tables_for(self.users.table))
         self.database.write_blocking(self._prepare)
         self.root = self.database.read_blocking(tree.item, ROOT_ID)
-        self.objects.open()
+        # Two databases whose "/" was made in the same microsecond are the same one.
+        self.objects.open(self.root.created_at.isoformat())
 
     def _prepare(self, connection: Any) -> None:
         tree.make_root(connection, self.now())

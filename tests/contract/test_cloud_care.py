@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import threading
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import sqlalchemy
 from cloud_cases import MySQLCloud, PostgreSQLCloud, SQLiteCloud
+from sqlalchemy import bindparam
 
 from fluxon.cloud import purging, tree
 from fluxon.cloud.identifiers import ROOT_ID
+from fluxon.cloud.tables import ITEMS
+from fluxon.errors import ConfigurationError
 
 
 class Care:
@@ -45,6 +50,20 @@ class Care:
         self.assertEqual(set(self.objects()), {b"older", b"present", b"deleted"})
         self.assertEqual(list((self.folder / "cloud" / "uploads").iterdir()), [])
         self.assertEqual(self.storage.check(), [])
+
+    def test_a_database_that_is_not_its_own(self: Any) -> None:
+        """With an empty database a cloud does not open, so that nothing is taken for nobody's; with its own it does."""
+        self.fill()
+        self.storage.close()
+        # As in a new database: its "/" is made now.
+        root = self.storage.root.id
+        made = sqlalchemy.update(ITEMS).where(ITEMS.c.id == root).values({ITEMS.c.created_at: bindparam("at")})
+        begun, now = self.storage.root.created_at, self.storage.now() + timedelta(seconds=1)
+        self.database.write_blocking(lambda connection: connection.run(made, {"at": now}))
+        self.assertRaisesRegex(ConfigurationError, "another database", self.make_storage)
+        self.assertEqual(set(self.objects()), {b"older", b"present", b"deleted"})
+        self.database.write_blocking(lambda connection: connection.run(made, {"at": begun}))
+        self.make_storage()
 
     def test_check(self: Any) -> None:
         """A row whose object is missing, or has another size, is told with the object's name; the rest is not."""

@@ -174,7 +174,7 @@ class EveryCall(SynchronousTestCase):
                 before = descriptors()
                 try:
                     with failing_disk.through(failing):
-                        objects.open()
+                        objects.open("a database")
                 except ConfigurationError as error:
                     self.assertNotIn(str(self.folder.parent), str(error))
                     self.assertEqual(descriptors(), before)

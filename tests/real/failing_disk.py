@@ -19,7 +19,19 @@ ROOMS: tuple[ModuleType, ...] = (disk, folder, objects, shelves, sweep, uploads)
 
 #: What may fail. ``sync_file_range`` is no function of ``os``, and reached through ``disk``.
 CALLS = (
-    *("open", "close", "write", "pread", "preadv", "fsync", "fdatasync", "lseek", "copy_file_range"),
+    *(
+        "open",
+        "close",
+        "write",
+        "pwrite",
+        "ftruncate",
+        "pread",
+        "preadv",
+        "fsync",
+        "fdatasync",
+        "lseek",
+        "copy_file_range",
+    ),
     *("rename", "unlink", "mkdir", "chmod", "stat", "fstat", "listdir"),
 )
 

@@ -106,6 +106,30 @@ class Folders(SynchronousTestCase):
         self.patch(room.os, "geteuid", lambda: os.getuid() + 1)
         self.refused("belongs to another user")
 
+    def test_another_database(self) -> None:
+        """A folder is its first database's; another one, to which all in it would be nobody's, is refused."""
+        objects = Objects(self.folder)
+        objects.open("one")
+        stored = objects.store(b"x")
+        objects.close()
+        with self.assertRaisesRegex(ConfigurationError, "belongs to another database") as caught:
+            Objects(self.folder).open("other")
+        self.assertNotIn(str(self.parent), str(caught.exception))
+        for owner in ("one", None):
+            objects.open(owner)
+            self.assertEqual(objects.size(stored.name), 1)
+            objects.close()
+
+    def test_a_mark_cut_off(self) -> None:
+        """What its first user could not write to the end is written by the next one."""
+        self.made()
+        for content in (b"", b"of the datab"):
+            (self.folder / "lock").write_bytes(content)
+            objects = Objects(self.folder)
+            objects.open("one")
+            objects.close()
+            self.assertEqual((self.folder / "lock").read_bytes(), b"of the database one\n")
+
     def test_swept_by_another(self) -> None:
         """Opening waits for a sweep, and says so when it takes too long."""
         self.made()
