@@ -39,7 +39,7 @@ def version() -> str | None:
 def prepare(listening: Listening, content: Content, client: TransferClient) -> None:
     project = listening.folder / "project"
     command = [sys.executable, "-m", "fluxon.startproject", "AsyncServer", "--cloud", str(project)]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(command, check=True, env=environment(), stdout=subprocess.DEVNULL)
     for file in (listening.certificate, listening.key):
         own = project / "secrets" / file.name
         shutil.copyfile(file, own)
