@@ -17,13 +17,13 @@ async def database(served: Served, run: Run) -> Output:
     begun = now()
     await found.read(_nothing)
     read = now() - begun
-    figures = found.figures()
     return Record(
         {
             "database": repr(found),
             "models": len(found.models),
             "engine tables": len(found.engine_tables),
-            **figures,
+            **found.figures(),
+            **{f"{name.replace('_', ' ')} so far": value for name, value in found.totals().items()},
             "a read now, ms": round(read * 1000, 3),
         }
     )

@@ -71,13 +71,15 @@ class Writer:
         self._turn = threading.Lock()
         #: Whether a group waits for its turn: a thread that writes without pause leaves it to the group then.
         self._group_due = False
+        #: Pieces in the transaction under way.
+        self._shared = 0
         self._thread: threading.Thread | None = None
         self._stopped = False
 
     @property
     def waiting(self) -> int:
-        """Pieces in the queue."""
-        return self._waiting.qsize()
+        """Pieces in the queue, and those that share the transaction under way."""
+        return self._waiting.qsize() + self._shared
 
     def totals(self) -> dict[str, float]:
         """Pieces written, the transactions that they shared, and the seconds that those took."""
@@ -172,6 +174,7 @@ class Writer:
 
     def _carry_out(self, group: list[Piece]) -> None:
         self._group_due = True
+        self._shared = len(group)
         with self._turn:
             self._group_due = False
             outcomes = self._connection.carry_out([each.work for each in group])
@@ -180,6 +183,7 @@ class Writer:
                 piece.answer(result, failure)
             except BaseException:  # the thread outlives whatever an answer does
                 self.log.failure("answering a database write failed")
+        self._shared = 0
         try:
             self._group_answered()
         except BaseException:
