@@ -169,6 +169,11 @@ class UntrustedServer(FluxonError):
     default_text = "the server's certificate is not trusted for this host"
 
 
+def stopping() -> Unavailable:
+    """What a server that stops says to whatever is new. By the detail clients know that the next one may take it."""
+    return Unavailable("the server is stopping; try again in a moment", details={"stopping": True})
+
+
 def _family(root: type[FluxonError]) -> dict[str, type[FluxonError]]:
     table = {root.code: root} if root is not FluxonError else {}
     for child in root.__subclasses__():

@@ -17,7 +17,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from fluxon.errors import ResourceExhausted, Unavailable
+from fluxon.errors import ResourceExhausted, stopping
 from fluxon.workers import WorkerPool
 
 #: The part of the pool, and of the places to wait, that one session may hold.
@@ -79,7 +79,7 @@ class FairThreads:
 
         has_place = share.running < self._share
         if self._stopped:
-            result.errback(_stopping())
+            result.errback(stopping())
         elif self.waiting >= self._queue_limit and not (has_place and self._pool.busy < self._pool.size):
             result.errback(_exhausted(self.waiting))
         elif has_place:
@@ -100,7 +100,7 @@ class FairThreads:
             while share.waiting:
                 result, _ = share.waiting.popleft()
                 self._waiting -= 1
-                result.errback(_stopping())
+                result.errback(stopping())
 
     def _start(self, session: Hashable, share: _Share, result: FairResult, call: Callable[[], Any]) -> None:
         share.running += 1
@@ -127,10 +127,6 @@ class FairThreads:
                 result.errback(outcome)
             else:
                 _deliver(outcome[0], result)
-
-
-def _stopping() -> Unavailable:
-    return Unavailable("the server is stopping; try again in a moment")
 
 
 def _exhausted(waiting: int) -> ResourceExhausted:

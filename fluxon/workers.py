@@ -22,7 +22,7 @@ from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IReactorFromThreads
 from twisted.python.failure import Failure
 
-from fluxon.errors import ResourceExhausted, Unavailable
+from fluxon.errors import ResourceExhausted, stopping
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -100,7 +100,7 @@ class WorkerPool:
         runs cannot be stopped, and keeps its thread until it returns.
         """
         if self._stopped:
-            return fail(Unavailable("the server is stopping; try again in a moment"))
+            return fail(stopping())
         if self.queue_limit is not None and self._busy >= self.size + self.queue_limit:
             return fail(ResourceExhausted(f"more than {self.queue_limit} requests wait for a {self.name} thread"))
         context = contextvars.copy_context()

@@ -15,7 +15,7 @@ from fluxon.commands.arguments import (
 )
 from fluxon.commands.base import Command
 from fluxon.commands.calls import Call
-from fluxon.commands.session import PROTOCOL_VERSION, Hello, SessionChanged
+from fluxon.commands.session import PROTOCOL_VERSION, Hello, Leaving, SessionChanged
 
 __all__ = [
     "PROTOCOL_VERSION",
@@ -27,6 +27,7 @@ __all__ = [
     "Field",
     "Hello",
     "Integer",
+    "Leaving",
     "ListOf",
     "Moment",
     "Number",

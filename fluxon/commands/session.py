@@ -56,6 +56,16 @@ class Hello(Command):
     before_hello = True
 
 
+class Leaving(Command):
+    """Server to client: this server stops. What is under way on this connection ends; what is new is for the next one.
+
+    When the client has answered, everything that it asked here has been read, and the server closes the connection as
+    soon as nothing is under way: so nothing that is asked gets lost in between.
+    """
+
+    name = "leaving"
+
+
 class SessionChanged(Command):
     """Server to client, before the answer of the call that logged in or out: the token to present from now on."""
 

@@ -65,8 +65,10 @@ class Connector:
         self._connected = connected
         self._tls: ClientTLS | None = None
         self._changed = threading.Condition()
-        #: The connection, while there is one that was greeted.
+        #: The connection, while there is one that was greeted and may be asked.
         self.link: Link | None = None
+        # The same, and after its server has said that it leaves.
+        self._served: Link | None = None
         self.closed = False
         #: Whether there ever was one.
         self.was_connected = False
@@ -106,12 +108,20 @@ class Connector:
         """End the connection and the thread. Returns soon, though connecting itself cannot be interrupted."""
         with self._changed:
             self.closed = True
-            link = self.link
+            link = self._served
             self._changed.notify_all()
         if link is not None:
             link.stop("this program closed it")
             if threading.current_thread() is not self._thread:
                 self._thread.join(_LEAVE)
+
+    def leave(self, link: Link) -> None:
+        """The server of ``link`` stops: what is asked from now on waits for the next connection."""
+        with self._changed:
+            if self.link is link:
+                self.link = None
+                self._trouble = reasons.leaving(self.where)
+        link.leave()
 
     # --- the thread ---------------------------------------------------------------------------------------------------
 
@@ -169,7 +179,7 @@ class Connector:
         since = monotonic()
         self._connected()
         with self._changed:
-            self.link = link
+            self.link = self._served = link
             self.was_connected = True
             self._trouble = None
             stopped = self.closed
@@ -188,7 +198,7 @@ class Connector:
             _log.failure("receiving from {where} failed in a way that it should not", where=where)
             reason = "this client failed; its log says why"
         with self._changed:
-            self.link = None
+            self.link = self._served = None
             self._trouble = reasons.lost(where, reason)
         link.close(reason)
         self._backoff.connected_for(monotonic() - since)

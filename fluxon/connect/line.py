@@ -19,7 +19,7 @@ from typing import Any
 from twisted.logger import Logger
 
 from fluxon.blocking import on_reactor_thread
-from fluxon.commands import Command, Hello, SessionChanged
+from fluxon.commands import Command, Hello, Leaving, SessionChanged
 from fluxon.connect import reasons
 from fluxon.connect.arguments import Address
 from fluxon.connect.backoff import Backoff
@@ -30,7 +30,7 @@ from fluxon.connect.link import Link
 from fluxon.connect.session import Session
 from fluxon.connect.turns import current
 from fluxon.connect.waiter import NeverSent, Overdue
-from fluxon.errors import Cancelled, DeadlineExceeded, FluxonError, NotFound, OutcomeUnknown
+from fluxon.errors import Cancelled, DeadlineExceeded, FluxonError, NotFound, OutcomeUnknown, Unavailable
 from fluxon.wire import Ask
 
 _log = Logger(namespace="fluxon.connect")
@@ -129,6 +129,9 @@ class Line:
                 return link.ask(command, arguments, deadline)
             except NeverSent:
                 continue  # lost before it was sent: on to the next connection
+            except Unavailable as error:
+                if not (link.left and error.details.get("stopping")):
+                    raise  # or the server was leaving when it came: it did nothing, and the next one may
             except Overdue as overdue:
                 raise overdue_error(what, seconds, overdue.sent) from None
 
@@ -148,6 +151,9 @@ class Line:
                 return link, link.ask(command, arguments, deadline, opens=True)
             except NeverSent:
                 continue
+            except Unavailable as error:
+                if not (link.left and error.details.get("stopping")):
+                    raise
             except Overdue as overdue:
                 raise overdue_error(what, seconds, overdue.sent) from None
 
@@ -208,6 +214,10 @@ class Line:
             if ask.command == SessionChanged.name:
                 SessionChanged.check_arguments(ask.arguments)
                 self._session_changed(link, **ask.arguments)
+                link.answer(ask, {})
+                return
+            if ask.command == Leaving.name:
+                self.connector.leave(link)
                 link.answer(ask, {})
                 return
             found = self._answering.get(ask.command)

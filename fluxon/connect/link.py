@@ -74,6 +74,8 @@ class Link:
         # Whoever asks, until it has given up: one that was interrupted may have lost the answers of others.
         self._waiters: set[Waiter] = set()
         self._over = False
+        # The server leaves: it answers what was asked, and nothing more may be.
+        self._left = False
         self._heard = monotonic()
         self.conversation = new_conversation()
         #: Whether compressed frames are offered.
@@ -128,7 +130,7 @@ class Link:
         if timeout <= 0:
             raise Overdue(False)
         with self._lock:
-            if self._over:
+            if self._over or self._left:
                 raise NeverSent
             try:
                 waiter.tag = self.conversation.ask(
@@ -226,6 +228,16 @@ class Link:
     def room(self) -> threading.Event:
         """Set while what is sent does not pile up."""
         return self._stream.room
+
+    def leave(self) -> None:
+        """Ask nothing more here: the server stops, and ends this connection when what is under way has ended."""
+        with self._lock:
+            self._left = True
+
+    @property
+    def left(self) -> bool:
+        """Whether the server leaves."""
+        return self._left
 
     def stop(self, reason: str) -> None:
         """Have the receiving thread end the connection for ``reason``."""

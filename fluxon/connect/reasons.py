@@ -95,6 +95,11 @@ def lost(where: Address, reason: str) -> Unavailable:
     return Unavailable(f"the connection to {where} was lost: {reason}")
 
 
+def leaving(where: Address) -> Unavailable:
+    """The server said that it stops."""
+    return Unavailable(f"the server at {where} is stopping")
+
+
 def still_waiting(where: Address, trouble: FluxonError | None) -> Unavailable:
     """A request waited for the connection until its timeout; ``trouble`` is what the last attempt met."""
     why = f": {trouble.text}" if trouble is not None else ""

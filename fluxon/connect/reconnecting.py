@@ -109,6 +109,8 @@ class Reconnecting:
         self._factory = _Factory(responders, reactor)
         #: The connection, while there is one that was greeted.
         self.current: Connection | None = None
+        # The same, and after its server has said that it leaves.
+        self._served: Connection | None = None
         self.closed = True
         #: Whether there ever was one.
         self.was_connected = False
@@ -132,8 +134,8 @@ class Reconnecting:
         running, self._running = self._running, None
         for waiting in self._take_waiting():
             waiting.errback(reasons.closed())
-        if self.current is not None:
-            self.current.peer.protocol.close()
+        if self._served is not None:
+            self._served.peer.protocol.close()
         elif self._step is not None:
             self._step.cancel()
         ended: Deferred[None] = Deferred()
@@ -176,6 +178,12 @@ class Reconnecting:
     def _take_waiting(self) -> list[Deferred[Connection]]:
         waiting, self._waiting = self._waiting, []
         return waiting
+
+    def leave(self, peer: Peer) -> None:
+        """The server of ``peer`` stops: what is asked from now on waits for the next connection."""
+        if self.current is not None and self.current.peer is peer:
+            self.current = None
+            self._trouble = reasons.leaving(self.where)
 
     # --- the loop -----------------------------------------------------------------------------------------------------
 
@@ -272,7 +280,7 @@ class Reconnecting:
         protocol = connection.peer.protocol
         assert isinstance(protocol, _Protocol)
         self._connected()
-        self.current = connection
+        self.current = self._served = connection
         protocol.leaving = self._leave
         self.was_connected = True
         self._trouble = None
@@ -286,7 +294,7 @@ class Reconnecting:
         _log.info("the connection to {where} was lost: {reason}", where=self.where, reason=reason)
 
     def _leave(self) -> None:
-        self.current = None
+        self.current = self._served = None
 
     def _failed(self, error: FluxonError) -> None:
         self._trouble = error

@@ -17,7 +17,7 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from fluxon.commands import Command, Hello, SessionChanged
+from fluxon.commands import Command, Hello, Leaving, SessionChanged
 from fluxon.connect import reasons
 from fluxon.connect.arguments import DEFAULT_PORT, Address, checked_timeout, parsed_address
 from fluxon.connect.backoff import Backoff
@@ -62,7 +62,7 @@ class ClientService(Service):
             reactor,
             address,
             endpoint,
-            Responders({SessionChanged: self._session_changed, **responders}),
+            Responders({SessionChanged: self._session_changed, Leaving: self._leaving, **responders}),
             secure=secure,
             session=session,
             backoff=Backoff(random),
@@ -114,11 +114,14 @@ class ClientService(Service):
             connection = connector.current or await connector.when_connected(deadline)
             if session.is_behind(connection.token):
                 await self._catch_up(connection, deadline)
+            if connector.current is not connection:
+                continue  # its server began to leave meanwhile, or it was lost
             try:
                 return connection, await connection.peer.ask(command, arguments, self._left(deadline))
-            except Unavailable:
-                # Not the server's word but the end of the connection, before anything was sent: on to the next one.
-                if not connection.peer.lost:
+            except Unavailable as error:
+                # The end of the connection before anything was sent, or a server that leaves: on to the next one.
+                left = connector.current is not connection and error.details.get("stopping")
+                if not (connection.peer.lost or left):
                     raise
 
     async def _catch_up(self, connection: Connection, deadline: float) -> None:
@@ -162,6 +165,10 @@ class ClientService(Service):
         if connection is not None and connection.peer is peer:
             connection.token = self._session.known_as(None, token, fresh=True)
             connection.greeting.apply(peer.conversation, self._session)
+        return {}
+
+    def _leaving(self, peer: Peer, _: dict[str, Any]) -> dict[str, Any]:
+        self._connector.leave(peer)
         return {}
 
     def _greeted(self, presented: str | None, greeting: Greeting) -> str | None:

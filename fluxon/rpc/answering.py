@@ -30,6 +30,7 @@ from fluxon.errors import (
     Unauthenticated,
     Unavailable,
     Unserialisable,
+    stopping,
 )
 from fluxon.limits import Limits
 from fluxon.rpc.faults import to_error
@@ -169,7 +170,7 @@ class Answering:
         if not self.greeted and not command.before_hello:
             return Unauthenticated("say hello first")
         if self.stopping:
-            return Unavailable("the server is stopping; connect again in a moment")
+            return stopping()
         if self._load.full:
             return ResourceExhausted("the server has too much to do; try again in a moment")
         return None

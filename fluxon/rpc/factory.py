@@ -31,6 +31,8 @@ class PeerFactory(Factory):
 
     noisy = False
     greeted_from_start = False
+    #: Whether the other side is told before a connection is drained.
+    takes_leave = True
 
     def __init__(
         self,
@@ -116,6 +118,7 @@ class ClientFactory(PeerFactory):
     """For a connecting endpoint: answers from the start, and asks for hello first."""
 
     greeted_from_start = True
+    takes_leave = False
 
     def converse(self) -> Conversation:
         limits = self.limits

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.defer import Deferred, fail
 
 from fluxon.commands import Command
-from fluxon.errors import FluxonError, Unavailable
+from fluxon.errors import FluxonError, Unavailable, stopping
 from fluxon.limits import Limits
 from fluxon.rpc.answering import Answering, lost
 from fluxon.rpc.asking import send_ask
@@ -123,7 +123,7 @@ class Peer(Answering):
         """All deadlines are over now, and so are all streams: whoever waits hears of it."""
         self.expire(inf)
         if self._transfers is not None:
-            self._transfers.give_up(Unavailable("the server is stopping; try again in a moment"))
+            self._transfers.give_up(stopping())
 
     # --- the end ------------------------------------------------------------------------------------------------------
 

@@ -21,6 +21,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from fluxon.commands import Leaving
 from fluxon.errors import ProtocolError, Unavailable
 from fluxon.rpc.backlog import SLICE, Backlog, pieces
 from fluxon.rpc.heartbeat import Heartbeat
@@ -35,6 +36,9 @@ _log = Logger(namespace="fluxon.rpc")
 #: A graceful close waits so long for the last bytes to leave.
 _CLOSE_WITHIN = 5.0
 
+#: A client acknowledges at once that a server leaves; one that does not is not waited for.
+_LEAVE_WITHIN = 2.0
+
 
 @implementer(IPushProducer)
 class PeerProtocol(Protocol):
@@ -48,6 +52,7 @@ class PeerProtocol(Protocol):
         "_ended",
         "_flush_call",
         "_heartbeat",
+        "_leaving",
         "_paused",
         "_stall_call",
         "_wake_call",
@@ -74,6 +79,8 @@ class PeerProtocol(Protocol):
         self._backlog: Backlog | None = None
         self._corked = False
         self._paused = False
+        # The other side was told that this one leaves, and has not said that it heard.
+        self._leaving = False
         # Nothing is read or written any more; and the transport was told to end at once.
         self._ended = False
         self._aborted = False
@@ -293,17 +300,30 @@ class PeerProtocol(Protocol):
         self.abort("it did not close in time")
 
     def drain(self) -> None:
-        """Take no more asks, let those under way end, and the streams, then close."""
+        """Take no more asks, let those under way end, and the streams, then close.
+
+        The other side hears of it first, so that it asks nothing more here, and nothing of its is lost with the close.
+        """
+        if self.peer.stopping:
+            return
         self.peer.stopping = True
-        if not self.conversation.answering and not self.peer.streams:
-            self.close()
+        self._leaving = self.peer.greeted and self.factory.takes_leave
+        if self._leaving:
+            self.peer.ask(Leaving, {}, _LEAVE_WITHIN, urgent=True).addBoth(self._leave_taken)
+        else:
+            self.all_answered()
+
+    def _leave_taken(self, _: Any) -> None:
+        self._leaving = False
+        if not self.conversation.answering:
+            self.all_answered()
 
     def all_answered(self) -> None:
         """Nothing is being worked on any more, or no stream is left."""
         if self._ended:
             if not self.conversation.answering:
                 self._stop_waking()
-        elif self.peer.stopping and not self.peer.streams:
+        elif self.peer.stopping and not self._leaving and not self.conversation.answering and not self.peer.streams:
             self.close()
 
     # --- time ---------------------------------------------------------------------------------------------------------

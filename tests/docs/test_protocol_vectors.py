@@ -212,7 +212,7 @@ class TableTests(SynchronousTestCase):
         # The cloud's commands, loaded or not, are no part of this document.
         modules = ("fluxon.commands.calls", "fluxon.commands.session")
         declared = {each.name for each in Command.__subclasses__() if each.__module__ in modules}
-        self.assertEqual(declared, {"hello", "session", "call"})
+        self.assertEqual(declared, {"hello", "session", "leaving", "call"})
 
     def test_errors(self) -> None:
         """Every code of ``fluxon.errors``, and which of them never cross."""

@@ -105,14 +105,14 @@ class RunServerTests(SynchronousTestCase):
         return thread, outcome
 
     def test_ctrl_c(self) -> None:
-        """A view that runs finishes and its answer arrives; what is new is refused; then the program goes on."""
+        """A view that runs finishes and its answer arrives; what is new waits in vain; then the program goes on."""
         server = self.start()
         port = self.listening(server)
         connection = self.connect(port)
         thread, outcome = self.in_background(connection, "slow")
         os.kill(server.pid, signal.SIGINT)
         server.expect(f"Port {port} Closed")
-        error = self.assertRaises(Unavailable, connection.send_request, "go")
+        error = self.assertRaises(Unavailable, connection.send_request, "go", timeout=0.5)
         self.assertIn("stopping", error.text)
         self.assertRaises(ConnectionRefusedError, socket.create_connection, ("127.0.0.1", port))
         # Nothing but its own end lets the view go: the wait in it is bounded.

@@ -18,7 +18,7 @@ from twisted.internet.defer import Deferred
 from fluxon.blocking import wait_for
 from fluxon.cloud.acting import name_of
 from fluxon.cloud.agent import Agent, stranger
-from fluxon.errors import Unavailable
+from fluxon.errors import Unavailable, stopping
 from fluxon.fairness import FairThreads
 from fluxon.rpc import Peer
 from fluxon.sessions import Session
@@ -55,7 +55,7 @@ class Clients:
     def must_be_open(self) -> None:
         """Raise ``Unavailable`` when nothing new may be begun."""
         if self.closing:
-            raise Unavailable("the server is stopping; connect again in a moment")
+            raise stopping()
 
     async def confirm(self, peer: Peer) -> None:
         """Afterwards ``agent_of(peer)`` and ``owner_of(peer)`` say who may act now."""

@@ -12,7 +12,7 @@ from twisted.internet.task import Clock
 from twisted.logger import globalLogPublisher
 from twisted.python.failure import Failure
 
-from fluxon.commands import Anything, Command, Integer, Text
+from fluxon.commands import Anything, Command, Integer, Leaving, Text
 from fluxon.errors import FluxonError, NotFound, from_wire
 from fluxon.limits import Limits
 from fluxon.rpc import ClientFactory, PeerFactory, PeerProtocol, Responders, ServerFactory
@@ -155,6 +155,8 @@ class Line:
         self.outcomes: dict[int, Any] = {}
         self.asked: list[Ask] = []
         self.cancelled: list[int] = []
+        #: Whether the other side says that it heard when this one leaves.
+        self.takes_leave = True
         self._read = 0
         if greeted:
             self.peer.greeted = True
@@ -215,6 +217,9 @@ class Line:
                 self.cancelled.append(message.tag)
             elif isinstance(message, Ask):
                 self.asked.append(message)
+                if message.command == Leaving.name and self.takes_leave:
+                    self.remote.answer(message.tag, {})
+                    self.push()
         return messages
 
     def outcome(self, tag: int) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
+from fluxon.errors import NotFound
 from fluxon.limits import MIB
 
 
@@ -108,8 +109,44 @@ class CloseTests(ClosingCase):
 
 class DrainTests(ClosingCase):
     def test_idle(self) -> None:
-        """Nothing to wait for: closed at once."""
+        """Nothing to wait for: closed as soon as the other side has heard so."""
         self.line.protocol.drain()
+        self.line.pull()
+        self.assertEqual([each.command for each in self.line.asked], ["leaving"])
+        self.assert_clean()
+
+    def test_asked_before_it_heard(self) -> None:
+        """What crosses with the word that this side leaves is answered: no ask is left without an outcome."""
+        self.line.protocol.drain()
+        crossing = self.line.ask("echo", 1)
+        self.assertIsNone(self.line.ended)
+        error = self.line.outcome(crossing)
+        self.assertEqual((error.code, error.details), ("Unavailable", {"stopping": True}))
+        self.assert_clean()
+
+    def test_never_heard(self) -> None:
+        """A client that does not say that it heard is not waited for, nor one that knows no such word."""
+        self.line.takes_leave = False
+        self.line.protocol.drain()
+        self.line.pull()
+        self.line.clock.advance(1.9)
+        self.assertIsNone(self.line.ended)
+        self.line.clock.advance(0.1)
+        self.assert_clean()
+        self.line = self.make_line()
+        self.line.takes_leave = False
+        self.line.protocol.drain()
+        self.line.pull()
+        self.line.remote.fail(self.line.asked[0].tag, NotFound())
+        self.line.push()
+        self.assert_clean()
+
+    def test_twice(self) -> None:
+        """To drain again says and does nothing more."""
+        self.line.protocol.drain()
+        self.line.protocol.drain()
+        self.line.pull()
+        self.assertEqual(len(self.line.asked), 1)
         self.assert_clean()
 
     def test_under_way(self) -> None:
@@ -149,7 +186,7 @@ class DrainTests(ClosingCase):
         self.assertIsNone(self.line.ended)
         while self.line.transport.queue:
             self.line.transport.take()
-            self.line.clock.advance(0)
+            self.line.pull()
         self.assert_clean()
         self.assertEqual(len(self.line.outcome(large)), 2 * MIB)
         self.assertEqual(self.line.code(held), "Unavailable")
@@ -163,7 +200,7 @@ class DrainTests(ClosingCase):
         self.line.cancel(held)
         while self.line.transport.queue:
             self.line.transport.take()
-            self.line.clock.advance(0)
+            self.line.pull()
         self.assert_clean()
 
     def test_before_hello(self) -> None:

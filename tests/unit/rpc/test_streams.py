@@ -494,6 +494,7 @@ class LifeTests(StreamCase):
         self.send(flow, b"x" * 100)
         self.assertIsNone(self.line.ended)
         self.end(flow)
+        self.pull()
         self.assertEqual(self.line.ended, "ConnectionDone")
         self.assertEqual(self.sink.ends, [None])
         self.assertEqual(self.line.clock.getDelayedCalls(), [])
