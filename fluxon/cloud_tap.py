@@ -14,7 +14,7 @@ class Options(ProjectOptions):
     """What ``twistd fluxon-cloud`` takes."""
 
     program = "twistd fluxon-cloud"
-    synopsis = "--config router.py [--port ENDPOINT] [--secure] [--metrics ENDPOINT]"
+    synopsis = "--config router.py [--port ENDPOINT] [--secure] [--manhole ENDPOINT] [--metrics ENDPOINT]"
     longdesc = (
         "Runs the cloud storage of a project in a process of its own; its main server may run in another, and whoever "
         "logs in there is known here. If the file has a variable `server` with a CloudStorageServer, that says where "

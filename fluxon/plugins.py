@@ -36,6 +36,7 @@ class ProjectOptions(usage.Options):
 
     optParameters = [
         ["config", "c", None, "The project's router.py, or its server.py."],
+        ["manhole", "m", None, "The console over SSH: a port, or tcp:2222:interface=127.0.0.1. Off without it."],
         ["port", "p", None, "A port, or any Twisted endpoint: tcp:8080:interface=127.0.0.1, unix:/run/chat.sock."],
         [
             "metrics",
@@ -56,6 +57,8 @@ class ProjectOptions(usage.Options):
         """Options that say where to listen, each with what chooses its endpoint for a reactor."""
         server: Any = self.server
         found: list[tuple[str, Callable[[Any], object]]] = [("--port", server.choose_endpoint)]
+        if server.manhole is not None:
+            found.append(("--manhole", lambda reactor: choose_operators(reactor, server.manhole)))
         if server.metrics is not None:
             found.append(("--metrics", lambda reactor: choose_operators(reactor, server.metrics)))
         return found
@@ -69,6 +72,8 @@ class ProjectOptions(usage.Options):
         self["config"] = _existing_file(self["config"])
         try:
             self.server = self.describe(load_config(self["config"]))
+            if self["manhole"] is not None:
+                self.server.manhole = self["manhole"]
             if self["metrics"] is not None:
                 self.server.metrics = self["metrics"]
         except ConfigurationError as error:
@@ -108,7 +113,7 @@ def where(server: Any, port: str | None, secure: bool) -> dict[str, Any]:
     if port is not None:
         # A bare number keeps the server's own host; an endpoint says everything by itself.
         given = {"port": port, "host": server.host} if port.isdecimal() else {"endpoint": port}
-    return {**given, "secure": secure or server.secure, "metrics": server.metrics}
+    return {**given, "secure": secure or server.secure, "manhole": server.manhole, "metrics": server.metrics}
 
 
 def _existing_file(config: str | None) -> str:

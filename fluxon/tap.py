@@ -7,7 +7,6 @@ from types import ModuleType
 from typing import Any
 
 from fluxon.endpoint import AsyncServer, CloudStorageServer
-from fluxon.endpoint.listening import choose_operators
 from fluxon.plugins import ProjectOptions, make_service, setup_of, where
 
 makeService = make_service
@@ -28,7 +27,6 @@ class Options(ProjectOptions):
     )
     optParameters = [
         ["cloud-port", None, None, "Serve the cloud storage as well: a port, or any Twisted endpoint."],
-        ["manhole", "m", None, "The console over SSH: a port, or tcp:2222:interface=127.0.0.1. Off without it."],
     ]
 
     server: AsyncServer
@@ -38,10 +36,7 @@ class Options(ProjectOptions):
         server = getattr(module, "server", None)
         if not isinstance(server, AsyncServer):
             server = AsyncServer(setup=setup_of(module))
-        server = self._listening_elsewhere(server)
-        if self["manhole"] is not None:
-            server.manhole = self["manhole"]
-        return server
+        return self._listening_elsewhere(server)
 
     def _listening_elsewhere(self, server: AsyncServer) -> AsyncServer:
         port, cloud_port, secure = self["port"], self["cloud-port"], bool(self["secure"])
@@ -53,13 +48,11 @@ class Options(ProjectOptions):
             # Another one, since a port belongs to one server.
             cloud = CloudStorageServer(**where(cloud or CloudStorageServer(), cloud_port, secure))
         given = where(server, port, secure)
-        return AsyncServer(setup=server.setup, cloud_storage=cloud, manhole=server.manhole, **given)
+        return AsyncServer(setup=server.setup, cloud_storage=cloud, **given)
 
     def endpoints(self) -> list[tuple[str, Callable[[Any], object]]]:
-        """The main port, the cloud's and the console's, as far as there are any."""
+        """The main port's, the cloud's, and those for operators, as far as there are any."""
         server, found = self.server, super().endpoints()
         if server.cloud_storage is not None:
             found.append(("--cloud-port", server.cloud_storage.choose_endpoint))
-        if server.manhole is not None:
-            found.append(("--manhole", lambda reactor: choose_operators(reactor, server.manhole)))
         return found

@@ -11,6 +11,7 @@ from fluxon.console.command import Kind
 from fluxon.console.people import name_of
 from fluxon.console.served import Served
 from fluxon.console.table import COMMANDS
+from fluxon.errors import NotFound
 
 #: More than a person reads through.
 _MOST = 200
@@ -21,7 +22,10 @@ def of(kind: Kind, served: Served) -> Sequence[str]:
     if kind is Kind.COMMAND:
         return [each.name for each in COMMANDS]
     if kind is Kind.VIEW:
-        return sorted(served.router.views)
+        try:
+            return sorted(served.router.views)
+        except NotFound:
+            return ()
     if kind is Kind.LEVEL:
         return [each.name for each in LogLevel.iterconstants()]
     if kind is Kind.PERMISSION:

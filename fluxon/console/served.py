@@ -5,6 +5,7 @@ Rules of this module: a protocol only. ``fluxon.endpoint`` has what keeps it; a 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import attrs
@@ -14,6 +15,7 @@ from twisted.logger import LogLevelFilterPredicate
 from fluxon.cloud.storage import Storage
 from fluxon.console.recent import RecentLines
 from fluxon.database.database import Database
+from fluxon.metrics import Requests
 from fluxon.routing import Router, Setup
 from fluxon.routing.reverse import Reverse
 from fluxon.rpc import ServerFactory
@@ -47,11 +49,19 @@ class Served(Protocol):
 
     @property
     def router(self) -> Router:
-        """The views."""
+        """The views. ``NotFound`` where there are none."""
 
     @property
     def reverse(self) -> Reverse:
-        """Calls into clients."""
+        """Calls into clients. ``NotFound`` where there are none."""
+
+    @property
+    def requests(self) -> Mapping[str, Requests]:
+        """What became of requests: of views, and of commands of the cloud."""
+
+    @property
+    def queues(self) -> Mapping[str, int]:
+        """What waits for a thread, by the name of the pool."""
 
     @property
     def storage(self) -> Storage | None:

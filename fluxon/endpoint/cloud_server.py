@@ -63,8 +63,8 @@ class CloudEngine:
 class CloudStorageServer(ServerService[CloudEngine]):
     """Serves the cloud of ``setup`` on ``port``; with TLS if ``secure``.
 
-    Inside ``AsyncServer(cloud_storage=CloudStorageServer(...))`` the setup is that server's. ``host``, ``endpoint`` and
-    ``metrics`` are as in ``AsyncServer``.
+    Inside ``AsyncServer(cloud_storage=CloudStorageServer(...))`` the setup is that server's. ``host``, ``endpoint``,
+    ``manhole`` and ``metrics`` are as in ``AsyncServer``.
     """
 
     def __init__(
@@ -75,10 +75,11 @@ class CloudStorageServer(ServerService[CloudEngine]):
         endpoint: Any = None,
         setup: Setup | None = None,
         *,
+        manhole: Any = None,
         metrics: Any = None,
         reactor: Any = None,
     ) -> None:
-        super().__init__(reactor, metrics)
+        super().__init__(reactor, metrics, manhole)
         if setup is not None:
             check_setup(setup)
         self.setup = setup

@@ -7,7 +7,7 @@ opened ``stop`` closes, also when ``start`` failed half way.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
@@ -15,16 +15,12 @@ from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
 from fluxon.database.database import Database
 from fluxon.endpoint.cloud_port import CloudPort
 from fluxon.endpoint.cloud_server import CloudStorageServer
-from fluxon.endpoint.foundation import Foundation, carried_out
+from fluxon.endpoint.foundation import Foundation
 from fluxon.endpoint.listener import Listener
-from fluxon.endpoint.served import ServedServer
 from fluxon.metrics import Requests
 from fluxon.routing import Router, Setup
 from fluxon.routing.reverse import Reverse
 from fluxon.sessions import Sessions
-
-if TYPE_CHECKING:
-    from fluxon.console.ssh.manhole import Manhole
 
 
 class Engine:
@@ -40,8 +36,6 @@ class Engine:
         reactor: Any,
         endpoint: IStreamServerEndpoint,
         secure: bool,
-        *,
-        manhole: IStreamServerEndpoint | None = None,
         cloud: CloudStorageServer | None = None,
     ) -> None:
         self._setup = setup
@@ -52,9 +46,6 @@ class Engine:
         self._hurried = False
         self.foundation = Foundation(setup, reactor)
         self._listener: Listener | None = None
-        #: What the console is given.
-        self.served = ServedServer(self, setup, server, reactor)
-        self._manhole = None if manhole is None else _make_manhole(self.served, manhole)
         self._cloud = cloud
         self._cloud_port: CloudPort | None = None
         if cloud is not None:
@@ -101,7 +92,6 @@ class Engine:
     async def start(self) -> None:
         """Open everything, and listen last: who can connect is served."""
         foundation, limits = self.foundation, self._setup.limits
-        self.served.keep_log()
         await foundation.open()
         sessions, greeting = foundation.sessions, foundation.greeting
         self.router = Router(self._setup.views, sessions, greeting, self._server, self._reactor, limits)
@@ -114,8 +104,6 @@ class Engine:
             await self._cloud_port.open()
             self._cloud.opened(self._cloud_port)
         await self._listener.open(self._endpoint, self._secure)
-        if self._manhole is not None:
-            await self._manhole.open()
 
     async def stop(self) -> None:
         """Close everything that is open."""
@@ -128,10 +116,6 @@ class Engine:
             await each
         if self._cloud is not None:
             self._cloud.opened(None)
-        # An operator may watch until the last request has ended.
-        if (manhole := self._manhole) is not None:
-            await carried_out("closing the console", lambda: Deferred.fromCoroutine(manhole.close()))
-        self.served.forget_log()
         await self.foundation.close()
 
     def hurry(self) -> None:
@@ -141,10 +125,3 @@ class Engine:
             self._listener.hurry()
         if self._cloud_port is not None:
             self._cloud_port.hurry()
-
-
-def _make_manhole(served: ServedServer, endpoint: IStreamServerEndpoint) -> Manhole:
-    # Conch takes hold of Twisted's global reactor when it is imported; a program may still want to choose it then.
-    from fluxon.console.ssh.manhole import Manhole
-
-    return Manhole(served, endpoint)

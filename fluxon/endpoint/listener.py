@@ -30,6 +30,8 @@ class Listener:
     """
 
     port: IListeningPort
+    #: With TLS, once it is open.
+    secure = False
 
     def __init__(
         self,
@@ -56,6 +58,7 @@ class Listener:
         tls = await self._foundation.tls() if secure else None
         self.port = await listen(endpoint, self.factory, tls)
         self._open = True
+        self.secure = secure
         _log.info(
             "{name}listening on {address} {how}",
             name=self._name,

@@ -5,9 +5,11 @@ Rules of this module: it only passes on; what a command may know or do is in ``f
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IStreamServerEndpoint
 from twisted.logger import (
     FilteringLogObserver,
     ILogFilterPredicate,
@@ -23,20 +25,23 @@ from fluxon.console.recent import RecentLines
 from fluxon.console.served import ServedPort
 from fluxon.database.database import Database
 from fluxon.endpoint.listening import address_of
+from fluxon.endpoint.metrics import Measured
+from fluxon.errors import NotFound
+from fluxon.metrics import Requests
 from fluxon.routing import Router, Setup
 from fluxon.routing.reverse import Reverse
 from fluxon.sessions import Sessions
 
 if TYPE_CHECKING:
-    from fluxon.endpoint.engine import Engine
+    from fluxon.console.ssh.manhole import Manhole
 
 
 class ServedServer:
-    """See ``fluxon.console.served.Served``."""
+    """See ``fluxon.console.served.Served``. ``run`` is one run of ``server``; what a run lacks is ``NotFound``."""
 
-    def __init__(self, engine: Engine, setup: Setup, server: Any, reactor: Any) -> None:
-        self._engine = engine
-        self.setup = setup
+    def __init__(self, server: Any, run: Measured, reactor: Any) -> None:
+        self._run = run
+        self.setup: Setup = run.foundation.setup
         self.server = server
         self.reactor = reactor
         self.started: float = reactor.seconds()
@@ -58,48 +63,61 @@ class ServedServer:
     @property
     def levels(self) -> LogLevelFilterPredicate:
         """Which events the log has."""
-        return self._engine.foundation.levels
+        return self._run.foundation.levels
 
     @property
     def database(self) -> Database | None:
         """The project's."""
-        return self._engine.database
+        return self._run.foundation.database
 
     @property
     def sessions(self) -> Sessions:
         """Of this process."""
-        return self._engine.sessions
+        return self._run.foundation.sessions
 
     @property
     def router(self) -> Router:
         """Its views."""
-        return self._engine.router
+        return self._part("router")  # type: ignore[no-any-return]
 
     @property
     def reverse(self) -> Reverse:
         """Calls into clients."""
-        return self._engine.reverse
+        return self._part("reverse")  # type: ignore[no-any-return]
+
+    def _part(self, name: str) -> Any:
+        part = getattr(self._run, name, None)
+        if part is None:
+            raise NotFound("this process serves the cloud storage alone: views and their clients are the main server's")
+        return part
+
+    @property
+    def requests(self) -> Mapping[str, Requests]:
+        """What became of requests."""
+        return self._run.requests
+
+    @property
+    def queues(self) -> Mapping[str, int]:
+        """What waits for a thread."""
+        return self._run.queues
 
     @property
     def storage(self) -> Storage | None:
         """The cloud's."""
-        cloud = self._engine.foundation.cloud
+        cloud = self._run.foundation.cloud
         return None if cloud is None else cloud.storage
 
     @property
     def ports(self) -> list[ServedPort]:
         """Where it listens."""
-        found = [("main", self.server, self._engine.listener)]
-        if self.server.cloud_storage is not None:
-            found.append(("cloud", self.server.cloud_storage, self.server.cloud_storage.cloud_port.listener))
         return [
-            ServedPort(name, address_of(listener.port), server.secure, listener.factory)
-            for name, server, listener in found
+            ServedPort(name, address_of(listener.port), listener.secure, listener.factory)
+            for name, listener in self._run.listeners.items()
         ]
 
     def reload_certificates(self) -> Deferred[str]:
         """Look at the certificate's files now."""
-        return Deferred.fromCoroutine(self._engine.foundation.reload_certificate())
+        return Deferred.fromCoroutine(self._run.foundation.reload_certificate())
 
     def terminate(self) -> None:
         """Stop, and end the process."""
@@ -113,3 +131,11 @@ class _Levels:
 
     def __call__(self, event: LogEvent) -> Any:
         return self._served.levels(event)
+
+
+def make_manhole(served: ServedServer, endpoint: IStreamServerEndpoint) -> Manhole:
+    """The console of ``served`` over SSH, not open yet."""
+    # Conch takes hold of Twisted's global reactor when it is imported; a program may still want to choose it then.
+    from fluxon.console.ssh.manhole import Manhole
+
+    return Manhole(served, endpoint)

@@ -6,19 +6,16 @@ Rules of this module: making one opens nothing; everything that can be called fr
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping
 from typing import Any
 
-from twisted.internet.error import ReactorNotRunning
 from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
 
 from fluxon.blocking import Pending
 from fluxon.database.database import Database
 from fluxon.endpoint.cloud_server import CloudStorageServer
 from fluxon.endpoint.engine import Engine
-from fluxon.endpoint.listening import choose_endpoint, choose_operators
-from fluxon.endpoint.served import ServedServer
+from fluxon.endpoint.listening import choose_endpoint
 from fluxon.endpoint.service import ServerService
 from fluxon.errors import ConfigurationError, Unavailable
 from fluxon.metrics import Requests
@@ -50,7 +47,7 @@ class AsyncServer(ServerService[Engine]):
         metrics: Any = None,
         reactor: Any = None,
     ) -> None:
-        super().__init__(reactor, metrics)
+        super().__init__(reactor, metrics, manhole)
         if not isinstance(setup, Setup):
             raise ConfigurationError("AsyncServer needs the setup of router.py: AsyncServer(setup=router.setup)")
         if cloud_storage is not None:
@@ -63,12 +60,10 @@ class AsyncServer(ServerService[Engine]):
         self.host = host
         self.secure = secure
         self.endpoint = endpoint
-        self.manhole = manhole
 
     def _make_run(self, reactor: Any) -> Engine:
         endpoint = self.choose_endpoint(reactor)
-        manhole = None if self.manhole is None else choose_operators(reactor, self.manhole)
-        return Engine(self.setup, self, reactor, endpoint, self.secure, cloud=self.cloud_storage, manhole=manhole)
+        return Engine(self.setup, self, reactor, endpoint, self.secure, self.cloud_storage)
 
     def choose_endpoint(self, reactor: Any) -> IStreamServerEndpoint:
         """Where it is to listen. Raises ``ConfigurationError``; opens nothing."""
@@ -95,19 +90,6 @@ class AsyncServer(ServerService[Engine]):
     def requests(self) -> Mapping[str, Requests]:
         """What became of the requests for each view since the server started: how many, how long, which errors."""
         return self._running().router.requests
-
-    @property
-    def served(self) -> ServedServer:
-        """What the console is given, once the server runs."""
-        return self._running().served
-
-    def terminate(self) -> None:
-        """Stop the reactor, and so the process: what runs the server lets requests under way end before."""
-        reactor = self._reactor
-        if reactor is None:
-            from twisted.internet import reactor
-        with contextlib.suppress(ReactorNotRunning):  # it is stopping already
-            reactor.stop()
 
     @property
     def cloud(self) -> Any:

@@ -6,12 +6,13 @@ one start or stop at a time, in the order they were told, each with those who wa
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Coroutine
-from typing import Any, Generic, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredLock, fail, succeed
-from twisted.internet.error import CannotListenError
+from twisted.internet.error import CannotListenError, ReactorNotRunning
 from twisted.internet.interfaces import IListeningPort
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -19,7 +20,11 @@ from twisted.python.failure import Failure
 from fluxon.endpoint.foundation import carried_out
 from fluxon.endpoint.listening import choose_operators
 from fluxon.endpoint.metrics import Measured, MetricsPort
+from fluxon.endpoint.served import ServedServer, make_manhole
 from fluxon.errors import FluxonError, Unavailable
+
+if TYPE_CHECKING:
+    from fluxon.console.ssh.manhole import Manhole
 
 _log = Logger(namespace="fluxon.server")
 
@@ -46,11 +51,15 @@ R = TypeVar("R", bound=Run)
 class ServerService(Service, Generic[R]):
     """A server that subclasses make the runs of."""
 
-    def __init__(self, reactor: Any = None, metrics: Any = None) -> None:
+    def __init__(self, reactor: Any = None, metrics: Any = None, manhole: Any = None) -> None:
         self._reactor = reactor
         #: Where metrics and health are told: a port, or a description of an endpoint; None for nowhere.
         self.metrics = metrics
         self._metrics_port: MetricsPort | None = None
+        #: Where the console answers by SSH; likewise.
+        self.manhole = manhole
+        self._manhole: Manhole | None = None
+        self._served: ServedServer | None = None
         self._engine: R | None = None
         self._turn = DeferredLock()
         self._commands = 0
@@ -76,10 +85,16 @@ class ServerService(Service, Generic[R]):
         engine: R | None = None
         try:
             engine = self._make_run(reactor)
+            self._served = ServedServer(self, engine, reactor)
+            self._served.keep_log()
+            if self.manhole is not None:
+                self._manhole = make_manhole(self._served, choose_operators(reactor, self.manhole))
             metrics = None if self.metrics is None else self._make_metrics(engine, reactor)
             await engine.start()
             if metrics is not None:
                 await metrics.open()
+            if self._manhole is not None:
+                await self._manhole.open()
         except Exception as error:
             # Said before the log files are closed again: that is where an operator looks.
             if isinstance(error, _PLAIN_ERRORS):
@@ -88,6 +103,7 @@ class ServerService(Service, Generic[R]):
                 _log.failure("the server cannot start")
             if engine is not None:
                 await engine.stop()
+            await self._end_console()
             if self.running:  # and nobody stopped it meanwhile
                 for function in self._on_failure:
                     function(Failure())
@@ -150,6 +166,31 @@ class ServerService(Service, Generic[R]):
         if (metrics := self._metrics_port) is not None:
             self._metrics_port = None
             await carried_out("closing the port of metrics", lambda: Deferred.fromCoroutine(metrics.close()))
+        # An operator may watch until then.
+        await self._end_console()
+
+    async def _end_console(self) -> None:
+        if (manhole := self._manhole) is not None:
+            self._manhole = None
+            await carried_out("closing the console", lambda: Deferred.fromCoroutine(manhole.close()))
+        if self._served is not None:
+            self._served.forget_log()
+            self._served = None
+
+    @property
+    def served(self) -> ServedServer:
+        """What the console is given, once the server runs."""
+        self._running()
+        assert self._served is not None
+        return self._served
+
+    def terminate(self) -> None:
+        """Stop the reactor, and so the process: what runs the server lets requests under way end before."""
+        reactor = self._reactor
+        if reactor is None:
+            from twisted.internet import reactor
+        with contextlib.suppress(ReactorNotRunning):  # it is stopping already
+            reactor.stop()
 
     def reload(self) -> Deferred[str]:
         """Take up a new certificate, and write to new log files if the present ones were moved away.

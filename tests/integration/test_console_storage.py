@@ -92,3 +92,23 @@ class StorageTests(SynchronousTestCase):
         """The cloud's port is one of the server's."""
         ports = json.loads(self.server.ssh("status", "--json").stdout)["ports"]
         self.assertEqual([each["port"] for each in ports], ["main", "cloud"])
+
+
+class AloneTests(SynchronousTestCase):
+    """The console of ``twistd fluxon-cloud``."""
+
+    def test_a_cloud_of_its_own(self) -> None:
+        """What is of the storage and of the process is there; what is a main server's says where to look."""
+        server = ConsoleServer("fluxon-cloud")
+        self.addCleanup(server.remove)
+        self.assertEqual(server.ssh("storage", "ls", "--json").stdout, "[]\n")
+        status = json.loads(server.ssh("status", "--json").stdout)
+        self.assertEqual([each["port"] for each in status["ports"]], ["cloud"])
+        for words in (["views"], ["call", "echo"], ["push", "1", "news"]):
+            done = server.ssh(*words)
+            self.assertEqual((done.returncode, done.stdout), (1, ""), words)
+        self.assertIn("the main server's", server.ssh("views").stderr)
+        self.assertEqual(server.ssh("saveschema").returncode, 0)
+        self.assertEqual(server.ssh("terminate").returncode, 0)
+        self.assertEqual(server.process.wait(20), 0)
+        self.assertNotIn("Traceback", server.log)

@@ -102,13 +102,14 @@ def write_project(folder: Path) -> None:
         (folder / name).write_text(text)
 
 
-_PORTS = ("--port", "0", "--cloud-port", "0", "--manhole", "0")
+_PORTS = {"fluxon": ("--port", "0", "--cloud-port", "0"), "fluxon-cloud": ("--port", "0")}
 
 
 class ConsoleServer:
     """``twistd fluxon --manhole`` in a folder of its own, with a key of each kind that may log in."""
 
-    def __init__(self) -> None:
+    def __init__(self, plugin: str = "fluxon") -> None:
+        self.plugin = plugin
         # Short: ssh refuses long paths of its control sockets, and of nothing else, but people read these.
         self.folder = Path(tempfile.mkdtemp(prefix="fluxon-console-"))
         write_project(self.folder)
@@ -131,16 +132,18 @@ class ConsoleServer:
 
     def start(self) -> None:
         twistd = Path(sys.executable).with_name("twistd")
+        ports = _PORTS[self.plugin]
         self.output = open(self.folder / "output", "w+b")  # noqa: SIM115 - as long as the server
         self.process = subprocess.Popen(
-            [twistd, "-n", "--pidfile=", "fluxon", "--config", "router.py", *_PORTS],
+            [twistd, "-n", "--pidfile=", self.plugin, "--config", "router.py", "--manhole", "0", *ports],
             cwd=self.folder,
             env=ENVIRONMENT,
             stdin=subprocess.DEVNULL,
             stdout=self.output,
             stderr=subprocess.STDOUT,
         )
-        self.port = int(self.logged(r"#info\] listening on tcp \S+:(\d+)")[1])
+        if self.plugin == "fluxon":
+            self.port = int(self.logged(r"#info\] listening on tcp \S+:(\d+)")[1])
         self.console_port = int(self.logged(r"console by SSH on \S+:(\d+)")[1])
 
     @property

@@ -35,7 +35,7 @@ async def status(served: Served, run: Run) -> Output:
     """Figures of the moment, and limits."""
     limits, now = served.setup.limits, served.reactor.seconds()
     peers = [peer for port in served.ports for peer in port.factory.peers]
-    counted = served.router.requests.values()
+    counted = served.requests.values()
     general = Record(
         {
             "fluxon": __version__,
@@ -62,7 +62,7 @@ async def status(served: Served, run: Run) -> Output:
         "connections": len(peers),
         "in_flight": max((len(peer.conversation.answering) for peer in peers), default=0),
         "in_flight_total": sum(each.factory.load.count for each in served.ports),
-        "view_queue": served.router.waiting,
+        **{f"{name.rstrip('s')}_queue": count for name, count in served.queues.items()},
         "connections_per_session": max((len(each.connections) for each in served.sessions.connected()), default=0),
         "anonymous_sessions": sum(each.user_id is None for each in served.sessions.connected()),
     }
