@@ -150,18 +150,24 @@ def to_json(output: Output) -> str:
     if len(parts) == 1:
         value = _part_value(parts[0])
     else:
-        value = {part.title or str(number): _part_value(part) for number, part in enumerate(parts)}
+        value = {_key(part.title or str(number)): _part_value(part) for number, part in enumerate(parts)}
     return json.dumps(value, ensure_ascii=True, default=_plain)
 
 
 def _part_value(part: Part) -> Any:
     if isinstance(part, Table):
-        return [dict(zip(part.columns, row, strict=True)) for row in part.rows]
+        names = [_key(each) for each in part.columns]
+        return [dict(zip(names, row, strict=True)) for row in part.rows]
     if isinstance(part, Record):
-        return dict(part.values)
+        return {_key(name): value for name, value in part.values.items()}
     if isinstance(part, Value):
         return part.value
     return list(part.lines)
+
+
+def _key(name: str) -> str:
+    """As programs write names."""
+    return name.replace(",", "").replace(" ", "_")
 
 
 def _plain(value: Any) -> Any:

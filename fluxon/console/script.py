@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from fluxon.console.console import DONE, WRONG, Console, Sink
+from fluxon.console.console import DONE, FAILED, WRONG, Console, Sink
 
 #: Longer scripts are sent in parts.
 MAX_WAITING = 1024 * 1024
@@ -26,6 +26,8 @@ class Script:
         self._waiting = b""
         self._no_more = False
         self._ended = False
+        #: The exit status if it ends now: of what is done, or that something is not.
+        self.status = DONE
 
     def received(self, data: bytes) -> None:
         """More of the script."""
@@ -58,6 +60,7 @@ class Script:
                 self._end(DONE)
                 return
             self._waiting = rest
+            self.status = FAILED
             outcome = self._console.run(line.decode("utf-8", "replace").strip("\r"), self._sink)
             if outcome.called:
                 outcome.addCallback(self._judge)
@@ -69,6 +72,7 @@ class Script:
         self._go_on()
 
     def _judge(self, status: int) -> None:
+        self.status = status
         if status != DONE:
             self._end(status)
 

@@ -47,6 +47,8 @@ _THREADS = 4
 
 def owns_terminal() -> bool:
     """Whether this process has a terminal for itself: to read from, to write to, and in its foreground."""
+    if os.environ.get("TERM") == "dumb":  # an editor's, say, which can show no prompt
+        return False
     try:
         return os.isatty(0) and os.isatty(1) and os.tcgetpgrp(0) == os.getpgrp()
     except OSError:

@@ -128,8 +128,8 @@ class OneCommandTests(_SSHTestCase):
         found = {each["view"]: each for each in self.json("views")}
         self.assertGreaterEqual(found["echo"]["calls"], 1)
         self.assertGreaterEqual(found["broken"]["errors"], 1)
-        self.assertIn("Internal", found["broken"]["which errors"])
-        self.assertEqual(found["whoami"]["runs in"], "thread")
+        self.assertIn("Internal", found["broken"]["which_errors"])
+        self.assertEqual(found["whoami"]["runs_in"], "thread")
 
     def test_who_did_it(self) -> None:
         """What changes something is in the log with the key's comment and fingerprint; what only looks is not."""
@@ -324,6 +324,25 @@ class SchemaTests(_SSHTestCase):
 
 class EndTests(SynchronousTestCase):
     """``terminate``."""
+
+    def test_who_is_still_there(self) -> None:
+        """Hears of it, and has an exit status: of the last command, or 1 for one that did not end."""
+        server = ConsoleServer()
+        self.addCleanup(server.remove)
+        shell, following = server.terminal(), server.terminal("tail", "logs", "-f")
+        for each in (shell, following):
+            self.addCleanup(each.close, True)
+        following.expect("is here")
+        shell.expect("fluxon> ")
+        shell.send("terminate\r")
+        shell.expect("0 requests under way")
+        shell.expect("The server has stopped")
+        for each, status in ((shell, 0), (following, 1)):
+            each.expect(pexpect.EOF)
+            each.close()
+            self.assertEqual(each.exitstatus, status)
+        self.assertEqual(server.process.wait(20), 0)
+        self.assertNotIn("Traceback", server.log)
 
     def test_it_drains(self) -> None:
         """A request under way ends with its answer; then the process does, with status 0."""

@@ -213,6 +213,14 @@ class SessionChannel(SSHChannel):
         if self._face is not None:
             self._face.end()
 
+    def let_go(self) -> None:
+        """The server stops."""
+        if self._face is None:
+            self.loseConnection()  # type: ignore[no-untyped-call]
+        else:
+            self.put("\r\nThe server has stopped.\r\n" if isinstance(self._face, Shell) else "")
+            self._finish(self._face.status)
+
     def _finish(self, status: int) -> None:
         if self._over:
             return

@@ -85,7 +85,7 @@ class Manhole:
         factory = self._factory
         if factory is not None:
             for transport in tuple(factory.transports):
-                transport.loseConnection()
+                transport.let_go()
             emptied: Deferred[None] = Deferred()
             overdue = self._served.reactor.callLater(_CLOSE_WITHIN, _abort_all, factory)
             factory.when_empty(lambda: emptied.callback(None))

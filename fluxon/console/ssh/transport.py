@@ -102,10 +102,13 @@ class ConsoleTransport(SSHServerTransport):
     def stopProducing(self) -> None:
         """The connection is lost."""
 
-    def loseConnection(self) -> None:
-        """End it when everything has left."""
-        self.transport.unregisterProducer()
-        super().loseConnection()  # type: ignore[no-untyped-call]
+    def let_go(self) -> None:
+        """The server stops: end every session with its status, upon which a client goes; a stranger at once."""
+        channels = list(getattr(self.service, "channels", {}).values())
+        if not channels:
+            self.abort()
+        for channel in channels:
+            channel.let_go()
 
     def sendDisconnect(self, reason: int, desc: bytes) -> None:
         """Say why, and end it."""
