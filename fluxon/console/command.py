@@ -89,6 +89,8 @@ class Command:
     help: str
     arguments: tuple[Argument | Option, ...] = ()
     changes: bool = False
+    #: It goes on until it is stopped, so that time says nothing of it.
+    follows: bool = False
     #: Only where the setup allows it (``Setup(console_python=True)``).
     python: bool = False
 

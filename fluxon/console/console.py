@@ -40,6 +40,9 @@ STOPPED = 130
 
 _PYTHON = next(each for each in COMMANDS if each.python)
 
+#: Seconds after which somebody at a terminal is told that a command is still at work, and told again.
+STILL_EVERY = 10.0
+
 #: Longer lines are no commands.
 MAX_LINE = 64 * 1024
 
@@ -104,6 +107,7 @@ class Console:
         self._actions = actions
         self._memory: dict[str, Any] = {}
         self._running: tuple[Command, Deferred[Any], Deferred[int]] | None = None
+        self._waiting: Any = None
         python = bool(getattr(served.setup, "console_python", False))
         self.commands = [each for each in COMMANDS if python or not each.python]
 
@@ -153,6 +157,7 @@ class Console:
                 "console: {operator} does not wait for {name}, which goes on", operator=self.operator, name=command.name
             )
             self._running = None
+            self._tell_no_more()
             outcome.callback(STOPPED)
 
     def _begin(self, parsed: Parsed, sink: Sink) -> Deferred[int]:
@@ -163,8 +168,25 @@ class Console:
         action = self._actions[parsed.command.name]
         work = Deferred.fromCoroutine(_carried_out(action, self.served, run))
         self._running = (parsed.command, work, outcome)
+        if not work.called and not parsed.command.follows and not parsed.as_json:
+            self._tell_later(parsed.command.name, sink, 1)
         work.addBoth(self._ended, parsed, sink, outcome)
         return outcome
+
+    def _tell_later(self, name: str, sink: Sink, times: int) -> None:
+        """Say now and then that work goes on; not to programs."""
+
+        def tell() -> None:
+            if sink.width is not None and sink.has_room:
+                sink.write([f"{name}: at work for {times * STILL_EVERY:.0f} seconds"])
+            self._tell_later(name, sink, times + 1)
+
+        self._waiting = self.served.reactor.callLater(STILL_EVERY, tell)
+
+    def _tell_no_more(self) -> None:
+        if self._waiting is not None:
+            self._waiting.cancel()
+            self._waiting = None
 
     def _ended(self, result: Any, parsed: Parsed, sink: Sink, outcome: Deferred[int]) -> None:
         status, said = DONE, "done"
@@ -175,6 +197,7 @@ class Console:
         if outcome.called:  # nobody waited for it
             return
         self._running = None
+        self._tell_no_more()
         try:
             if status:
                 sink.complain(f"{parsed.command.name}: {safe(said)}")

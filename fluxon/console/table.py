@@ -108,6 +108,7 @@ COMMANDS: tuple[Command, ...] = (
         "tail logs",
         "the last lines of the log; with -f, what follows too",
         (Argument("lines", Kind.NUMBER, required=False), Option("--follow", short="-f")),
+        follows=True,
     ),
     Command(
         "loglevel",

@@ -7,6 +7,7 @@ from typing import Any
 
 from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.task import Clock
 
 from fluxon.console.console import Action, Console
 from fluxon.workers import WorkerPool
@@ -29,9 +30,9 @@ class Said:
         self.errors.append(line)
 
 
-def console_of(actions: dict[str, Action], *, python: bool = False) -> Console:
-    """A console of no server at all."""
-    served: Any = SimpleNamespace(setup=SimpleNamespace(console_python=python), reactor=reactor)
+def console_of(actions: dict[str, Action], *, python: bool = False, clock: Clock | None = None) -> Console:
+    """A console of no server at all. Time is the test's."""
+    served: Any = SimpleNamespace(setup=SimpleNamespace(console_python=python), reactor=clock or Clock())
     return Console(served, "emma (SHA256:x)", WorkerPool("console", 1, reactor), actions)  # type: ignore[arg-type]
 
 

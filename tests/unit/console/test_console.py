@@ -6,10 +6,11 @@ from typing import Any
 
 from consoles import Said, Slow, console_of
 from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
 from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
-from fluxon.console.console import DONE, FAILED, MAX_LINE, STOPPED, WRONG, Console
+from fluxon.console.console import DONE, FAILED, MAX_LINE, STILL_EVERY, STOPPED, WRONG, Console
 from fluxon.console.output import Lines, Value
 from fluxon.errors import Conflict
 
@@ -92,6 +93,25 @@ class ConsoleTests(SynchronousTestCase):
         slow.waiting.callback(Lines(["saved"]))
         self.assertEqual(self.said.lines, ["one"])
         self.assertEqual(self.logged[-1], "console: emma (SHA256:x): saveschema: done")
+
+    def test_long_work(self) -> None:
+        """Somebody at a terminal is told now and then that it goes on; a program, and who follows, is not."""
+        clock = Clock()
+        for line, width, told in (
+            ("saveschema", 80, ["saveschema: at work for 10 seconds", "saveschema: at work for 20 seconds"]),
+            ("saveschema", None, []),
+            ("saveschema --json", 80, []),
+            ("tail logs", 80, []),
+        ):
+            slow = Slow()
+            console = console_of({"saveschema": slow, "tail logs": slow}, clock=clock)
+            self.said.width, self.said.lines = width, []
+            outcome = console.run(line, self.said)
+            clock.pump([STILL_EVERY, STILL_EVERY, STILL_EVERY / 2])
+            self.assertEqual(self.said.lines, told, line)
+            slow.waiting.callback(None)
+            self.assertEqual(self.successResultOf(outcome), DONE)
+            self.assertEqual(clock.getDelayedCalls(), [], line)
 
     def test_what_is_logged(self) -> None:
         """Who, what, and how it ended; never a payload."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from fluxon.console.actions import ACTIONS
@@ -138,3 +140,34 @@ class CompletionTests(SynchronousTestCase):
         self.assertEqual(self.completed("loglevel d"), ("d", ["debug"]))
         self.assertEqual(self.completed("updateschema --p"), ("--p", ["--plan"]))
         self.assertEqual(self.completed("nothing "), ("", []))
+
+
+class NoiseTests(SynchronousTestCase):
+    """Lines that nobody means."""
+
+    def test_any_line(self) -> None:
+        """Is a command or a ``WrongUsage``, and can be completed, whatever is in it."""
+        chance = random.Random(11)
+        parts = [each.name for each in COMMANDS] + [
+            "--json",
+            "--drop",
+            "as",
+            "-f",
+            "'",
+            '"',
+            "\\",
+            "{}",
+            "[",
+            "9",
+            " ",
+            "\x1b",
+            "é",
+            "\ud800",
+        ]
+        for _ in range(3_000):
+            line = "".join(chance.choice(parts) + chance.choice(["", " "]) for _ in range(chance.randrange(8)))
+            try:
+                parse(line)
+            except WrongUsage:
+                pass
+            complete(line, lambda kind: ["one", "two words"])
