@@ -12,7 +12,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from twisted.conch.error import ValidPublicKey
+from twisted.conch.error import IgnoreAuthentication, ValidPublicKey
 from twisted.conch.ssh.common import getNS
 from twisted.conch.ssh.keys import Key
 from twisted.conch.ssh.transport import DISCONNECT_NO_MORE_AUTH_METHODS_AVAILABLE
@@ -20,7 +20,7 @@ from twisted.conch.ssh.userauth import SSHUserAuthServer
 from twisted.cred.checkers import ICredentialsChecker
 from twisted.cred.credentials import ISSHPrivateKey
 from twisted.cred.error import UnauthorizedLogin
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -87,7 +87,7 @@ class UserAuthentication(SSHUserAuthServer):
     attemptsBeforeDisconnect = ATTEMPTS - 1
     transport: Any
     offers = 0
-    #: The last ask was an offer of a key.
+    #: What has failed just now was an offer of a key.
     offered = False
 
     def serviceStarted(self) -> None:
@@ -102,11 +102,19 @@ class UserAuthentication(SSHUserAuthServer):
         self.offers += 1
         if self.offers > OFFERS:
             self.transport.sendDisconnect(DISCONNECT_NO_MORE_AUTH_METHODS_AVAILABLE, b"too many keys")
-        self.offered = packet[:1] == b"\x00"
-        return super().auth_publickey(packet)
+            return fail(IgnoreAuthentication())
+        outcome: Deferred[Any] = super().auth_publickey(packet)
+        return outcome.addErrback(self._failed, packet[:1] == b"\x00")
+
+    def _failed(self, reason: Failure, offered: bool) -> Failure:
+        # Others may have been sent before this one had its answer.
+        self.method, self.offered = b"publickey", offered
+        return reason
 
     def _ebBadAuth(self, reason: Failure) -> None:
-        if self.method == b"publickey" and self.offered:
+        if reason.check(IgnoreAuthentication):
+            pass  # an offer of a known key, which was answered: a proof may follow
+        elif self.method == b"publickey" and self.offered:
             # The next key, please. This is no attempt at anything.
             self.loginAttempts -= 1
         elif self.method != b"none":
