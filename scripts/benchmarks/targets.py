@@ -55,6 +55,9 @@ TARGETS: tuple[Target | Bound, ...] = (
     Target(case="1x64", against=FASTEST_PEER, at_least=2.0),
     Target(case="100x1", against=FASTEST_PEER, at_least=1.0),
     Target(case="1x1", against=STOCK, measure="p50_us", at_most=1.25),
+    # What counting requests and logging them costs; measured when fluxon-untold is named.
+    Target(case="1x64", against="fluxon-untold", at_least=0.95),
+    Target(case="100x1", against="fluxon-untold", at_least=0.95),
     Target(case="1x64-tls", against=FASTEST_PEER, at_least=1.0),
     Target(case="100x1-tls", against=FASTEST_PEER, at_least=1.0),
     # websockets.sync and http.client are shown beside it, but Fluxon only set itself to be ahead of these.

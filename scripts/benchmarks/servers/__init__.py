@@ -28,7 +28,7 @@ SERVERS = {
 }
 
 #: Measured only when named: parts of Fluxon, which are neither peers nor baselines.
-PARTS = {"fluxon-rpc": "fluxon_rpc"}
+PARTS = {"fluxon-rpc": "fluxon_rpc", "fluxon-untold": "fluxon_untold"}
 
 #: Servers that only a blocking client of their own is measured against.
 BLOCKING_ONLY = {"grpc-sync": "grpc_sync", "pyro5": "pyro5_daemon"}

@@ -25,11 +25,12 @@ async def echo(request):
 '''
 
 
-def serve(listening: Listening) -> None:
+def serve(listening: Listening, more: str = "") -> None:
+    """``more`` goes into the project's views.py, behind the view."""
     project = listening.folder / "project"
     subprocess.run([sys.executable, "-m", "fluxon.startproject", "AsyncServer", str(project)], check=True)
     with (project / "views.py").open("a") as views:
-        views.write(VIEW)
+        views.write(VIEW + more)
     os.chdir(project)
     twistd = Path(sys.executable).with_name("twistd")
     command = [sys.executable, str(twistd), "--nodaemon", "--pidfile=", "fluxon", "--config", "router.py"]

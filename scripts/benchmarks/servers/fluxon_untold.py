@@ -1,0 +1,34 @@
+"""Fluxon as it would be if it counted no requests and logged none: what its metrics and its log cost.
+
+The same project; a request has no observer, so nothing is told of its end, and the log has no lines for requests.
+"""
+
+from __future__ import annotations
+
+from benchmarks.listening import Listening
+from benchmarks.servers import fluxon_engine
+from benchmarks.servers.fluxon_engine import TLS, VERSIONS, conversation
+
+__all__ = ["TLS", "VERSIONS", "conversation", "serve"]
+
+UNTOLD = """
+
+from fluxon.routing.request import Request
+
+
+def _make(self, payload, peer, router, requests):
+    self.payload = payload
+    self._peer = peer
+    self._router = router
+    self._requests = requests
+    self._ask = peer.current
+    self._logins = None
+    self._timestamp = router.seconds()
+
+
+Request.__init__ = _make
+"""
+
+
+def serve(listening: Listening) -> None:
+    fluxon_engine.serve(listening, more=UNTOLD)
