@@ -46,6 +46,25 @@ def write_all(descriptor: int, data: bytes | bytearray | memoryview) -> None:
             written += os.write(descriptor, rest[written:])
 
 
+def write_at(descriptor: int, pieces: list[memoryview], offset: int) -> None:
+    """Write every byte of the pieces, one behind the other, from ``offset`` on, however few the system takes."""
+    while pieces:
+        written = os.pwritev(descriptor, pieces, offset)
+        offset += written
+        if written == sum(map(len, pieces)):
+            return
+        pieces = _behind(pieces, written)
+
+
+def _behind(pieces: list[memoryview], count: int) -> list[memoryview]:
+    """What is behind the first ``count`` bytes of the pieces."""
+    for number, piece in enumerate(pieces):
+        if count < len(piece):
+            return [piece[count:], *pieces[number + 1 :]]
+        count -= len(piece)
+    return []
+
+
 def close(descriptor: int) -> None:
     """Close what was read, or written and synced: whatever the system says then is not about our bytes any more."""
     try:

@@ -2,17 +2,19 @@
 
 Rules of this module:
 
-- ``append`` hands the bytes to the system and returns; it neither hashes nor waits for the disk, so that the reactor
-  thread may call it. A thread follows: it reads back what was written, hashes it, and has it written out. So the hash
-  is that of what the file holds, and no byte waits in the memory of the process.
-- The file is at most ``AHEAD`` ahead of that thread, and that thread at most ``WINDOW`` ahead of the disk: then
-  ``append`` asks for a pause. The system never has so much to write out that it would hold the reactor up, and the
-  ``fsync`` at the end is short.
+- ``append`` takes the bytes and returns; it neither hashes nor waits for the disk, so that the reactor thread may call
+  it. A thread follows: it writes what came and hashes it, a MiB at a time, and has it written out.
+- What waits for that thread is bounded: ``append`` asks for a pause when its upload has ``AHEAD`` waiting, and all of
+  them together hold ``HELD`` in memory. What comes beyond that is written by ``append`` itself, and read back to be
+  hashed.
+- The thread is at most ``WINDOW`` ahead of the disk. The system never has so much to write out that it would hold a
+  write up for long, and the ``fsync`` at the end is short.
 - An error of any of these ends the upload. Its descriptor is closed only when no thread is at work on it.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import threading
@@ -22,7 +24,8 @@ from typing import Protocol
 
 import attrs
 
-from fluxon.cloud.disk import close, disk_error, start_writing_out, wait_written_out, write_all
+from fluxon.cloud.disk import close, disk_error, start_writing_out, wait_written_out, write_at
+from fluxon.cloud.waiting import Budget, Waiting
 from fluxon.errors import FluxonError, Unavailable
 
 _MIB = 1024 * 1024
@@ -30,8 +33,13 @@ _MIB = 1024 * 1024
 #: What the following thread takes at a time. Below it ``finish`` does all, and a small upload costs no change of
 #: threads; far above it the bytes would have left the processor's cache when they are hashed.
 STEP = 1 * _MIB
+#: Written in one call. A file is kept in pages as large as one write fills: small ones cost twice as much, and those of
+#: a MiB seven times where a virtual machine has given its free memory back and must fetch it again.
+BLOCK = 256 * 1024
 #: Bytes that may wait for the following thread: some 10 ms of its work.
-AHEAD = 16 * _MIB
+AHEAD = 8 * _MIB
+#: Bytes of all uploads that may wait in memory.
+HELD = 32 * _MIB
 #: Bytes hashed that the disk may not have yet: enough for a disk of a GB/s to be busy all the time.
 WINDOW = 16 * _MIB
 
@@ -73,6 +81,7 @@ class Upload:
         self._pace = pace
         self._descriptor = descriptor
         self._ready = ready
+        self._waiting = Waiting(pace.budget)
         self._hash = hashlib.sha256()
         self._hashed = 0
         self._written_out = 0
@@ -86,22 +95,30 @@ class Upload:
     def append(self, data: bytes | bytearray | memoryview) -> bool:
         """Add ``data`` at the end. False asks for a pause, until ``ready`` is called, in another thread.
 
-        Raises what ended the upload: ``ResourceExhausted`` when the disk is full, ``Unavailable`` when it failed.
+        Raises what ended the upload: ``ResourceExhausted`` when the disk is full, ``Unavailable`` when it failed. What
+        the disk says of these bytes may be known later only: then the next call raises it, or ``finish``.
         """
         self._check()
+        with self._changed:
+            if self._waiting.hold(data):
+                return self._appended(len(data))
         try:
-            write_all(self._descriptor, data)
+            write_at(self._descriptor, [memoryview(data)], self.size)
         except OSError as error:
             raise self._fail(error) from error
         with self._changed:
-            self.size += len(data)
-            behind = self.size - self._hashed
-            if behind >= STEP and not self._followed:
-                self._followed = True
-                self._pace.put(self)
-            # A pause lasts until the thread ends it, whatever is appended meanwhile: somebody waits for its ``ready``.
-            self._paused = self._paused or behind >= AHEAD
-            return not self._paused
+            self._waiting.note_written(len(data))
+            return self._appended(len(data))
+
+    def _appended(self, size: int) -> bool:
+        self.size += size
+        behind = self.size - self._hashed
+        if behind >= STEP and not self._followed:
+            self._followed = True
+            self._pace.put(self)
+        # A pause lasts until the thread ends it, whatever is appended meanwhile: somebody waits for its ``ready``.
+        self._paused = self._paused or behind >= AHEAD
+        return not self._paused
 
     def finish(self) -> Stored:
         """Make it an object, which is durable when this returns. Blocks. Whatever it raises, the upload is over."""
@@ -116,9 +133,7 @@ class Upload:
             if self._error is not None:
                 raise self._error
             try:
-                buffer = memoryview(bytearray(min(STEP, self.size - self._hashed)))
-                while self._hashed < self.size:
-                    self._step(buffer)
+                self._go_on_to(self.size)
                 name = self._home.place(self.name, self._descriptor)
             except OSError as error:
                 raise self._fail(error) from error
@@ -137,15 +152,18 @@ class Upload:
                 return  # the thread that follows closes it
         self._close(placed=False)
 
-    def follow(self, buffer: memoryview) -> None:
-        """In a thread of ``Pace``: hash what was appended, as much as the buffer holds, and have it written out."""
+    def follow(self) -> None:
+        """In a thread of ``Pace``: write and hash what was appended, a step of it, and have it written out."""
         try:
             if self._error is None and not self._ended:
-                self._step(buffer)
-                start_writing_out(self._descriptor, self._hashed - len(buffer), len(buffer))
+                begin = self._hashed
+                self._go_on_to(min(begin + STEP, self.size))
+                start_writing_out(self._descriptor, begin, self._hashed - begin)
                 self._wait_for_disk()
         except OSError as error:
             self._fail(error)
+        except MemoryError:
+            self._fail(OSError(errno.ENOMEM, "no memory"))
         with self._changed:
             over = self._ended or self._error is not None
             behind = self.size - self._hashed
@@ -161,12 +179,38 @@ class Upload:
         if self._discarded and not again:
             self._close(placed=False)
 
-    def _step(self, buffer: memoryview) -> None:
-        count = os.preadv(self._descriptor, [buffer], self._hashed)
-        if count == 0:
-            raise OSError(None, "the file is shorter than what was written")
-        self._hash.update(buffer[:count])
-        self._hashed += count
+    def _go_on_to(self, end: int) -> None:
+        """Write and hash what is before ``end``."""
+        while self._hashed < end:
+            self._write_block(min(BLOCK - self._hashed % BLOCK, end - self._hashed))
+
+    def _write_block(self, size: int) -> None:
+        with self._changed:
+            batch = self._waiting.take(size)
+        try:
+            if batch.pieces:
+                write_at(self._descriptor, batch.pieces, self._hashed)
+                for piece in batch.pieces:
+                    self._hash.update(piece)
+            else:
+                self._read_back(batch.size)
+            self._hashed += batch.size
+        finally:
+            batch.pieces.clear()
+            with self._changed:
+                self._waiting.done(batch)
+
+    def _read_back(self, size: int) -> None:
+        """Hash what ``append`` has written."""
+        buffer = memoryview(bytearray(size))
+        at = self._hashed
+        while buffer:
+            count = os.preadv(self._descriptor, [buffer], at)
+            if count == 0:
+                raise OSError(None, "the file is shorter than what was written")
+            self._hash.update(buffer[:count])
+            buffer = buffer[count:]
+            at += count
 
     def _wait_for_disk(self) -> None:
         ahead = self._hashed - self._written_out
@@ -185,6 +229,8 @@ class Upload:
         return self._error
 
     def _close(self, placed: bool) -> None:
+        with self._changed:
+            self._waiting.clear()
         close(self._descriptor)
         self._home.ended(self, placed)
 
@@ -199,6 +245,8 @@ class Pace:
     def __init__(self) -> None:
         self._mutex = threading.Lock()
         self._threads = 0
+        #: Of what uploads hold in memory.
+        self.budget = Budget(HELD)
         self._work: SimpleQueue[Upload | None] = SimpleQueue()
 
     def put(self, upload: Upload) -> None:
@@ -217,7 +265,6 @@ class Pace:
             self._threads = 0
 
     def _run(self) -> None:
-        buffer = memoryview(bytearray(STEP))
         while (upload := self._work.get()) is not None:
-            upload.follow(buffer)
+            upload.follow()
             del upload

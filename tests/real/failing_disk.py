@@ -24,6 +24,7 @@ CALLS = (
         "close",
         "write",
         "pwrite",
+        "pwritev",
         "ftruncate",
         "pread",
         "preadv",
@@ -111,6 +112,9 @@ class Failing:
             real(*args, **kwargs)
         elif self._way == HALF and not self._short:
             self._short = True
+            if name == "pwritev":
+                data = b"".join(args[1])
+                return real(args[0], [data[: len(data) // 2]], args[2])
             return real(args[0], bytes(args[1])[: len(args[1]) // 2])
         elif self._way == AFTER:
             self._really(name, real, args, kwargs)
@@ -119,7 +123,7 @@ class Failing:
 
     def _can(self, name: str) -> bool:
         if self._way == HALF:
-            return name == "write"
+            return name in ("write", "pwritev")
         if self._way == AFTER:
             return name not in _GIVING
         return not (self._code == errno.ENOSPC and name in ("close", "stat", "fstat", "listdir", "lseek", "unlink"))

@@ -125,23 +125,28 @@ class Uploads(SynchronousTestCase):
 
     def test_short_writes(self) -> None:
         """Bytes that the system does not take at once are written in the next call."""
-        real = os.write
+        real, real_pieces = os.write, os.pwritev
         self.patch(disk.os, "write", lambda descriptor, data: real(descriptor, bytes(data)[:1_000]))
+        self.patch(disk.os, "pwritev", lambda to, pieces, at: real_pieces(to, [b"".join(pieces)[:1_000]], at))
         data = os.urandom(100_001)
         upload = self.objects.begin()
-        upload.append(data)
+        for start in range(0, len(data), 30_000):
+            upload.append(data[start : start + 30_000])
         self.assertEqual(self.read(upload.finish().name), data)
         self.assertEqual(self.read(self.objects.store(data).name), data)
 
     def test_disk_full_midway(self) -> None:
         """An upload that found the disk full says so, and again when it is finished; nothing is left."""
 
-        def write(descriptor: int, data: bytes) -> int:
+        def pwritev(descriptor: int, pieces: list[memoryview], offset: int) -> int:
             raise OSError(28, "No space left on device")
 
-        upload = self.objects.begin()
-        upload.append(b"x")
-        self.patch(disk.os, "write", write)
+        full = threading.Event()
+        self.patch(disk.os, "pwritev", pwritev)
+        upload = self.objects.begin(full.set)
+        while upload.append(bytes(PIECE)):
+            pass
+        self.assertTrue(full.wait(30))
         for piece in (b"y", b"z"):
             with self.assertRaisesRegex(ResourceExhausted, "disk is full"):
                 upload.append(piece)
@@ -187,3 +192,37 @@ class Uploads(SynchronousTestCase):
                 upload.append(piece)
         for upload, piece in zip(running, pieces, strict=True):
             self.assertEqual(upload.finish().sha256, hashlib.sha256(piece * 9).hexdigest())
+
+    def test_held_together(self) -> None:
+        """What uploads hold in memory has a bound for all of them; beyond it nothing is lost, and later it is free."""
+        go = threading.Event()
+        self.patch(uploads, "start_writing_out", lambda *_: go.wait(30))
+        budget = self.objects._pace.budget
+        contents = [os.urandom(5 * MIB) for _ in range(10)]
+        running = [self.objects.begin() for _ in contents]
+        for start in range(0, 5 * MIB, PIECE):
+            for upload, content in zip(running, contents, strict=True):
+                upload.append(memoryview(content[start : start + PIECE]))
+        self.assertGreaterEqual(budget.left, 0)
+        self.assertLess(budget.left, MIB)
+        go.set()
+        running.pop().discard()
+        for upload, content in zip(running, contents, strict=False):
+            stored = upload.finish()
+            self.assertEqual(stored.sha256, hashlib.sha256(content).hexdigest())
+            self.assertEqual(self.read(stored.name), content)
+        self.objects.close()
+        self.settle()
+        self.assertEqual(budget.left, uploads.HELD)
+
+    def test_what_changes_after_it_was_appended(self) -> None:
+        """The caller's buffer is its own again."""
+        buffer = bytearray(os.urandom(PIECE))
+        data = bytes(buffer)
+        upload = self.objects.begin()
+        upload.append(buffer)
+        upload.append(memoryview(buffer)[:100_000])
+        buffer[:] = bytes(PIECE)
+        stored = upload.finish()
+        self.assertEqual(self.read(stored.name), data + data[:100_000])
+        self.assertEqual(stored.sha256, hashlib.sha256(data + data[:100_000]).hexdigest())
