@@ -31,8 +31,8 @@ WINDOW = 4 * 1024 * 1024
 #: Credit is granted again when so much of the window was read: four small messages a window.
 _GRANTS = 4
 
-#: Bytes of a chunk: an answer to the server waits behind so many.
-_CHUNK = 64 * 1024
+#: Bytes of a chunk: an answer to the server waits behind so many, and each costs the server a turn.
+_CHUNK = 256 * 1024
 
 #: Read from a file at once.
 _BLOCK = 256 * 1024

@@ -20,6 +20,7 @@ from fluxon.errors import FluxonError, Unavailable
 from fluxon.rpc.faults import to_internal
 from fluxon.rpc.streams import Stream
 from fluxon.wire import End, Flow
+from fluxon.wire.frames import MAX_CHUNK
 
 if TYPE_CHECKING:
     from fluxon.rpc.transfers import Transfers
@@ -27,12 +28,13 @@ if TYPE_CHECKING:
 #: Read at once: enough for the hop to a thread to cost little.
 BLOCK = 256 * 1024
 
-#: Bytes of a chunk that is written: buffers of more than 128 KiB are given back to the system each time, and fetching
-#: them again costs more than sending them.
-CHUNK = 64 * 1024
+#: Bytes of a chunk that is written: all of a block.
+CHUNK = BLOCK
 
-#: Bytes of a chunk that the kernel sends; the reactor's other connections wait as long as that takes.
+#: Bytes of a chunk that the kernel sends, at first: all answers wait as long as that takes. It grows up to
+#: ``MAX_CHUNK`` while the other side takes chunks within ``_PACE`` seconds each, and shrinks back when it does not.
 SEGMENT = 256 * 1024
+_PACE = 0.01
 
 
 class Source(Protocol):
@@ -111,6 +113,9 @@ class Outgoing(Stream):
         self._exhausted = False
         # The file, if the kernel sends it.
         self._file: FileSource | None = None
+        #: Bytes of the next part that the kernel sends, at most.
+        self.segment = SEGMENT
+        self._sent_at = 0.0
         #: Bytes handed to the transport.
         self.sent = 0
 
@@ -145,9 +150,10 @@ class Outgoing(Stream):
         assert self._transfers is not None and self._flow is not None
         self.moved = True
         if self._file is not None:
-            size = min(self._file.left, self._flow.credit, SEGMENT)
+            size = min(self._file.left, self._flow.credit, self.segment)
             if not self._transfers.send_file(self._flow, self._file, size):
                 return 0
+            self.keep_pace(self._transfers.now())
             if not self._file.left:
                 self._complete()
         else:
@@ -158,6 +164,14 @@ class Outgoing(Stream):
                 self._read_on()
         self.sent += size
         return size
+
+    def keep_pace(self, now: float) -> None:
+        """A part was sent ``now``."""
+        if now - self._sent_at > _PACE:
+            self.segment = max(self.segment // 2, SEGMENT)
+        else:
+            self.segment = min(self.segment * 2, MAX_CHUNK)
+        self._sent_at = now
 
     def _read_on(self) -> None:
         """Have the next block, and the one after it on its way."""

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.interfaces import IDelayedCall
 
 from fluxon.errors import DeadlineExceeded, FluxonError
+from fluxon.rpc.buffers import keep_buffers
 from fluxon.rpc.direct import DirectServer
 from fluxon.rpc.outgoing import FileSource, Outgoing
 from fluxon.rpc.streams import Incoming, Stream
@@ -26,10 +27,11 @@ if TYPE_CHECKING:
     from fluxon.rpc.protocol import PeerProtocol
 
 #: What a connection may send of its streams in one turn of the reactor.
-_TURN = 512 * 1024
+_TURN = 1024 * 1024
 
-#: Read from the socket at once while a stream comes in.
-_READ = 256 * 1024
+#: Read from the socket at once while a stream comes in: a chunk as others send it, and more, so that reads do not end
+#: within the next one's header each time.
+_READ = 384 * 1024
 
 
 class Transfers:
@@ -63,6 +65,7 @@ class Transfers:
     def begin(self, stream: Stream, flow: Flow) -> None:
         """``stream`` is open."""
         self.streams[stream] = None
+        keep_buffers()
         if self._idle_call is None:
             self._watch()
         if not stream.sending:
@@ -76,6 +79,10 @@ class Transfers:
     def sends_files(self) -> bool:
         """Whether the kernel can send files on this transport."""
         return isinstance(self._protocol.transport, DirectServer) and DirectServer.sends_files
+
+    def now(self) -> float:
+        """Seconds of the reactor's clock."""
+        return self._protocol.now()
 
     def grant(self, flow: Flow, count: int) -> None:
         self.conversation.streams.grant(flow, count)

@@ -13,7 +13,7 @@ enum { NONE, RAW = 2 };
 #define INLINE (256 * 1024)
 /* What Fluxon's own clients grant, and send in one chunk. */
 #define WINDOW (4 * 1024 * 1024)
-#define CHUNK (64 * 1024)
+#define CHUNK (256 * 1024)
 #define CHUNKS_IN_A_WRITE (WRITE_SIZE / CHUNK)
 #define PAGE 1000
 #define MAX_SLOTS 64
