@@ -15,7 +15,8 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
 from twisted.python.failure import Failure
 from twisted.web.http import Request
-from twisted.web.resource import Resource
+from twisted.web.pages import notFound
+from twisted.web.resource import IResource, Resource
 from twisted.web.server import NOT_DONE_YET, Site
 from twisted.web.wsgi import WSGIResource
 
@@ -54,6 +55,13 @@ class _Health(Resource):
         return NOT_DONE_YET
 
 
+class _Root(Resource):
+    """What has no name here is not there."""
+
+    def getChild(self, path: bytes, request: Request) -> IResource:  # type: ignore[override]  # the interface's own
+        return notFound()
+
+
 class MetricsSite:
     """The port, from ``open`` to ``close``."""
 
@@ -67,7 +75,7 @@ class MetricsSite:
         PlatformCollector(registry=registry)
         # Not the reactor's own threads: those are the application's.
         self._threads = WorkerPool("metrics", 1, reactor, queue_limit=10)
-        root = Resource()
+        root = _Root()  # type: ignore[no-untyped-call]
         root.putChild(b"metrics", WSGIResource(reactor, _Pool(self._threads), make_wsgi_app(registry)))
         root.putChild(b"health", _Health(reactor, check))
         self._site = Site(root)
