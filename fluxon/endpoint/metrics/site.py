@@ -58,7 +58,7 @@ class _Health(Resource):
 class _Root(Resource):
     """What has no name here is not there."""
 
-    def getChild(self, path: bytes, request: Request) -> IResource:  # type: ignore[override]  # the interface's own
+    def getChild(self, path: bytes, request: Request) -> IResource:
         return notFound()
 
 
