@@ -12,37 +12,16 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Hashable
-from typing import Any, Protocol
+from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from fluxon.errors import ResourceExhausted, stopping
+from fluxon.workers import WorkerPool
 
 #: The part of the pool, and of the places to wait, that one session may hold.
 _SHARE = 4
-
-
-class Pool(Protocol):
-    """What is shared: ``WorkerPool``, or something else that has places for so many at once."""
-
-    @property
-    def size(self) -> int:
-        """Places."""
-
-    @property
-    def busy(self) -> int:
-        """How much was submitted and has not ended."""
-
-    @property
-    def waiting(self) -> int:
-        """How much of that has no place yet."""
-
-    def submit(self, function: Callable[..., Any], call: Callable[..., Any], /) -> Deferred[Any]:
-        """Have ``function(call)`` done in a thread, or ``function(call, given)`` with what the thread has to give."""
-
-    def stop(self) -> None:
-        """Take no more."""
 
 
 class FairResult(Deferred[Any]):
@@ -66,13 +45,13 @@ class _Share:
 
     def __init__(self) -> None:
         self.running = 0
-        self.waiting: deque[tuple[FairResult, Callable[..., Any]]] = deque()
+        self.waiting: deque[tuple[FairResult, Callable[[], Any]]] = deque()
 
 
 class FairThreads:
     """``pool``, shared fairly between sessions; ``queue_limit`` may wait for it. Used on the reactor thread."""
 
-    def __init__(self, pool: Pool, queue_limit: int) -> None:
+    def __init__(self, pool: WorkerPool, queue_limit: int) -> None:
         self._pool = pool
         self._share = max(1, pool.size // _SHARE)
         self._queue_limit = queue_limit
@@ -86,19 +65,17 @@ class FairThreads:
         """How much waits for a thread, of all sessions."""
         return self._waiting + self._pool.waiting
 
-    def run(self, session: Hashable, function: Callable[..., Any], request: Any) -> FairResult:
+    def run(self, session: Hashable, function: Callable[[Any], Any], request: Any) -> FairResult:
         """Run ``function(request)`` in a thread, in ``session``'s share of the pool.
-
-        What the pool's thread has to give, such as a connection, follows ``request``.
 
         ``ResourceExhausted`` when it would have to wait and too many do; with ``Unavailable`` after ``stop``.
         """
         share = self._shares.get(session) or _Share()
         result = FairResult(lambda result: self._given_up(share, result))
 
-        def call(*given: Any) -> Any:
+        def call() -> Any:
             result.begun = True
-            return None if result.called else function(request, *given)
+            return None if result.called else function(request)
 
         has_place = share.running < self._share
         if self._stopped:
@@ -125,7 +102,7 @@ class FairThreads:
                 self._waiting -= 1
                 result.errback(stopping())
 
-    def _start(self, session: Hashable, share: _Share, result: FairResult, call: Callable[..., Any]) -> None:
+    def _start(self, session: Hashable, share: _Share, result: FairResult, call: Callable[[], Any]) -> None:
         share.running += 1
         self._pool.submit(_boxed, call).addBoth(self._ended, session, share, result)
 
@@ -156,9 +133,9 @@ def _exhausted(waiting: int) -> ResourceExhausted:
     return ResourceExhausted(f"{waiting} requests wait for a thread already; wait for their answers")
 
 
-def _boxed(call: Callable[..., Any], *given: Any) -> tuple[Any]:
+def _boxed(call: Callable[[], Any]) -> tuple[Any]:
     # A function may return a Deferred or a coroutine, which must not fire anything in its thread.
-    return (call(*given),)
+    return (call(),)
 
 
 def _deliver(value: Any, result: FairResult) -> None:

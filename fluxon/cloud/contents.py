@@ -9,10 +9,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-import attrs
-
 from fluxon.cloud import refusals, tree, versions
-from fluxon.cloud.acts import Act
 from fluxon.cloud.entries import Entry, Opened
 from fluxon.cloud.operation import Operation, P
 from fluxon.cloud.writing import no_version, number
@@ -23,32 +20,22 @@ if TYPE_CHECKING:
     from fluxon.cloud.storage import Storage
 
 #: A content is replaced between decision and opening in some ten thousandths of cases, where none is kept.
-TRIES = 5
+_TRIES = 5
 
-DAMAGED = "the file's content is not on the server's disk; tell the administrator"
-
-
-@attrs.frozen
-class Content:
-    """What may be read: a file, and the part of one of its contents that was asked for."""
-
-    entry: Entry
-    object: str | None
-    offset: int
-    length: int
+_DAMAGED = "the file's content is not on the server's disk; tell the administrator"
 
 
-def decision(
+def open_read(
     storage: Storage, agent: Agent, path: Any, offset: int, length: int | None, version: int | None
-) -> Act[Content]:
-    """The action that decides whether a content may be read, and says which it is."""
+) -> Opened:
+    """See ``Storage.open_read``."""
     number(offset)
     if length is not None:
         number(length)
     if version is not None:
         number(version)
 
-    def work(op: Operation) -> Content:
+    def work(op: Operation) -> tuple[Entry, str | None, int]:
         place = op.locate(op.path)
         row = op.require(place, P.READ_FILE)
         if row.type != tree.FILE:
@@ -62,58 +49,37 @@ def decision(
                 raise no_version()
         if offset > content.size:
             raise refusals.Refused(InvalidPayload(f"the content ends at {content.size}, before the offset"))
-        available = content.size - offset
+        return op.entry(row, place.path), content.object, content.size
+
+    for _ in range(_TRIES):
+        entry, name, size = storage.act(agent, "read", path, work)
+        available = size - offset
         wanted = available if length is None else min(length, available)
-        return Content(op.entry(row, place.path), content.object, offset, 0 if content.object is None else wanted)
-
-    return Act(storage, agent, "read", path, work)
-
-
-def opened(storage: Storage, content: Content) -> Opened | None:
-    """The content, opened; None if it was replaced since the decision, and is gone."""
-    descriptor = None
-    if content.object is not None:
+        if name is None:
+            return Opened(entry, None, offset, 0)
         try:
-            descriptor = storage.objects.reader(content.object)
+            return Opened(entry, storage.objects.reader(name), offset, wanted)
         except NotFound:
-            return None
-    return Opened(content.entry, descriptor, content.offset, content.length)
-
-
-def open_read(
-    storage: Storage, agent: Agent, path: Any, offset: int, length: int | None, version: int | None
-) -> Opened:
-    """See ``Storage.open_read``."""
-    deciding = decision(storage, agent, path, offset, length, version)
-    for _ in range(TRIES):
-        found = opened(storage, storage.carry_out(deciding))
-        if found is not None:
-            return found
-    raise Unavailable(DAMAGED)
+            continue
+    raise Unavailable(_DAMAGED)
 
 
 def read(
     storage: Storage, agent: Agent, path: Any, offset: int, length: int | None, version: int | None
 ) -> tuple[Entry, bytes]:
     """See ``Storage.read``."""
-    found = open_read(storage, agent, path, offset, length, version)
-    return found.entry, data_of(found)
-
-
-def data_of(found: Opened) -> bytes:
-    """All bytes of what was opened, which is closed with that."""
-    descriptor = found.descriptor
-    if descriptor is None:
-        return b""
+    opened = open_read(storage, agent, path, offset, length, version)
+    if opened.descriptor is None:
+        return opened.entry, b""
     try:
         pieces = []
-        at, end = found.offset, found.offset + found.length
+        at, end = opened.offset, opened.offset + opened.length
         while at < end:
-            piece = os.pread(descriptor, end - at, at)
+            piece = os.pread(opened.descriptor, end - at, at)
             if not piece:
-                raise Unavailable(DAMAGED)
+                raise Unavailable(_DAMAGED)
             pieces.append(piece)
             at += len(piece)
-        return b"".join(pieces)
+        return opened.entry, b"".join(pieces)
     finally:
-        os.close(descriptor)
+        os.close(opened.descriptor)

@@ -18,6 +18,8 @@ from datetime import UTC, datetime
 from datetime import time as time_of_day
 from typing import Any, TypeVar
 
+from twisted.logger import Logger
+
 from fluxon.cloud import (
     allowances,
     assignments,
@@ -26,6 +28,7 @@ from fluxon.cloud import (
     leases,
     making,
     moving,
+    paths,
     purging,
     reading,
     removing,
@@ -33,11 +36,9 @@ from fluxon.cloud import (
     tree,
     writing,
 )
-from fluxon.cloud.acts import Act
 from fluxon.cloud.agent import Agent
-from fluxon.cloud.audit import Action
+from fluxon.cloud.audit import DONE, Action
 from fluxon.cloud.constraints import constraint
-from fluxon.cloud.contents import Content
 from fluxon.cloud.cursors import Cursors
 from fluxon.cloud.entries import CloudOptions, DeletedEntry, Entry, Listener, Opened, Page
 from fluxon.cloud.identifiers import ROOT_ID, Identifiers
@@ -57,6 +58,8 @@ from fluxon.database.database import Database
 from fluxon.errors import NotFound
 
 T = TypeVar("T")
+
+_log = Logger(namespace="fluxon.cloud")
 
 _UNSAID = CloudOptions()
 
@@ -202,12 +205,6 @@ class Storage:
         """The bytes themselves."""
         return contents.read(self, agent, path, offset, length, version)[1]
 
-    def decision_to_read(
-        self, agent: Agent, path: Any, *, offset: int = 0, length: int | None = None, version: int | None = None
-    ) -> Act[Content]:
-        """The decision of ``open_read`` alone, for whoever has the database do it without waiting in a thread."""
-        return contents.decision(self, agent, path, offset, length, version)
-
     # --- changing the tree ----------------------------------------------------------------------------------------
 
     def delete(self, agent: Agent, path: Any, *, type: str | None = None, lock: str | None = None) -> None:
@@ -344,25 +341,56 @@ class Storage:
 
     def act(self, agent: Agent, action: str, path: Any, work: Callable[[Operation], T], *, changes: bool = False) -> T:
         """``work(operation)`` in a transaction that ends with the audit log's row, refused or not."""
-        return self.carry_out(Act(self, agent, action, path, work, changes=changes))
-
-    def carry_out(self, act: Act[T]) -> T:
-        """An action from its transaction to its end."""
         self._must_be_alone()
-        return act.conclude(self.database.write_blocking(act))
+        parts = paths.parse(path)
+
+        def attempt(connection: Any) -> tuple[Operation, Any, Refused | None]:
+            if changes:
+                tree.take_turn(connection, self.dialect)
+            operation = Operation(self, connection, agent, action, parts)
+            result, refused = None, None
+            try:
+                operation.require_user()
+                result = work(operation)
+            except Refused as caught:
+                refused = caught
+            operation.log(DONE if refused is None else refused.error.code)
+            return operation, result, refused
+
+        operation, result, refused = self.database.write_blocking(attempt)
+        if refused is not None:
+            raise refused.error
+        self._settle(operation)
+        return result  # type: ignore[no-any-return]
 
     def look(self, agent: Agent, action: str, path: Any, work: Callable[[Operation], T]) -> T:
         """``work(operation)``, which only reads, before an ``act``: consent leaves no row, a refusal one."""
         self._must_be_alone()
-        act = Act(self, agent, action, path, work)
+        parts = paths.parse(path)
+
+        def attempt(connection: Any) -> T:
+            operation = Operation(self, connection, agent, action, parts)
+            operation.require_user()
+            return work(operation)
+
         try:
-            return self.database.read_blocking(act.look)
+            return self.database.read_blocking(attempt)
         except Refused:
-            return self.carry_out(act)
+            return self.act(agent, action, path, work)
 
     def _must_be_alone(self) -> None:
         if self.database.in_transaction:
             raise RuntimeError("a call of the cloud has a transaction of its own; make it before or after this one")
+
+    def _settle(self, operation: Operation) -> None:
+        if operation.removed:
+            self.objects.remove(operation.removed)
+        for change in operation.changes:
+            for listener in list(self.changed):
+                try:
+                    listener(change)
+                except Exception:
+                    _log.failure("a listener of the cloud's changes failed")
 
     def now(self) -> datetime:
         """The clock's time."""

@@ -10,7 +10,6 @@ import attrs
 from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
 
 from fluxon.cloud.serving.clients import Clients
-from fluxon.cloud.serving.decisions import Decisions
 from fluxon.cloud.serving.downloads import Downloads
 from fluxon.cloud.serving.responders import responders
 from fluxon.cloud.serving.transfers import Transfers
@@ -51,8 +50,8 @@ class CloudPort:
 
     @property
     def waiting(self) -> int:
-        """Requests that wait for a thread, or for their turn in the database's queue."""
-        return self._threads.waiting + self._decisions.waiting
+        """Requests that wait for a thread."""
+        return self._threads.waiting
 
     async def open(self) -> None:
         """Listen, and serve what the foundation's cloud has."""
@@ -63,8 +62,7 @@ class CloudPort:
         storage, pool = cloud.storage, cloud.pool
         greeting = Greeting(foundation.sessions, limits)
         self._threads = FairThreads(pool, limits.cloud_queue)
-        self._decisions = FairThreads(Decisions(storage.database), limits.cloud_queue)
-        self._clients = Clients(self._threads, self._decisions, greeting.confirm, reactor)
+        self._clients = Clients(self._threads, greeting.confirm, reactor)
         self._transfers = Transfers(self._clients, limits, reactor)
         self._uploads = Uploads(storage, self._clients, self._transfers, limits, pool.submit)
         downloads = Downloads(storage, self._clients, self._transfers, pool, limits)

@@ -3,7 +3,7 @@
 Rules of this module:
 
 - A session that was not looked at for a while is confirmed before anything is done in its name, and once more when the
-  work has got its thread, or the database has come to it: a revoked one never acts.
+  work has got its thread: a revoked one never acts.
 - Whoever works is who the connection belongs to at that moment.
 - Nothing that blocks runs on the reactor's thread; no session keeps the threads from the others.
 """
@@ -17,7 +17,6 @@ from twisted.internet.defer import Deferred
 
 from fluxon.blocking import wait_for
 from fluxon.cloud.acting import name_of
-from fluxon.cloud.acts import Act, Outcome
 from fluxon.cloud.agent import Agent, stranger
 from fluxon.errors import Unavailable, stopping
 from fluxon.fairness import FairThreads
@@ -27,22 +26,13 @@ from fluxon.sessions import Session
 T = TypeVar("T")
 
 
-class _Stale(Exception):
-    """The session has to be confirmed first; the transaction did nothing."""
-
-
 class Clients:
     """Runs what clients ask. ``confirm(peer)`` sees to it that a connection's session holds (``Greeting.confirm``)."""
 
     def __init__(
-        self,
-        threads: FairThreads,
-        decisions: FairThreads,
-        confirm: Callable[[Peer], Coroutine[Any, Any, None]],
-        reactor: Any,
+        self, threads: FairThreads, confirm: Callable[[Peer], Coroutine[Any, Any, None]], reactor: Any
     ) -> None:
         self._threads = threads
-        self._decisions = decisions
         self._confirm = confirm
         self._reactor = reactor
         #: Whether the server stops, so that only what was begun may be finished.
@@ -61,28 +51,6 @@ class Clients:
         if not peer.session.fresh(self._reactor.seconds()):
             wait_for(self._reactor, lambda: Deferred.fromCoroutine(self.confirm(peer)))
         return work(agent_of(peer))
-
-    async def decide(self, peer: Peer, begin: Callable[[Agent], Act[T]]) -> tuple[Agent, T]:
-        """The result of the action ``begin(agent)``, and the agent; it waits in the database's queue, in no thread.
-
-        For actions that change nothing: nobody is told of anything.
-        """
-        self.must_be_open()
-        while True:
-            await self.confirm(peer)
-            try:
-                act, outcome = await self._decisions.run(peer.session, self._decide, (peer, begin))
-            except _Stale:
-                continue
-            return act.agent, act.conclude(outcome)
-
-    def _decide(self, asked: tuple[Peer, Callable[[Agent], Act[T]]], connection: Any) -> tuple[Act[T], Outcome[T]]:
-        peer, begin = asked
-        if not peer.session.fresh(self._reactor.seconds()):
-            # To confirm it may take the database, which does nothing else in this moment.
-            raise _Stale
-        act = begin(agent_of(peer))
-        return act, act(connection)
 
     def must_be_open(self) -> None:
         """Raise ``Unavailable`` when nothing new may be begun."""

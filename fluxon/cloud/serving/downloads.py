@@ -1,22 +1,18 @@
 """What clients read: small contents in the answer, others as a stream from the object's descriptor.
 
 Rules of this module: what was opened stays what it was, whatever becomes of the file; a descriptor is closed exactly
-once, also when the answer can no longer be sent. Whether something may be read is decided in the database's queue; only
-what may be takes a thread for the disk.
+once, also when the answer can no longer be sent.
 """
 
 from __future__ import annotations
 
 import os
-from functools import partial
+from collections.abc import Callable
 from typing import Any
 
 import attrs
 
-from fluxon.cloud import contents
-from fluxon.cloud.acts import Act
 from fluxon.cloud.agent import Agent
-from fluxon.cloud.contents import Content
 from fluxon.cloud.serving import answers
 from fluxon.cloud.serving.clients import Clients, owner_of
 from fluxon.cloud.serving.transfers import Slots, Transfers
@@ -50,7 +46,7 @@ class Downloads:
 
     async def read(self, peer: Peer, arguments: dict[str, Any]) -> Any:
         """Open a content and send it."""
-        ready = await self._ready(peer, arguments)
+        ready = await self._clients.run(peer, lambda agent: self._open(agent, arguments))
         if ready.descriptor is None:
             return ready.answer
         owner = owner_of(peer)
@@ -65,36 +61,41 @@ class Downloads:
         self._transfers.begin(peer, outgoing, lambda: outgoing.sent, lambda: self._slots.give_back(owner))
         return Opening(answer, outgoing)
 
-    async def _ready(self, peer: Peer, arguments: dict[str, Any]) -> _Ready:
-        for _ in range(contents.TRIES):
-            decided_for, content = await self._clients.decide(peer, lambda agent: self._decision(agent, arguments))
-            ready = await self._clients.run(peer, partial(self._open, decided_for, content), to_finish=True)
-            if ready is not None:
-                return ready
-        raise Unavailable(contents.DAMAGED)
-
-    def _decision(self, agent: Agent, arguments: dict[str, Any]) -> Act[Content]:
-        return self._storage.decision_to_read(
+    def _open(self, agent: Agent, arguments: dict[str, Any]) -> _Ready:
+        opened = self._storage.open_read(
             agent,
             arguments["path"],
             offset=arguments["offset"],
             length=arguments.get("length"),
             version=arguments.get("version"),
         )
-
-    def _open(self, decided_for: Agent, content: Content, agent: Agent) -> _Ready | None:
-        """None: it has to be decided anew, for somebody else or because the content is gone."""
-        found = contents.opened(self._storage, content) if agent == decided_for else None
-        if found is None:
-            return None
         answer = {
-            "item": answers.item(found.entry),
-            "offset": found.offset,
-            "length": found.length,
+            "item": answers.item(opened.entry),
+            "offset": opened.offset,
+            "length": opened.length,
             "data": None,
             "stream": None,
         }
-        if found.length > INLINE:
+        descriptor = opened.descriptor
+        if descriptor is None:
+            return _Ready({**answer, "data": b""}, None)
+        if opened.length > INLINE:
             del answer["stream"]
-            return _Ready(answer, found.descriptor)
-        return _Ready({**answer, "data": contents.data_of(found)}, None)
+            return _Ready(answer, descriptor)
+        try:
+            data = _read(lambda at, count: os.pread(descriptor, count, at), opened.offset, opened.length)
+        finally:
+            os.close(descriptor)
+        return _Ready({**answer, "data": data}, None)
+
+
+def _read(pread: Callable[[int, int], bytes], offset: int, length: int) -> bytes:
+    pieces = []
+    while length:
+        piece = pread(offset, length)
+        if not piece:
+            raise Unavailable("the file's content is damaged; tell the administrator")
+        pieces.append(piece)
+        offset += len(piece)
+        length -= len(piece)
+    return b"".join(pieces)
