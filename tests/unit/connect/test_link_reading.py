@@ -232,7 +232,8 @@ class BesideOthersTests(ReadingTestCase):
     def test_alternating(self) -> None:
         """Two to sixteen threads, each with its own pauses: whoever sleeps without a waker would take its deadline."""
         for count in (2, 3, 16):
-            _, link = self.connected(heartbeat=0.05)
+            # Pings are under way, too; twice this without a byte would be a lost server.
+            _, link = self.connected(heartbeat=0.25)
             until = monotonic() + 0.7
             worst: SimpleQueue[float] = SimpleQueue()
 
