@@ -27,3 +27,9 @@ def _no_reactor_thread() -> None:
     as a program without a reactor may, would be refused.
     """
     threadable.ioThread = None
+
+
+@pytest.fixture(autouse=True, scope="class")
+def _no_reactor_thread_for_classes() -> None:
+    """The same for what a class makes for all its tests."""
+    threadable.ioThread = None
