@@ -23,8 +23,9 @@ from time import perf_counter
 #: ``wait`` waits so long, in seconds: most answers are there by then, and a heartbeat can wait for it.
 QUICK = 0.05
 
-#: Seconds that a thread stays awake for. Sleeping costs some 50 microseconds: much more would not be won back.
-WATCH = 0.000_15
+#: Seconds that a thread stays awake for: a call over loopback takes 80 to 200 microseconds, whatever the day's speed of
+#: the machine. What takes longer was watched for in vain, and is not watched for again soon.
+WATCH = 0.000_25
 
 #: How many waits sleep at once after one that stayed awake in vain: the first time, and at most.
 _REST = 8
