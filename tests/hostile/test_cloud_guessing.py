@@ -126,7 +126,10 @@ class SQLiteGuessing(Guessing, CloudCase):
         return SQLiteDatabase(":memory:", models=declared)
 
     def test_time(self: Any) -> None:
-        """The medians of many questions, asked by turns, differ by less than a tenth or 20 microseconds."""
+        """The medians of many questions, asked by turns, differ by less than 50 microseconds, or a tenth.
+
+        On a quiet machine it is 2 to 8; a sync or a commit of one alone would be hundreds.
+        """
         for agent, there, absent in (
             (self.stranger, "/closed/secret", "/closed/absent"),
             (self.mike, "/closed/secret/file", "/closed/secret/none"),
@@ -143,7 +146,7 @@ class SQLiteGuessing(Guessing, CloudCase):
                         spent.append(thread_time() - begin)
                 one, other = median(times[there][20:]), median(times[absent][20:])
                 with self.subTest(agent=agent.name, question=name, path=there):
-                    self.assertLess(abs(one - other), max(0.1 * other, 20e-6), (one, other))
+                    self.assertLess(abs(one - other), max(0.1 * other, 50e-6), (one, other))
 
 
 class PostgreSQLGuessing(Guessing, PostgreSQLCloud):

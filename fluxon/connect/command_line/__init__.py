@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+from argparse import Namespace
 from collections.abc import Sequence
 from typing import TextIO
 
@@ -25,6 +26,17 @@ from fluxon.errors import FluxonError
 def main(arguments: Sequence[str], out: TextIO, err: TextIO) -> int:
     """Carry out one command; its exit status."""
     options = parser().parse_args(arguments)
+    try:
+        status = _carry_out(options, out, err)
+        out.flush()
+        return status
+    except BrokenPipeError:
+        # Whoever read the output has enough; the interpreter would complain of it when it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
+        return FAILED
+
+
+def _carry_out(options: Namespace, out: TextIO, err: TextIO) -> int:
     output = Output(out, err, as_json=options.json, quiet=options.quiet)
     try:
         with Place(options) as place:
@@ -33,9 +45,7 @@ def main(arguments: Sequence[str], out: TextIO, err: TextIO) -> int:
         _complain(err, options.json, error.code, error.text)
         return status_of(error)
     except BrokenPipeError:
-        # Whoever read the output has enough; the interpreter would complain of it when it flushes.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
-        return FAILED
+        raise
     except OSError as error:
         what = f"{error.filename}: " if error.filename else ""
         _complain(err, options.json, "OSError", f"{what}{error.strerror or error}")
