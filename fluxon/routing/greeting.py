@@ -107,8 +107,9 @@ class Greeting:
             told.addBoth(self._end_turn, peer, turn)
 
     def _end_turn(self, _: Any, peer: Peer, turn: DeferredLock) -> None:
+        # Whoever is next may be done before this returns, and have cleared the place away.
         turn.release()
-        if not turn.locked:
+        if not turn.locked and self._turns.get(peer) is turn:
             del self._turns[peer]
 
     def _follow(self, peer: Peer, session: Session, token: str) -> Deferred[Any]:

@@ -179,10 +179,11 @@ class Asking:
         if asked is None or asked.frame is not None:
             self._receive_unasked(message)
             return None
+        if asked.opens:
+            # First, for it may be an offence: whoever waits for the answer then hears that the connection is lost.
+            self._open_stream(message)
         del self.asked[message.tag]
         message.waiter = asked.waiter
-        if asked.opens:
-            self._open_stream(message)
         self._send_waiting()
         return message
 

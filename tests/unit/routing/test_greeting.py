@@ -18,7 +18,7 @@ from fluxon.errors import InvalidPayload, ResourceExhausted, Unauthenticated
 from fluxon.limits import Limits
 from fluxon.routing import Request
 from fluxon.routing.greeting import Greeting
-from fluxon.rpc import Responders, ServerFactory
+from fluxon.rpc import PeerProtocol, Responders, ServerFactory
 from fluxon.security.tokens import TokenSigner
 from fluxon.sessions import Sessions
 from fluxon.wire import messages
@@ -90,20 +90,40 @@ class HelloTests(ServingTestCase):
         self.assertLessEqual(len(server.sessions._memory), 5)  # type: ignore[arg-type]
 
 
+def greeted(address: Any, *features: str) -> tuple[Greeting, PeerProtocol]:
+    """A connection from ``address`` that has announced ``features``, without a socket."""
+    clock, limits = Clock(), Limits()
+    sessions = Sessions(TokenSigner({"k": b"k" * 32}), NoAccounts(), clock, limits, digest=lambda *_: b"")
+    greeting = Greeting(sessions, limits)
+    protocol = ServerFactory(Responders({Hello: greeting.hello}), clock, limits).buildProtocol(None)
+    protocol.makeConnection(StringTransport(peerAddress=address))
+    protocol.dataReceived(messages.write_ask(0, "hello", _arguments(None, *features), None, {}))
+    assert protocol.peer.greeted
+    return greeting, protocol
+
+
+class ChangeTests(SynchronousTestCase):
+    """Logins and logouts of one connection, one at a time."""
+
+    def test_the_connection_ends_while_some_wait(self) -> None:
+        """Those that wait for their turn are done within the end of the one before; nothing is left or logged."""
+        greeting, protocol = greeted(UNIXAddress("/run/x"))
+        outcomes = [greeting.logout(protocol.peer) for _ in range(3)]
+        self.assertNoResult(outcomes[1])
+        protocol.connectionLost()
+        for each in outcomes:
+            self.successResultOf(each)
+        self.assertEqual(greeting._turns, {})
+        gc.collect()
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+
 class CompressionTests(SynchronousTestCase):
     """Who gets compressed frames."""
 
     def compressing(self, address: Any, *features: str) -> bool:
         """Whether a client at ``address`` that announces ``features`` is sent compressed frames."""
-        clock, limits = Clock(), Limits()
-        sessions = Sessions(TokenSigner({"k": b"k" * 32}), NoAccounts(), clock, limits, digest=lambda *_: b"")
-        factory = ServerFactory(Responders({Hello: Greeting(sessions, limits).hello}), clock, limits)
-        protocol = factory.buildProtocol(None)
-        transport = StringTransport(peerAddress=address)
-        protocol.makeConnection(transport)
-        protocol.dataReceived(messages.write_ask(0, "hello", _arguments(None, *features), None, {}))
-        self.assertTrue(protocol.peer.greeted)
-        return protocol.conversation.compress_from is not None
+        return greeted(address, *features)[1].conversation.compress_from is not None
 
     def test_other_machines(self) -> None:
         """A client elsewhere that can unpack them; not one that cannot, nor one that can only do something else."""

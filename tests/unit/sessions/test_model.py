@@ -8,6 +8,7 @@ import gc
 from typing import Any
 
 import attrs
+from effort import times
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule
@@ -178,4 +179,6 @@ class SessionMachine(RuleBasedStateMachine):
 class SessionModelTests(SessionMachine.TestCase):  # type: ignore[misc,name-defined]
     """Random histories, by hypothesis."""
 
-    settings = settings(max_examples=60, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck))
+    settings = settings(
+        max_examples=times(60), stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+    )

@@ -286,13 +286,14 @@ class OffenceTests(SynchronousTestCase):
         self.assert_offence(ends.server, write_credit(sender.tag, 1))
 
     def test_a_tag_again(self) -> None:
-        """Tags ascend: an answer that names an older one could mean either stream."""
+        """Tags ascend: an answer that names an older one could mean either stream. Its asker hears of the end."""
         ends = Ends()
         ends.pair(True)
         tag = ends.client.ask("get", {}, waiter="w", opens=True)
         ends.to_server()
         ends.server.answer(tag, {"stream": 0})
         self.assert_offence(ends.client, taken(ends.server))
+        self.assertEqual(ends.client.close(), [("w", True)])
 
     def test_too_large(self) -> None:
         """A chunk of more than 1 MiB, whatever was granted, from its length alone."""

@@ -6,6 +6,7 @@ from collections import deque
 from random import Random
 from typing import Any
 
+from effort import times
 from twisted.trial.unittest import SynchronousTestCase
 
 from fluxon.wire import Answer, Ask, Chunk, Conversation, End, Flow
@@ -150,7 +151,7 @@ class RandomTests(SynchronousTestCase):
     def test_any_order(self) -> None:
         """No offence, no stream left, one end for each; what was heard is what was sent, all of it if it ended well."""
         complete = 0
-        for seed in range(150):
+        for seed in range(times(150)):
             client, server = self.run_one(seed)
             for side in (client, server):
                 self.assertFalse(side.conversation.has_streams, seed)
