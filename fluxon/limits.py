@@ -85,6 +85,9 @@ class Limits:
     view_queue: int = _bound(1_000)
     #: ``reverse_request`` never waits longer.
     reverse_timeout: float = _seconds(10)
+    #: When one of a user's clients has acknowledged a reverse request the others have so much longer, unless the caller
+    #: set a timeout: a phone that has just lost its network must not hold up a chat.
+    reverse_rest: float = _seconds(1)
 
     #: Bodies smaller than this gain nothing from lz4 (1 KiB: 1.1 microseconds for a ratio of 1.8).
     compress_from: int = _bound(1 * KIB)

@@ -19,7 +19,7 @@ from fluxon.endpoint.listening import choose_endpoint
 from fluxon.endpoint.service import ServerService
 from fluxon.errors import ConfigurationError, Unavailable
 from fluxon.metrics import Requests
-from fluxon.routing import Setup
+from fluxon.routing import Delivery, Setup
 from fluxon.sessions import Sessions
 
 
@@ -101,12 +101,15 @@ class AsyncServer(ServerService[Engine]):
 
     def reverse_request(
         self, user_id: Any, name: str, payload: Any = None, timeout: float | None = None
-    ) -> bool | Pending[bool]:
-        """Call the function ``name`` in every connected client of a user.
+    ) -> Delivery | Pending[Delivery]:
+        """Call the function ``name`` in every connected client of a user: what became of it at each.
 
-        True if at least one client ran it and acknowledged; False if the user has none, or none did so within
-        ``timeout`` seconds (default ``Limits.reverse_timeout``). A dict as payload becomes the function's keyword
-        arguments. ``user_id`` is an id or a ``request.user``. Raises ``Unserialisable`` for what cannot be sent.
+        The ``Delivery`` is true if at least one client ran it and acknowledged; false if the user has none, or none did
+        so within ``timeout`` seconds. Its ``results`` have one for each client. Without ``timeout`` that is
+        ``Limits.reverse_timeout``, and ``Limits.reverse_rest`` for the others once one has acknowledged; all of them go
+        on with it all the same. A view may return a ``Delivery``: a boolean crosses. A dict as payload becomes the
+        function's keyword arguments. ``user_id`` is an id or a ``request.user``. Raises ``Unserialisable`` for what
+        cannot be sent.
         """
         return self._running().reverse.reverse_request(user_id, name, payload, timeout)
 

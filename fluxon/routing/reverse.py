@@ -2,26 +2,30 @@
 
 Rules of this module:
 
-- By user: every live connection of every session of theirs is asked, at once. One that acknowledged is enough.
+- By user: every live connection of every session of theirs is asked, at once; each is a client, with a result of its
+  own. One that acknowledged is enough.
 - Nothing is kept for a user who is not there, and nothing waits longer than its timeout.
-- What can never be sent is the caller's mistake and raises; a client that fails or is away is an answer.
+- What can never be sent is the caller's mistake and raises; a client that fails or is away is a result.
+- Connections to the cloud's port share sessions, and have no functions: they are not asked.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from operator import attrgetter
 from typing import Any
 
-from twisted.internet.defer import Deferred, DeferredList, succeed
+from twisted.internet.defer import Deferred, DeferredList, fail, succeed
 from twisted.python.failure import Failure
 
 from fluxon.blocking import Pending, either
 from fluxon.commands import Call
-from fluxon.errors import InvalidPayload, ResourceExhausted, Unavailable
+from fluxon.errors import DeadlineExceeded, InvalidPayload, ResourceExhausted, Unavailable
 from fluxon.limits import Limits
+from fluxon.routing.delivery import OFFLINE, TIMEOUT, Delivery, Gathering, Result, settled
 from fluxon.routing.request import Connection
 from fluxon.rpc import Peer
-from fluxon.sessions import Sessions
+from fluxon.sessions import Session, Sessions
 from fluxon.wire import encode
 
 
@@ -36,17 +40,44 @@ class Reverse:
         self._limits = limits
         self._wait = wait
 
-    def reverse_request(self, user_id: Any, name: str, payload: Any, timeout: float | None) -> bool | Pending[bool]:
+    def reverse_request(
+        self, user_id: Any, name: str, payload: Any, timeout: float | None
+    ) -> Delivery | Pending[Delivery]:
         """See ``AsyncServer.reverse_request``."""
 
-        def start() -> Deferred[bool]:
+        def start() -> Deferred[Delivery]:
             return Deferred.fromCoroutine(self._reverse(user_id, name, payload, timeout))
 
         return either(start, lambda: self._wait(start))
 
-    async def _reverse(self, user_id: Any, name: str, payload: Any, timeout: float | None) -> bool:
-        outcome = await self._call(user_id, name, payload, timeout)
-        return isinstance(outcome, tuple)
+    async def _reverse(self, user_id: Any, name: str, payload: Any, timeout: float | None) -> Delivery:
+        arguments = self._arguments(name, payload)
+        seconds = self._seconds(timeout)
+        begun = self._reactor.seconds()
+        sessions = await self._sessions_of(user_id, seconds)
+        left = seconds - (self._reactor.seconds() - begun)
+        return await self.deliver(sessions, arguments, left, rest=timeout is None)
+
+    async def deliver(
+        self, sessions: Iterable[Session], arguments: dict[str, Any], seconds: float, *, rest: bool
+    ) -> Delivery:
+        """Ask every client of ``sessions``, which are known to hold, and wait for ``seconds``.
+
+        With ``rest`` the others have ``Limits.reverse_rest`` when one has handled it. ``arguments`` are checked.
+        """
+        pending: list[tuple[Result, Deferred[Result]]] = []
+        away: list[Result] = []
+        for session in sessions:
+            found = clients_of(session)
+            who = (session.user_id, session.public_id)
+            for peer in found:
+                asked = peer.ask(Call, arguments, seconds) if seconds > 0 else fail(DeadlineExceeded())
+                asked.addBoth(settled, peer, *who)
+                pending.append((Result(TIMEOUT, *who, error=DeadlineExceeded()), asked))
+            if not found:
+                away.append(Result(OFFLINE, *who, error=Unavailable("the client is away")))
+        results = await Gathering(self._reactor, pending, self._limits.reverse_rest if rest else None).done
+        return Delivery(results + away)
 
     def call_client(self, target: Any, name: str, payload: Any, timeout: float | None) -> Any:
         """See ``AsyncServer.call_client``."""
@@ -70,35 +101,53 @@ class Reverse:
 
     async def _call(self, user: Any, name: str, payload: Any, timeout: float | None) -> Any:
         """``(value, index)`` of the first client to answer, else a list of ``(False, Failure)``, one a client."""
-        arguments = {"view": name, "payload": payload}
-        # What no client could be sent is the caller's mistake, whether or not anybody is there.
-        Call.check_arguments(arguments)
-        self._check_size(payload)
+        arguments = self._arguments(name, payload)
         begun = self._reactor.seconds()
-        seconds = self._limits.reverse_timeout if timeout is None else timeout
-        peers = await self._peers(user, seconds)
+        seconds = self._seconds(timeout)
+        peers = [peer for session in await self._sessions_of(user, seconds) for peer in clients_of(session)]
         left = seconds - (self._reactor.seconds() - begun)
         if not peers or left <= 0:
             return []
         asked = [peer.ask(Call, arguments, left) for peer in peers]
         return await DeferredList(asked, fireOnOneCallback=True, consumeErrors=True)
 
-    def _check_size(self, payload: Any) -> None:
+    def _arguments(self, name: str, payload: Any) -> dict[str, Any]:
+        """What clients are asked. What no client could be sent raises, whether or not anybody is there."""
+        arguments = {"view": name, "payload": payload}
+        Call.check_arguments(arguments)
         size, limit = len(encode(payload)), self._limits.frame_to_client
         if size > limit:
             raise ResourceExhausted(f"a payload of {size:,} bytes; a client takes {limit:,} at once: send a file")
+        return arguments
 
-    async def _peers(self, user: Any, seconds: float) -> list[Peer]:
+    def _seconds(self, timeout: float | None) -> float:
+        return self._limits.reverse_timeout if timeout is None else timeout
+
+    async def _sessions_of(self, user: Any, seconds: float) -> list[Session]:
         user_id = getattr(user, "id", user)
         if type(user_id) is not int:
             raise InvalidPayload("a reverse request names a user by id, or by request.user")
-        # Whoever was logged out elsewhere must not go on hearing what is meant for the user.
-        sessions = self._sessions.of_user(user_id)
+        return await self.holding(self._sessions.of_user(user_id), seconds)
+
+    async def holding(self, sessions: list[Session], seconds: float) -> list[Session]:
+        """Those of ``sessions`` that hold now, which is looked up for ``seconds`` at most.
+
+        Whoever was logged out elsewhere must not go on hearing what is meant for the user.
+        """
         now = self._reactor.seconds()
         looks = [succeed(True) if each.fresh(now) else self._sessions.verify(each) for each in sessions]
         results = await DeferredList(looks, consumeErrors=True).addTimeout(seconds, self._reactor)
         # Only now, that nothing waits any more: one may have ended while another was looked at.
-        holding = [each for each, (read, holds) in zip(sessions, results, strict=True) if read and holds]
         return [
-            peer for session in holding if not session.ended for peer in session.connections if isinstance(peer, Peer)
+            each for each, (read, holds) in zip(sessions, results, strict=True) if read and holds and not each.ended
         ]
+
+
+def clients_of(session: Session) -> list[Peer]:
+    """The connections of a session that have functions to be called, in the order in which they came."""
+    found = [
+        each
+        for each in session.connections
+        if isinstance(each, Peer) and each.protocol.factory.responders.find(Call.name)
+    ]
+    return sorted(found, key=attrgetter("number")) if len(found) > 1 else found

@@ -4,7 +4,7 @@
 act on the messages it returns, send what is in its ``output``. The rules are those of ``docs/protocol.rst``.
 """
 
-from fluxon.wire.codec import decode, decode_all, encode
+from fluxon.wire.codec import CrossesAs, decode, decode_all, encode
 from fluxon.wire.conversation import Conversation
 from fluxon.wire.frames import COMPRESSED, RAW, Splitter, frame
 from fluxon.wire.messages import Answer, Ask, Cancel, Chunk, Credit, End, Failed, Message
@@ -19,6 +19,7 @@ __all__ = [
     "Chunk",
     "Conversation",
     "Credit",
+    "CrossesAs",
     "End",
     "Failed",
     "Flow",

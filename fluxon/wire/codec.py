@@ -210,6 +210,16 @@ def _check_integers(value: Any) -> None:
 # --- encoding ---------------------------------------------------------------------------------------------------------
 
 
+class CrossesAs:
+    """An object of this kind is sent as the plain value that it stands for."""
+
+    __slots__ = ()
+
+    @property
+    def crosses_as(self) -> bool | int | float | str | None:
+        raise NotImplementedError
+
+
 def _write_datetime(encoder: CBOREncoder, value: datetime) -> None:
     text = datetime.isoformat(value.astimezone(UTC))
     encoder.encode(CBORTag(0, text.replace("+00:00", "Z")))
@@ -232,6 +242,8 @@ def _write_subclass(encoder: CBOREncoder, value: Any) -> None:
             encoder.encode(Decimal(value))
         case UUID():
             encoder.encode(UUID(int=value.int))
+        case CrossesAs():
+            encoder.encode(value.crosses_as)
         case _:
             raise TypeError("no type that crosses")
 
@@ -319,7 +331,7 @@ def _check_special(value: Any) -> None:
         _check_decimal(value)
     elif isinstance(value, int) and not MIN_INT <= value <= MAX_INT:
         raise Unserialisable("an integer of more than 64 bits cannot be sent; send it as text")
-    elif not isinstance(value, (str, bytes, bytearray, int, float, date, UUID)):
+    elif not isinstance(value, (str, bytes, bytearray, int, float, date, UUID, CrossesAs)):
         raise Unserialisable(f"a {type(value).__name__} cannot be sent; send text, numbers, bytes, lists and dicts")
 
 

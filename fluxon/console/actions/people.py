@@ -10,6 +10,7 @@ from fluxon.console.console import Run
 from fluxon.console.output import Lines, Output, Record, Table
 from fluxon.console.served import Served
 from fluxon.errors import NotFound, Unavailable
+from fluxon.routing import Delivery
 from fluxon.rpc import Peer
 from fluxon.sessions import Session
 from fluxon.sessions.session import public_id
@@ -146,9 +147,17 @@ async def push(served: Served, run: Run) -> Output:
     """A reverse request."""
     user = await people.find_user(served, run["user"])
     asked: Any = served.reverse.reverse_request(user.id, run["function"], run["json"], None)
+    delivery: Delivery = await asked
     name = people.name_of(user)
-    if not await asked:
-        raise Unavailable(
-            f"no client of {name} took it: none is connected, or none has the function {run['function']!r}"
-        )
-    return Lines([f"a client of {name} ran {run['function']}"])
+    if not delivery:
+        raise Unavailable(f"no client of {name} ran {run['function']!r}: {_why(delivery)}")
+    rows = [(each.session, each.state, None if each.error is None else each.error.text) for each in delivery]
+    return Table(("session", "result", "why"), rows, f"{run['function']} in the clients of {name}")
+
+
+def _why(delivery: Delivery) -> str:
+    if not len(delivery):
+        return "none is connected"
+    return "; ".join(
+        f"{each.session} {each.state}" + (f" ({each.error.text})" if each.error else "") for each in delivery
+    )
