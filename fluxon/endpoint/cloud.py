@@ -38,7 +38,7 @@ class OpenedCloud:
         self._model = setup.cloud_auth_model
         self.pool = WorkerPool("file", setup.limits.cloud_threads, reactor)
         assert setup.cloud_folder is not None
-        self.storage = Storage(database, Objects(setup.cloud_folder), self._model, options)
+        self.storage = Storage(database, Objects(setup.cloud_folder), self._model, options, clock=reactor.seconds)
         self._bound = False
         self._purging = LoopingCall(self._purge)
         self._purging.clock = reactor
