@@ -5,7 +5,8 @@ Rules of this room:
 - Nothing that exists is touched. Every name the project needs must be free before the first one is written, and each
   file is created exclusively, so one that appears in between stops the generator too.
 - All or nothing: what was made is taken away again when a later step fails.
-- Templates are copied as they are, byte for byte. What a person reads in ``templates/`` is what a project gets.
+- Templates are copied as they are, but for the lines of a choice (``choices.py``). What a person reads in
+  ``templates/`` is what a project gets.
 - No schema file and no database are written; the server does that when it first starts, and says so.
 """
 
@@ -17,6 +18,7 @@ from pathlib import Path
 
 from fluxon.errors import AlreadyExists, ConfigurationError, NotFound
 from fluxon.security import Secrets
+from fluxon.startproject.choices import DEFAULT_PORT, Choices
 
 _TEMPLATES = Path(__file__).with_name("templates")
 
@@ -35,26 +37,39 @@ _FOLDERS = ("database_schema", "logs")
 _CLOUD = "cloud"
 
 
-def generate(server_type: str, path: str | os.PathLike[str] = ".", *, cloud: bool = False) -> list[Path]:
+def generate(
+    server_type: str,
+    path: str | os.PathLike[str] = ".",
+    *,
+    cloud: bool = False,
+    database: str = "sqlite",
+    port: int = DEFAULT_PORT,
+) -> list[Path]:
     """Make a project of kind ``server_type`` in the folder ``path``, which is created if it is missing. Blocks.
 
-    With ``cloud`` it has a cloud storage.
+    With ``cloud`` it has a cloud storage. ``database`` is one of ``DATABASES``; ``port`` is the server's.
 
     Returns what was made, as paths relative to ``path``: files first, then folders. Raises ``NotFound`` for an
-    unknown kind, ``AlreadyExists`` naming everything that is in the way, ``ConfigurationError`` when ``path`` is no
-    folder, and ``OSError`` when it cannot be written; in each case nothing is left behind.
+    unknown kind or database, ``AlreadyExists`` naming everything that is in the way, ``ConfigurationError`` when
+    ``path`` is no folder or ``port`` no port, and ``OSError`` when it cannot be written; in each case nothing is left
+    behind.
     """
+    choices = Choices(database, port, cloud)
     if server_type not in SERVER_TYPES:
         raise NotFound(f"there is no server type {server_type!r}; choose one of: {', '.join(SERVER_TYPES)}")
     folder = Path(path)
     if folder.exists() and not folder.is_dir():
         raise ConfigurationError(f"{folder} is a file; give the folder that the project shall be made in")
-    files = _templates(server_type, cloud)
-    _refuse_existing(folder, [*files, _SECRETS, *_FOLDERS, *([_CLOUD] if cloud else [])])
+    files = choices.applied(_templates(server_type, cloud))
+    inner = sorted({name.partition("/")[0] for name in files if "/" in name})
+    flat = [name for name in files if "/" not in name]
+    _refuse_existing(folder, [*flat, *inner, _SECRETS, *_FOLDERS, *([_CLOUD] if cloud else [])])
 
     made = _Made()
     try:
         made.folders(folder)
+        for name in inner:
+            made.folder(folder / name)
         for name, content in files.items():
             made.file(folder / name, content)
         for name in _FOLDERS:
@@ -67,7 +82,7 @@ def generate(server_type: str, path: str | os.PathLike[str] = ".", *, cloud: boo
     except BaseException:
         made.undo()
         raise
-    return [Path(name) for name in (*files, *_FOLDERS, _SECRETS)]
+    return [Path(name) for name in (*flat, *inner, *_FOLDERS, _SECRETS)]
 
 
 def _templates(server_type: str, cloud: bool) -> dict[str, bytes]:
@@ -77,10 +92,10 @@ def _templates(server_type: str, cloud: bool) -> dict[str, bytes]:
     if cloud:
         folders.append(_TEMPLATES / f"{server_type}{_WITH_CLOUD}")
     found = {
-        _RENAMED.get(each.name, each.name): each.read_bytes()
+        _RENAMED.get(each.name, each.relative_to(folder).as_posix()): each.read_bytes()
         for folder in folders
-        for each in folder.iterdir()
-        if each.is_file()
+        for each in folder.rglob("*")
+        if each.is_file() and "__pycache__" not in each.parts
     }
     rest = sorted(found.keys() - set(order))
     return {name: found[name] for name in (*order, *rest) if name in found}

@@ -4,8 +4,8 @@ Rules of this module:
 
 - It is the application's own ``Setup`` on the product's own server: router, sessions, database, cloud and wire are
   real. Only sockets are not there, and time is the test's.
-- Nothing of the application's is touched: secrets, database, schema files, logs and the cloud's folder are replaced by
-  ones in a folder of the test's, which is removed in the end. The database is SQLite unless the test says otherwise.
+- Nothing of the application's is touched: secrets, database, schema files and the cloud's folder are replaced by the
+  test's, and removed in the end; log files are not written. The database is SQLite unless the test says otherwise.
 - Started by ``await`` or ``async with`` it runs on the reactor that runs (trial's), and everything of it is awaited.
   Started by ``start`` or ``with`` it runs in a thread, and everything of it blocks.
 """
@@ -13,7 +13,6 @@ Rules of this module:
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -36,6 +35,7 @@ from fluxon.testing.calling import Calls
 from fluxon.testing.client import MemoryClient
 from fluxon.testing.clock import Clock, ClockedReactor
 from fluxon.testing.network import LOCALHOST, MemoryClientEndpoint, MemoryServerEndpoint, Network
+from fluxon.testing.place import PassingDatabase, new_folder, secrets_of_process
 
 _PORT, _CLOUD_PORT = 8080, 8888
 
@@ -43,8 +43,8 @@ _PORT, _CLOUD_PORT = 8080, 8888
 class MemoryServer:
     """The server of ``setup``, in memory.
 
-    ``folder`` is where it keeps its things; without one it has a temporary folder, and removes it. ``now`` is the time
-    at which its clock begins, POSIX seconds. What ``changes`` names is changed in the setup:
+    ``folder`` is where it keeps its things, for another one to go on with; without it that is a temporary folder.
+    ``now`` is the time at which its clock begins, POSIX seconds. What ``changes`` names is changed in the setup:
     ``limits=Limits(view_timeout=1)``, or ``database_api=PostgreSQLDatabase, database_path="postgresql://…"``.
     """
 
@@ -143,7 +143,7 @@ class MemoryServer:
         self.reactor = ClockedReactor(reactor, self.clock)
         self._network = Network(self.calls, self.reactor)
         given = self._given_folder
-        self.folder = Path(tempfile.mkdtemp(prefix="fluxon-testing-") if given is None else given).absolute()
+        self.folder = new_folder() if given is None else Path(given).absolute()
         self.folder.mkdir(parents=True, exist_ok=True)
         self.setup = self._in_folder()
         cloud = None
@@ -158,9 +158,11 @@ class MemoryServer:
 
     def _in_folder(self) -> Setup:
         setup, folder = self._original, self.folder
-        changes: dict[str, Any] = {"secrets": Secrets(folder / "secrets"), "logs_dir": None}
+        lasting = self._given_folder is not None
+        secrets = Secrets(folder / "secrets") if lasting else secrets_of_process()
+        changes: dict[str, Any] = {"secrets": secrets, "logs_dir": None}
         if setup.database_api is not None:
-            changes["database_api"] = SQLiteDatabase
+            changes["database_api"] = SQLiteDatabase if lasting else PassingDatabase
             changes["database_path"] = folder / "database.sqlite3"
             changes["database_schema_dir"] = folder / "database_schema"
         if setup.has_cloud:

@@ -279,6 +279,7 @@ COMMANDS: tuple[tuple[str, Callable[[str], None] | None], ...] = (
     (r"python (?:server|client|cloud_client|chat_server|chat_client)\.py( .*)?", None),
     (r"ssh -p 2222 localhost(?: < evening\.txt| (.+))?", _console_line),
     (r"cat ~/\.ssh/id_ed25519\.pub >> secrets/authorized_keys", None),
+    (r"python -m unittest", None),
     (r"pip install -e \.", None),
     (r"cd \w+", None),
 )

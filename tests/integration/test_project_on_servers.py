@@ -1,4 +1,4 @@
-"""A generated project on a database server: two lines of its router change, and nothing else."""
+"""A project that was generated for a database server (``--database``), whose URL its environment names."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from fluxon.startproject import generate
 class ProjectOnAServer:
     """The first day, on another database. A server's test case says which adapter and where."""
 
-    adapter: str
+    database: str
 
     def place(self: Any) -> str:
         """The URL of a new, empty database."""
@@ -28,11 +28,11 @@ class ProjectOnAServer:
 
     def setUp(self: Any) -> None:
         self.project = Path("chat").absolute()
-        generate("AsyncServer", self.project)
+        generate("AsyncServer", self.project, database=self.database)
         self.url = self.place()
         self.edit("server.py", "port=8080", "port=0")
-        self.edit("router.py", "SQLiteDatabase", self.adapter)
-        self.edit("router.py", 'BASE_DIR / "database.sqlite3"', repr(self.url))
+        os.environ["DATABASE_URL"] = self.url
+        self.addCleanup(os.environ.pop, "DATABASE_URL")
 
     def edit(self: Any, name: str, old: str, new: str) -> None:
         """Change a file as its owner would in an editor."""
@@ -86,7 +86,7 @@ class ProjectOnAServer:
 class OnPostgreSQL(ProjectOnAServer, SynchronousTestCase):
     """PostgreSQL."""
 
-    adapter = "PostgreSQLDatabase"
+    database = "postgresql"
     query = 'SELECT username, age FROM "user"'
 
     def place(self) -> str:
@@ -96,7 +96,7 @@ class OnPostgreSQL(ProjectOnAServer, SynchronousTestCase):
 class OnMySQL(ProjectOnAServer, SynchronousTestCase):
     """MariaDB or MySQL."""
 
-    adapter = "MySQLDatabase"
+    database = "mysql"
     query = "SELECT username, age FROM user"
 
     def place(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import subprocess
 import sys
 import threading
 from collections.abc import Callable
@@ -15,11 +16,16 @@ import pytest
 from children import Child
 from twisted.trial.unittest import SynchronousTestCase
 
+import fluxon
 from fluxon.connect import ConnectionInterface
 from fluxon.errors import ResourceExhausted, UnknownView
 from fluxon.startproject import generate
 
-PASSWORD = "Secret123"
+#: In no file of a project, its tests included.
+PASSWORD = "Secret987"
+
+#: A child process finds the same Fluxon as this one.
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(fluxon.__file__).parent.parent)}
 
 
 class ProjectTestCase(SynchronousTestCase):
@@ -90,7 +96,7 @@ class FirstDayTests(ProjectTestCase):
         self.sign_up(port, "emma").close()
         emma = self.connect(port)
         refused = {"response": "wrong username or password"}
-        for username, password in (("emma", "Secret124"), ("nobody", PASSWORD), ("emma", ""), ("", "")):
+        for username, password in (("emma", "Secret986"), ("nobody", PASSWORD), ("emma", ""), ("", "")):
             with self.subTest((username, password)):
                 answer = emma.send_request("login", {"username": username, "password": password})
                 self.assertEqual(answer, refused)
@@ -215,6 +221,47 @@ class FirstDayTests(ProjectTestCase):
         server = self.start(sys.executable, "server.py")
         server.expect("chmod 600 .*password.key")
         self.assertEqual(server.end_of_input(), 1)
+
+
+class ProjectsTestsTests(SynchronousTestCase):
+    """A new project brings tests of its own."""
+
+    def run_tests(self, folder: Path, *command: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", *command], cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, timeout=100
+        )
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        return done.stdout + done.stderr
+
+    def test_they_pass(self) -> None:
+        """With the command that README.md shows; they ask no database server, and leave the project as it was."""
+        folder = Path("files")
+        generate("AsyncServer", folder, cloud=True, database="postgresql")
+        self.assertIn("Ran 10 tests", self.run_tests(folder, "unittest"))
+        left = {each.name for each in folder.iterdir()}
+        self.assertFalse(left & {"database.sqlite3", "cloud"}, left)
+        self.assertEqual(os.listdir(folder / "logs") + os.listdir(folder / "database_schema"), [])
+
+    def test_they_fail(self) -> None:
+        """When a view does something else."""
+        generate("AsyncServer", "broken")
+        views = Path("broken/views.py")
+        views.write_text(views.read_text().replace('{"response": "sent" if taken', '{"response": "sent" if not taken'))
+        with self.assertRaises(self.failureException) as caught:
+            self.run_tests(Path("broken"), "unittest", "-k", "message")
+        self.assertIn("mike is offline", str(caught.exception))
+
+    def test_pytest_and_its_fixtures(self) -> None:
+        """Runs them too, and plain functions with a server of their own, as docs/testing.rst has them."""
+        generate("AsyncServer", "chat")
+        Path("chat/tests/conftest.py").write_text(
+            "import pytest\nimport router\n\npytest_plugins = 'fluxon.testing.pytest'\n\n"
+            "@pytest.fixture\ndef fluxon_setup():\n    return router.setup\n"
+        )
+        Path("chat/tests/test_functions.py").write_text(
+            "def test_nobody(app):\n    assert app.connect().send_request('whoami') == {'response': None}\n"
+        )
+        self.assertIn("7 passed", self.run_tests(Path("chat"), "pytest", "-q", "-p", "no:cacheprovider"))
 
 
 @pytest.mark.slow

@@ -63,6 +63,19 @@ class CommandLineTests(SynchronousTestCase):
             self.assertTrue((self.folder / name / "cloud_client.py").is_file())
         self.assertEqual(self.run_it("--cloud", "AsyncServer", "files2").returncode, 0)
 
+    def test_with_a_database_server(self) -> None:
+        """The answer says what to install and to set first; a wrong choice lists the right ones."""
+        done = self.run_it("AsyncServer", "chat", "--database", "postgresql", "--port", "9000")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertIn("export DATABASE_URL=postgresql://", done.stdout)
+        self.assertIn("PostgreSQLDatabase", (self.folder / "chat/router.py").read_text())
+        self.assertIn("port=9000", (self.folder / "chat/server.py").read_text())
+        done = self.run_it("AsyncServer", "other", "--database", "oracle")
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("mysql", done.stderr)
+        self.assert_one_line(self.run_it("AsyncServer", "other", "--port", "70000"), 1)
+        self.assertEqual(os.listdir(self.folder), ["chat"])
+
     def test_without_a_path(self) -> None:
         """The current folder is the project, and nobody is told to change into it."""
         done = self.run_it("AsyncServer")

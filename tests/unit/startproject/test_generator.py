@@ -13,11 +13,12 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from fluxon.errors import AlreadyExists, ConfigurationError, NotFound
 from fluxon.security import Secrets
-from fluxon.startproject import SERVER_TYPES, generate
+from fluxon.startproject import DATABASES, SERVER_TYPES, generate
 
 FILES = {"server.py", "router.py", "models.py", "views.py", "client.py", "README.md", ".gitignore"}
 CLOUD_FILES = {"authorization_model.py", "cloud_client.py"}
-FOLDERS = {"secrets", "logs", "database_schema"}
+FOLDERS = {"secrets", "logs", "database_schema", "tests"}
+ADAPTERS = {"sqlite": "SQLiteDatabase", "postgresql": "PostgreSQLDatabase", "mysql": "MySQLDatabase"}
 
 
 def tree(folder: Path) -> dict[str, bytes | None]:
@@ -48,7 +49,7 @@ class GeneratorTests(SynchronousTestCase):
         self.assertEqual({str(each) for each in made}, FILES | FOLDERS | CLOUD_FILES)
         self.assertEqual(set(os.listdir(self.folder)), FILES | FOLDERS | CLOUD_FILES)
         generate("AsyncServer", self.parent / "plain")
-        for name in ("models.py", "client.py"):
+        for name in ("models.py", "client.py", "tests/test_views.py"):
             self.assertEqual((self.folder / name).read_bytes(), (self.parent / "plain" / name).read_bytes())
 
     def test_what_is_in_the_way_of_a_cloud(self) -> None:
@@ -157,6 +158,39 @@ class GeneratorTests(SynchronousTestCase):
         self.assertIn("is a file", error.text)
         self.assertEqual(self.folder.read_text(), "mine")
 
+    def test_every_choice(self) -> None:
+        """Each database and port, with a cloud or not: what was chosen stands in the files, and they are Python."""
+        for database in DATABASES:
+            for port in (8080, 9000):
+                for cloud in (False, True):
+                    with self.subTest((database, port, cloud)):
+                        folder = self.parent / f"{database} {port} {cloud}"
+                        generate("AsyncServer", folder, cloud=cloud, database=database, port=port)
+                        texts = {each.name: each.read_text() for each in folder.iterdir() if each.is_file()}
+                        for name, text in texts.items():
+                            if name.endswith(".py"):
+                                ast.parse(text, name)
+                        self.assertIn(f"port={port},", texts["server.py"])
+                        self.assertIn(f"default={port})", texts["client.py"])
+                        self.assertIn(f"127.0.0.1:{port};", texts["README.md"])
+                        self.assertEqual("os.environ" in texts["router.py"], database != "sqlite")
+                        self.assertIn(ADAPTERS[database], texts["router.py"])
+                        self.assertEqual("DATABASE_URL" in texts["README.md"], database != "sqlite")
+                        self.assertLessEqual(max(map(len, texts["router.py"].splitlines())), 120)
+
+    def test_choices_that_cannot_be(self) -> None:
+        """Each is told in words, before anything is made."""
+        for kind, wrong in (
+            (NotFound, {"database": "oracle"}),
+            (ConfigurationError, {"port": 0}),
+            (ConfigurationError, {"port": 65_536}),
+            (ConfigurationError, {"port": 8888, "cloud": True}),
+        ):
+            with self.subTest(wrong):
+                self.assertRaises(kind, generate, "AsyncServer", self.folder, **wrong)
+                self.assertFalse(self.folder.exists())
+        generate("AsyncServer", self.folder, port=8888)
+
     def test_unknown_type(self) -> None:
         """The error lists what there is, and no folder is made."""
         error = self.assertRaises(NotFound, generate, "asyncserver", self.folder)
@@ -173,8 +207,8 @@ class TemplateTests(SynchronousTestCase):
             folder = Path(tempfile.mkdtemp(prefix="fluxon-templates-"))
             self.addCleanup(shutil.rmtree, folder)
             generate(kind, folder)
-            programs = sorted(folder.glob("*.py"))
-            self.assertEqual({each.name for each in programs}, {name for name in FILES if name.endswith(".py")})
+            programs = sorted([*folder.glob("*.py"), *folder.glob("tests/test_*.py")])
+            self.assertLess({name for name in FILES if name.endswith(".py")}, {each.name for each in programs})
             for program in programs:
                 with self.subTest(program.name):
                     self.assertTrue(ast.get_docstring(ast.parse(program.read_text(), program.name)))
@@ -186,4 +220,5 @@ class TemplateTests(SynchronousTestCase):
         generate("AsyncServer", folder)
         lines = (folder / ".gitignore").read_text().splitlines()
         self.assertIn("secrets/", lines)
+        self.assertIn("*.session", lines)
         self.assertIn("database.sqlite3*", lines)
