@@ -90,7 +90,7 @@ class Item:
     def audit_logs(
         self, *, since: datetime | None = None, until: datetime | None = None, limit: int = 1_000, user: Any = ABSENT
     ) -> Any:
-        """What was done with this item, whatever its path was then, as ``Action``s, the oldest first.
+        """What was done with this item, whatever its path was then, each an ``Action``, the oldest first.
 
         There may be more than ``limit``; then these are the last ones.
         """
@@ -167,7 +167,7 @@ class File(Item):
         return self._perform(moment)
 
     def versions(self, *, user: Any = ABSENT) -> Any:
-        """The contents that are kept, as ``Version``s: the present one first."""
+        """The contents that are kept, each a ``Version``: the present one first."""
         return self._as(lambda storage, agent: storage.versions(agent, self._at), user)
 
     def restore(self, version: int, *, user: Any = ABSENT) -> Any:

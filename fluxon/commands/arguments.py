@@ -22,6 +22,7 @@ class Field:
     default: Any = None
 
     def check(self, value: Any, name: str) -> None:
+        """Raise ``InvalidPayload``, which names the argument ``name``, unless ``value`` is of this type."""
         raise NotImplementedError
 
     def describe(self) -> str:

@@ -47,7 +47,7 @@ class Source(Protocol):
         """Nothing is read any more. Called exactly once, even if nothing ever was."""
 
 
-class FileSource:
+class FileSource(Source):
     """``length`` bytes of the file ``descriptor`` from ``offset`` on. It owns the descriptor.
 
     ``submit(function, *arguments)`` runs a function in a thread and gives a Deferred: ``WorkerPool.submit``.
@@ -92,6 +92,7 @@ class FileSource:
         self._users += 1
 
     def release(self) -> None:
+        """Its user is done with it; the last one closes the descriptor."""
         self._users -= 1
         if not self._users:
             self._close(self.descriptor)

@@ -214,11 +214,13 @@ class PeerProtocol(Protocol):
     # The transport tells when it is full, and when no longer. As a push producer without end:
 
     def pauseProducing(self) -> None:
+        """The transport is full: send no more, and see that it does not stay so."""
         self._paused = True
         if self._stall_call is None and not self._ended:
             self._stall_call = self.call_later(self.factory.limits.output_stalled, self._stalled)
 
     def resumeProducing(self) -> None:
+        """The transport takes more."""
         self._paused = False
         if self._stall_call is not None:
             self._stall_call.cancel()

@@ -15,6 +15,7 @@ from fluxon.limits import MAX_NAME
 if TYPE_CHECKING:
     from fluxon.rpc.peer import Peer
 
+#: A function of the peer that asks and of a command's arguments, which returns the response or a Deferred of it.
 Responder = Callable[["Peer", dict[str, Any]], Any]
 
 

@@ -33,7 +33,7 @@ def password_digest(accounts: Accounts, digest: Digest, user: Any) -> bytes:
     return digest("session-password", accounts.credential(user))
 
 
-class DatabaseAccounts:
+class DatabaseAccounts(Accounts):
     """The users of ``database``: rows of its ``AuthenticatedUser``.
 
     The credential is every ``PasswordField`` of that model, and a field called ``password`` of any kind. A model

@@ -15,9 +15,10 @@ import attrs
 from twisted.internet.defer import Deferred, succeed
 
 from fluxon.sessions.record import SessionRecord
+from fluxon.sessions.store import SessionStore
 
 
-class MemoryStore:
+class MemoryStore(SessionStore):
     """A ``SessionStore`` of at most ``bound`` records (see ``Limits.anonymous_sessions``)."""
 
     def __init__(self, bound: int) -> None:

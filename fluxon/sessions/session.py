@@ -80,6 +80,7 @@ class Session:
 
     @property
     def ended(self) -> bool:
+        """Whether it is over; ``ending`` says why."""
         return self.ending is not None
 
     def fresh(self, now: float) -> bool:

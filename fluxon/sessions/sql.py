@@ -19,6 +19,7 @@ from twisted.internet.defer import Deferred
 
 from fluxon.database.database import Database
 from fluxon.sessions.record import SessionRecord
+from fluxon.sessions.store import SessionStore
 
 T = TypeVar("T")
 
@@ -60,7 +61,7 @@ class _Connection(Protocol):
     def run(self, statement: Any, parameters: dict[str, Any] | None = None) -> int: ...
 
 
-class SQLStore:
+class SQLStore(SessionStore):
     """A ``SessionStore`` of logged-in sessions in ``database``, whose ``start`` makes its table.
 
     Anonymous records are refused with ``ValueError``: strangers do not get to write to the database.

@@ -217,6 +217,7 @@ class CrossesAs:
 
     @property
     def crosses_as(self) -> bool | int | float | str | None:
+        """That value."""
         raise NotImplementedError
 
 

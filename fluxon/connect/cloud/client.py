@@ -94,9 +94,12 @@ class CloudClient(ClientService):
     # --- items --------------------------------------------------------------------------------------------------------
 
     def stat(self, relative_path: CloudPath) -> Pending[CloudItem]:
+        """What is known of an item."""
         return self._do(requests.stat, relative_path)
 
     def exists(self, relative_path: CloudPath) -> Pending[bool]:
+        """Whether there is an item. ``PermissionDenied`` where this user may not know."""
+
         async def asked() -> bool:
             try:
                 await self.stat(relative_path)
@@ -107,32 +110,41 @@ class CloudClient(ClientService):
         return _pending(asked())
 
     def list_directory(self, relative_path: CloudPath = "/", *, limit: int | None = None) -> Pending[list[CloudItem]]:
+        """What lies in a directory, by name; the first ``limit`` items of it."""
         return self._all(requests.list_directory, relative_path, limit)
 
     def read_tree_directory(
         self, relative_path: CloudPath = "/", *, limit: int | None = None
     ) -> Pending[list[CloudItem]]:
+        """What lies below a directory, at any depth, directories before what is in them."""
         return self._all(requests.tree, relative_path, limit)
 
     def find(self, relative_path: CloudPath, pattern: str, *, limit: int | None = None) -> Pending[list[CloudItem]]:
+        """What lies below a directory and has a name like ``pattern`` (``*`` and ``?``)."""
         return self._all(requests.find, relative_path, pattern, limit)
 
     def create_directory(self, relative_path: CloudPath, *, parents: bool = False) -> Pending[CloudItem]:
+        """Make a directory; with ``parents`` those above it, too."""
         return self._do(requests.create_directory, relative_path, parents)
 
     def create_file(self, relative_path: CloudPath) -> Pending[CloudItem]:
+        """Make an empty file."""
         return self._do(requests.create_file, relative_path)
 
     def delete_file(self, relative_path: CloudPath, *, lock: CloudLock | str | None = None) -> Pending[None]:
+        """Delete a file. ``InvalidPayload`` for a directory."""
         return self._do(requests.delete, relative_path, "file", lock_id(lock))
 
     def delete_directory(self, relative_path: CloudPath) -> Pending[None]:
+        """Delete a directory and all that is in it. ``InvalidPayload`` for a file."""
         return self._do(requests.delete, relative_path, "directory", None)
 
     def move(self, relative_path: CloudPath, new_path: CloudPath) -> Pending[CloudItem]:
+        """Give an item another path, or name."""
         return self._do(requests.move, relative_path, new_path)
 
     def copy(self, relative_path: CloudPath, new_path: CloudPath) -> Pending[CloudItem]:
+        """Make a copy of an item, and of all that is in it, at another path."""
         return self._do(requests.copy, relative_path, new_path)
 
     # --- contents -----------------------------------------------------------------------------------------------------
@@ -146,6 +158,8 @@ class CloudClient(ClientService):
         if_version: int | None = None,
         lock: CloudLock | str | None = None,
     ) -> Pending[CloudItem]:
+        """Make ``data`` the content of a file, as ``CloudStorageConnector.write_file`` does."""
+
         async def write() -> CloudItem:
             writing = writing_of(relative_path, create, if_version, lock)
             return await deferred_uploads.upload_bytes(self._asker, requests.content_of(data), writing)
@@ -155,6 +169,8 @@ class CloudClient(ClientService):
     def read_file(
         self, relative_path: CloudPath, *, version: int | None = None, offset: int = 0, length: int | None = None
     ) -> Pending[bytes]:
+        """The content of a file, or ``length`` bytes of it from ``offset`` on, present or of ``version``."""
+
         async def read() -> bytes:
             state = await self._reading(relative_path, version, offset, length)
             return await deferred_downloads.read_bytes(self._asker, state)
@@ -171,6 +187,8 @@ class CloudClient(ClientService):
         lock: CloudLock | str | None = None,
         progress: Progress | None = None,
     ) -> Pending[CloudItem]:
+        """Upload a local file, as ``CloudStorageConnector.upload_file`` does."""
+
         async def upload() -> CloudItem:
             writing = writing_of(relative_path, create, if_version, lock)
             path = requests.local_path_of(local_path)
@@ -186,6 +204,8 @@ class CloudClient(ClientService):
         version: int | None = None,
         progress: Progress | None = None,
     ) -> Pending[CloudItem]:
+        """Write a content to a local file, as ``CloudStorageConnector.download_file`` does."""
+
         async def download() -> CloudItem:
             state = await self._reading(relative_path, version, 0, None)
             path = requests.local_path_of(local_path)
@@ -202,14 +222,17 @@ class CloudClient(ClientService):
     # --- history ------------------------------------------------------------------------------------------------------
 
     def versions(self, relative_path: CloudPath) -> Pending[list[CloudVersion]]:
+        """The contents of a file that are kept, the present one first."""
         return self._do(requests.versions, relative_path)
 
     def restore(
         self, relative_path: CloudPath, *, version: int | None = None, deleted: int | None = None
     ) -> Pending[CloudItem]:
+        """Make an older version the content again, or bring back what was ``deleted`` (its id)."""
         return self._do(requests.restore, relative_path, version, deleted)
 
     def deleted(self, relative_path: CloudPath = "/", *, limit: int | None = None) -> Pending[list[DeletedItem]]:
+        """What was deleted below a directory and is still kept, the newest first."""
         return self._all(requests.deleted, relative_path, limit)
 
     def log(
@@ -221,6 +244,7 @@ class CloudClient(ClientService):
         until: datetime | None = None,
         limit: int | None = 1_000,
     ) -> Pending[list[CloudAction]]:
+        """What was done at a path and below it, the newest first; ``limit=None`` for all of it."""
         return self._all(requests.log, relative_path, user, since, until, limit)
 
     # --- roles --------------------------------------------------------------------------------------------------------
@@ -235,20 +259,26 @@ class CloudClient(ClientService):
         valid_from: time | str | None = None,
         valid_until: time | str | None = None,
     ) -> Pending[dict[str, Any]]:
+        """Give ``user`` a role at a path and below it, as ``CloudStorageConnector.assign_role`` does."""
         return self._do(requests.assign_role, relative_path, user, role, expires_at, valid_from, valid_until)
 
     def remove_role(self, relative_path: CloudPath, user: User, role: str | None = None) -> Pending[int]:
+        """Take a role at a path from ``user``, or every one that is assigned there; how many were."""
         return self._do(requests.remove_role, relative_path, user, role)
 
     def roles(self, relative_path: CloudPath) -> Pending[list[RoleAssignment]]:
+        """The roles that are assigned at a path."""
         return self._do(requests.roles, relative_path)
 
     def permissions(self, relative_path: CloudPath) -> Pending[frozenset[str]]:
+        """What this user may do at a path: names of ``Permissions``."""
         return self._do(requests.permissions, relative_path)
 
     # --- locks and watches --------------------------------------------------------------------------------------------
 
     def lock(self, relative_path: CloudPath, seconds: int = 60) -> Pending[CloudLock]:
+        """Keep others from changing a file, for ``seconds``. ``Locked`` while somebody else does."""
+
         async def lock() -> CloudLock:
             held, until = await self._do(requests.lock, relative_path, seconds, None)
             return CloudLock(path_of(relative_path), held, until, self.unlock)
@@ -256,12 +286,15 @@ class CloudClient(ClientService):
         return _pending(lock())
 
     def renew(self, lock: CloudLock, seconds: int = 60) -> Pending[None]:
+        """Keep a lock for ``seconds`` from now."""
+
         async def renew() -> None:
             lock.id, lock.until = await self._do(requests.lock, lock.path, seconds, lock.id)
 
         return _pending(renew())
 
     def unlock(self, lock: CloudLock) -> Pending[None]:
+        """End a lock."""
         return self._do(requests.unlock, lock.path, lock.id)
 
     def watch(self, relative_path: CloudPath, function: Callable[[CloudChange], Any]) -> Pending[CloudWatch]:
@@ -277,6 +310,8 @@ class CloudClient(ClientService):
         return _pending(watch())
 
     def unwatch(self, watch: CloudWatch) -> Pending[None]:
+        """End a watch; its function is not called any more. Ending it twice is no error."""
+
         async def unwatch() -> None:
             number = self._watches.ended(watch)
             if number is not None and self._connector.current is not None:

@@ -33,10 +33,12 @@ class CloudItem:
 
     @property
     def is_directory(self) -> bool:
+        """Whether it may hold items."""
         return self.type == "directory"
 
     @property
     def is_file(self) -> bool:
+        """Whether it has a content."""
         return self.type == "file"
 
 

@@ -176,6 +176,7 @@ class Field(metaclass=FieldType):
 
     @property
     def has_constant_default(self) -> bool:
+        """Whether the default is a value, and no function that makes one."""
         return self.default is not MISSING and not callable(self.default)
 
     def initial(self) -> Any:
