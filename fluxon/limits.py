@@ -105,6 +105,18 @@ class Limits:
     #: How old what the server knows of a session and its user may be before it is read again.
     session_freshness: float = _seconds(2)
 
+    #: Places in groups: one member of five groups has five. About 0.3 KiB each.
+    group_places: int = _bound(200_000)
+    #: Groups that one session, or one user, is in at most: leaving all of them, when it ends, must not take long.
+    groups_per_member: int = _bound(200)
+    #: How long a session without a connection keeps its places: a train's tunnel, a laptop's lid.
+    group_away: float = _seconds(120)
+    #: What is sent to a group reaches a member whose session was looked at within so long. For 10,000 members that are
+    #: logged in, looking again takes the database a second.
+    group_freshness: float = _seconds(15)
+    #: Threads for plain functions that hear of connections and logins.
+    event_threads: int = _bound(4)
+
     #: Lines a second that the log has for requests that were answered, and as many for those that failed; 0 for none. A
     #: line costs 50 microseconds, so these cost a busy server half a percent of its time.
     request_lines: int = field(default=100, validator=[validators.instance_of(int), validators.ge(0)])

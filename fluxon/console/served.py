@@ -17,6 +17,7 @@ from fluxon.console.recent import RecentLines
 from fluxon.database.database import Database
 from fluxon.metrics import Requests
 from fluxon.routing import Router, Setup
+from fluxon.routing.groups import Groups
 from fluxon.routing.reverse import Reverse
 from fluxon.rpc import ServerFactory
 from fluxon.sessions import Sessions
@@ -56,12 +57,20 @@ class Served(Protocol):
         """Calls into clients. ``NotFound`` where there are none."""
 
     @property
+    def groups(self) -> Groups:
+        """Who is sent the same. ``NotFound`` where there are none."""
+
+    @property
     def requests(self) -> Mapping[str, Requests]:
         """What became of requests: of views, and of commands of the cloud."""
 
     @property
     def queues(self) -> Mapping[str, int]:
         """What waits for a thread, by the name of the pool."""
+
+    @property
+    def places(self) -> int | None:
+        """Members of all groups together; None where there are no groups."""
 
     @property
     def storage(self) -> Storage | None:

@@ -23,6 +23,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("session", "one session and its connections", (Argument("session", Kind.SESSION),)),
     Command("connections", "open connections, the busiest first", (_LIMIT,)),
     Command("users", "who is connected; with --all, everybody", (Option("--all"), _LIMIT)),
+    Command("groups", "groups and how many are in each, or who is in one", (Argument("group", required=False), _LIMIT)),
     Command(
         "kick",
         "end a connection (its number) or a session (its name)",

@@ -19,6 +19,11 @@ from fluxon.endpoint.foundation import Foundation
 from fluxon.endpoint.listener import Listener
 from fluxon.metrics import Requests
 from fluxon.routing import Router, Setup
+from fluxon.routing.clients import Clients
+from fluxon.routing.events import Events
+from fluxon.routing.groups import Groups
+from fluxon.routing.online import Online
+from fluxon.routing.presence import Presence
 from fluxon.routing.reverse import Reverse
 from fluxon.sessions import Sessions
 
@@ -28,6 +33,9 @@ class Engine:
 
     router: Router
     reverse: Reverse
+    groups: Groups
+    online: Online
+    events: Events
 
     def __init__(
         self,
@@ -87,7 +95,7 @@ class Engine:
     def queues(self) -> dict[str, int]:
         """What waits for a thread."""
         cloud = {} if self._cloud_port is None else {"cloud": self._cloud_port.waiting}
-        return {"views": self.router.waiting, **cloud}
+        return {"views": self.router.waiting, "events": self.events.waiting, **cloud}
 
     async def start(self) -> None:
         """Open everything, and listen last: who can connect is served."""
@@ -98,6 +106,11 @@ class Engine:
         self.router.database = foundation.database
         self.reverse = Reverse(sessions, self._reactor, limits, self.router.wait)
         self._listener = Listener(foundation, self.router.responders(), limits)
+        clients = Clients(sessions, self._listener.factory)
+        self.groups = Groups(clients, self._reactor, limits, self.router.wait)
+        self.online = Online(clients, self.router.wait)
+        self.events = Events(self._setup.listeners, self.router)
+        greeting.observer = Presence(self.groups, self.events)
         if self._hurried:
             self._listener.hurry()
         if self._cloud is not None and self._cloud_port is not None:
@@ -111,6 +124,9 @@ class Engine:
         closing = [] if self._cloud_port is None else [Deferred.fromCoroutine(self._cloud_port.close())]
         if self._listener is not None:
             await self._listener.close()
+            self.groups.stop()
+            # The last connections have just ended: whoever wants to know still has the database.
+            await self.events.stop(0.0 if self._hurried else self._setup.limits.drain)
             self.router.stop()
         for each in closing:
             await each

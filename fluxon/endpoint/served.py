@@ -29,6 +29,7 @@ from fluxon.endpoint.metrics import Measured
 from fluxon.errors import NotFound
 from fluxon.metrics import Requests
 from fluxon.routing import Router, Setup
+from fluxon.routing.groups import Groups
 from fluxon.routing.reverse import Reverse
 from fluxon.sessions import Sessions
 
@@ -85,6 +86,11 @@ class ServedServer:
         """Calls into clients."""
         return self._part("reverse")  # type: ignore[no-any-return]
 
+    @property
+    def groups(self) -> Groups:
+        """Who is sent the same."""
+        return self._part("groups")  # type: ignore[no-any-return]
+
     def _part(self, name: str) -> Any:
         part = getattr(self._run, name, None)
         if part is None:
@@ -100,6 +106,12 @@ class ServedServer:
     def queues(self) -> Mapping[str, int]:
         """What waits for a thread."""
         return self._run.queues
+
+    @property
+    def places(self) -> int | None:
+        """Members of all groups together."""
+        groups: Groups | None = getattr(self._run, "groups", None)
+        return None if groups is None else groups.places
 
     @property
     def storage(self) -> Storage | None:

@@ -20,6 +20,8 @@ from fluxon.endpoint.service import ServerService
 from fluxon.errors import ConfigurationError, Unavailable
 from fluxon.metrics import Requests
 from fluxon.routing import Delivery, Setup
+from fluxon.routing.groups import Groups
+from fluxon.routing.online import Online
 from fluxon.sessions import Sessions
 
 
@@ -98,6 +100,28 @@ class AsyncServer(ServerService[Engine]):
             raise Unavailable("this server's setup has no cloud storage")
         self._running()
         return self.setup.cloud_auth_model.filesystem
+
+    @property
+    def groups(self) -> Groups:
+        """Sessions and users who are sent the same, once the server runs: ``join``, ``leave``, ``send`` …"""
+        return self._running().groups
+
+    @property
+    def online(self) -> Online:
+        """Who has a client connected, once the server runs: ``users``, ``sessions``, ``is_online``."""
+        return self._running().online
+
+    def broadcast(
+        self,
+        name: str,
+        payload: Any = None,
+        *,
+        exclude: Any = None,
+        timeout: float | None = None,
+        acknowledge: bool = True,
+    ) -> Delivery | Pending[Delivery]:
+        """Call the function ``name`` in every connected client, strangers included. Otherwise as ``groups.send``."""
+        return self._running().groups.broadcast(name, payload, exclude, timeout, acknowledge)
 
     def reverse_request(
         self, user_id: Any, name: str, payload: Any = None, timeout: float | None = None

@@ -1,6 +1,7 @@
 """From a client's request to the function that answers it: the setup, the request, and how views are run."""
 
 from fluxon.routing.delivery import Delivery, Result
+from fluxon.routing.events import Event
 from fluxon.routing.mapping import dynamic_views_loading
 from fluxon.routing.request import Connection, Request
 from fluxon.routing.router import Router
@@ -11,6 +12,7 @@ __all__ = [
     "AuthenticatedUser",
     "Connection",
     "Delivery",
+    "Event",
     "Request",
     "Result",
     "Router",

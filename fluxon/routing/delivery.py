@@ -31,13 +31,17 @@ TIMEOUT = "timeout"
 QUEUED = "queued"
 #: The client is away, and nothing was kept for it.
 OFFLINE = "offline"
+#: It was sent, and what becomes of it nobody wanted to know.
+SENT = "sent"
+
+_REACHED = (HANDLED, QUEUED, SENT)
 
 
 @attrs.frozen(slots=True)
 class Result:
     """What became of it at one client."""
 
-    #: One of "handled", "failed", "timeout", "queued", "offline".
+    #: One of "handled", "failed", "timeout", "queued", "offline", "sent".
     state: str
     #: Whose client it is; None for a stranger's.
     user_id: int | None
@@ -50,7 +54,7 @@ class Result:
 
 
 class Delivery(CrossesAs):
-    """The results of one reverse request. True if any is "handled" or "queued"."""
+    """The results of one call to clients. True if any is "handled", "queued" or "sent"."""
 
     __slots__ = ("results",)
 
@@ -58,7 +62,7 @@ class Delivery(CrossesAs):
         self.results = tuple(results)
 
     def __bool__(self) -> bool:
-        return any(each.state in (HANDLED, QUEUED) for each in self.results)
+        return any(each.state in _REACHED for each in self.results)
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, bool):

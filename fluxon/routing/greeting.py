@@ -15,7 +15,7 @@ Rules of this module:
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from twisted.internet.defer import Deferred, DeferredLock, succeed
 from twisted.logger import Logger
@@ -44,6 +44,22 @@ _LZ4 = "lz4"
 _LOOPBACK = ("127.", "::1", "::ffff:127.")
 
 
+class Observer(Protocol):
+    """Hears of it when a connection's session changes. Called on the reactor's thread."""
+
+    def changed(self, peer: Peer, former: Session | None) -> None:
+        """The connection has another session than ``former``: its first one if that is None."""
+
+    def followed(self, peer: Peer, former: Session) -> None:
+        """The same for a login or logout on this connection, whatever came of it."""
+
+    def ended(self, session: Session) -> None:
+        """A session is over."""
+
+    def left(self, peer: Peer) -> None:
+        """A connection that had a session is lost."""
+
+
 class Greeting:
     """The responder of hello, and the sessions of connections."""
 
@@ -52,6 +68,9 @@ class Greeting:
         self._limits = limits
         # Of connections whose session is being changed.
         self._turns: dict[Peer, DeferredLock] = {}
+        # Those on which a login or logout is under way: what they are in between is nobody's business.
+        self._changing: set[Peer] = set()
+        self.observer: Observer | None = None
 
     async def hello(self, peer: Peer, arguments: dict[str, Any]) -> dict[str, Any]:
         """Give a connection the session of its token, or a new one."""
@@ -101,9 +120,14 @@ class Greeting:
         turn = self._turns.setdefault(peer, DeferredLock())
         await turn.acquire()
         told: Deferred[Any] = succeed(None)
+        former = peer.session
+        self._changing.add(peer)
         try:
             told = self._follow(peer, *await begin())
         finally:
+            self._changing.discard(peer)
+            if self.observer is not None:
+                self.observer.followed(peer, former)
             told.addBoth(self._end_turn, peer, turn)
 
     def _end_turn(self, _: Any, peer: Peer, turn: DeferredLock) -> None:
@@ -141,6 +165,8 @@ class Greeting:
         for peer in tuple(session.connections):
             if isinstance(peer, Peer) and peer.session is session:
                 self.become_anonymous(peer)
+        if self.observer is not None:
+            self.observer.ended(session)
 
     def become_anonymous(self, peer: Peer) -> None:
         """Take a connection's session away."""
@@ -152,6 +178,8 @@ class Greeting:
         """The connection is lost."""
         if peer.session is not None:
             peer.session.detach(peer)
+            if self.observer is not None:
+                self.observer.left(peer)
 
     def _adopt(self, peer: Peer, session: Session, *, told: bool) -> None:
         if peer.lost:
@@ -167,6 +195,8 @@ class Greeting:
             limits = self._limits
             known = session.user_id is not None
             peer.conversation.receive_limit = limits.frame_authenticated if known else limits.frame_anonymous
+        if self.observer is not None and peer not in self._changing:
+            self.observer.changed(peer, former)
 
 
 def _ignore(_: Any) -> None:

@@ -60,28 +60,38 @@ def make_views(mapping: Mapping[str, ViewFunction]) -> dict[str, View]:
     return {name: _make_view(name, function) for name, function in mapping.items()}
 
 
+def make_listener(name: str, function: Any) -> View:
+    """A function that hears of events, checked as a view is."""
+    return _checked(name, function, "function", "event")
+
+
 def _make_view(name: Any, function: Any) -> View:
     if not isinstance(name, str) or not _is_utf8(name) or not 0 < len(name.encode()) <= MAX_NAME:
         raise ConfigurationError(f"the name of a view is a text of 1 to {MAX_NAME} bytes, not {name!r}")
+    return _checked(name, function, "view", "request")
+
+
+def _checked(name: str, function: Any, kind: str, argument: str) -> View:
+    what = f"the {kind} {name!r}"
     if isinstance(function, type):
-        raise ConfigurationError(f"the view {name!r} must be a function, not the class {function.__name__}")
+        raise ConfigurationError(f"{what} must be a function, not the class {function.__name__}")
     if not callable(function):
-        raise ConfigurationError(f"the view {name!r} must be a function, not {type(function).__name__}")
-    _check_takes_request(name, function)
+        raise ConfigurationError(f"{what} must be a function, not {type(function).__name__}")
+    _check_takes(what, function, argument)
     plain = _undecorated(function)
     if inspect.isasyncgenfunction(plain) or (inspect.isgeneratorfunction(plain) and plain is _innermost(function)):
-        raise ConfigurationError(f"the view {name!r} yields; decorate it with inlineCallbacks, or return its result")
+        raise ConfigurationError(f"{what} yields; decorate it with inlineCallbacks, or return its result")
     return View(name, function, in_thread=not _runs_on_reactor(function))
 
 
-def _check_takes_request(name: str, function: Any) -> None:
+def _check_takes(what: str, function: Any, argument: str) -> None:
     # A decorator may pass more to its view than it is given itself; inlineCallbacks hands on what it gets.
     wrapped = getattr(function, "__wrapped__", None)
     for each in (function, wrapped) if inspect.isgeneratorfunction(wrapped) else (function,):
         try:
             inspect.signature(each, follow_wrapped=False).bind(object())
         except TypeError:
-            raise ConfigurationError(f"the view {name!r} must take one argument, the request") from None
+            raise ConfigurationError(f"{what} must take one argument, the {argument}") from None
         except ValueError:  # a builtin without a signature
             pass
 

@@ -19,6 +19,7 @@ from fluxon.sessions.user import AuthenticatedUser
 
 if TYPE_CHECKING:
     from fluxon.routing.router import Router
+    from fluxon.sessions import Session
 
 _log = Logger(namespace="fluxon.routing")
 
@@ -135,6 +136,11 @@ class Request:
         if session.ending is not None or session.user is None:
             return None
         return AuthenticatedUser(session.user)
+
+    @property
+    def session(self) -> Session:
+        """The connection's session now; for the engine's own use."""
+        return self._peer.session  # type: ignore[no-any-return]
 
     @property
     def sessionid(self) -> str:

@@ -12,7 +12,6 @@ Rules of this module:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from operator import attrgetter
 from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredList, fail, succeed
@@ -22,9 +21,9 @@ from fluxon.blocking import Pending, either
 from fluxon.commands import Call
 from fluxon.errors import DeadlineExceeded, InvalidPayload, ResourceExhausted, Unavailable
 from fluxon.limits import Limits
+from fluxon.routing.clients import clients_of
 from fluxon.routing.delivery import OFFLINE, TIMEOUT, Delivery, Gathering, Result, settled
 from fluxon.routing.request import Connection
-from fluxon.rpc import Peer
 from fluxon.sessions import Session, Sessions
 from fluxon.wire import encode
 
@@ -141,13 +140,3 @@ class Reverse:
         return [
             each for each, (read, holds) in zip(sessions, results, strict=True) if read and holds and not each.ended
         ]
-
-
-def clients_of(session: Session) -> list[Peer]:
-    """The connections of a session that have functions to be called, in the order in which they came."""
-    found = [
-        each
-        for each in session.connections
-        if isinstance(each, Peer) and each.protocol.factory.responders.find(Call.name)
-    ]
-    return sorted(found, key=attrgetter("number")) if len(found) > 1 else found

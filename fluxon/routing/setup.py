@@ -14,7 +14,8 @@ from fluxon.cloud.authorization_models import RoleBasedAccessControl
 from fluxon.cloud.declaration import AuthorizationType
 from fluxon.errors import ConfigurationError
 from fluxon.limits import MAX_INT, Limits
-from fluxon.routing.mapping import View, ViewFunction, make_views
+from fluxon.routing.events import KINDS
+from fluxon.routing.mapping import View, ViewFunction, make_listener, make_views
 from fluxon.security import Secrets
 
 
@@ -60,12 +61,20 @@ class Setup:
     cloud_keep_days: int = 30
     #: Bytes that one user's files may have, those that are kept included; None for no bound.
     cloud_user_quota: int | None = None
+    #: Functions that hear of connections, each with an ``Event``: a client is there, somebody logged in or out on it,
+    #: it is gone. They run as views do.
+    on_connect: Callable[[Any], Any] | None = None
+    on_login: Callable[[Any], Any] | None = None
+    on_logout: Callable[[Any], Any] | None = None
+    on_disconnect: Callable[[Any], Any] | None = None
     #: Whether the consoles, by SSH and on the terminal, offer Python in the server's process.
     console_python: bool = False
     #: Every bound of the server.
     limits: Limits = attrs.field(factory=Limits)
     #: The views by name, made from ``mapping``.
     views: dict[str, View] = attrs.field(init=False)
+    #: Those that hear of connections, by ``connect``, ``login``, ``logout``, ``disconnect``.
+    listeners: dict[str, View] = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         if not isinstance(self.secrets, Secrets):
@@ -80,6 +89,9 @@ class Setup:
             raise ConfigurationError("database_api is an adapter's class: database_api=SQLiteDatabase, without ()")
         self._check_cloud()
         object.__setattr__(self, "views", make_views(self.mapping))
+        told = {kind: getattr(self, f"on_{kind}") for kind in KINDS}
+        listeners = {kind: make_listener(f"on_{kind}", each) for kind, each in told.items() if each is not None}
+        object.__setattr__(self, "listeners", listeners)
 
     @property
     def has_cloud(self) -> bool:

@@ -23,6 +23,7 @@ class _Session:
     ending = None
     ended = False
     public_id = "console"
+    key = b""
 
     def __init__(self, user: Any) -> None:
         self.user = user

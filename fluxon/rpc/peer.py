@@ -20,7 +20,7 @@ from fluxon.rpc.asking import send_ask
 from fluxon.rpc.load import Load
 from fluxon.rpc.responders import Responders
 from fluxon.rpc.streams import Stream
-from fluxon.wire import Answer, Ask, Cancel, Chunk, Conversation, Credit, End, Failed, Message
+from fluxon.wire import Answer, Ask, Cancel, Chunk, Conversation, Credit, End, Failed, Message, SharedAsk
 
 if TYPE_CHECKING:
     from fluxon.rpc.protocol import PeerProtocol
@@ -61,6 +61,24 @@ class Peer(Answering):
         if self.lost:
             return fail(Unavailable("the connection is closed"))
         return send_ask(self.protocol, command, arguments, timeout, urgent)
+
+    def ask_shared(self, shared: SharedAsk, waiter: Any) -> int:
+        """Ask what others are asked, too, at once; the tag to ``give_up`` with.
+
+        ``waiter`` hears of it once: ``answered(value)``, ``failed(message)``, or ``lost(sent)`` with the connection.
+        Raises ``Unavailable`` or ``ResourceExhausted``.
+        """
+        if self.lost:
+            raise Unavailable("the connection is closed")
+        tag = self.conversation.ask_shared(shared, waiter)
+        self.protocol.flush()
+        return tag
+
+    def give_up(self, tag: int) -> bool:
+        """Wait no longer for the answer to a shared ask, whose waiter hears nothing more; False: it was never sent."""
+        sent = self.conversation.abandon(tag)
+        self.protocol.flush()
+        return sent
 
     def receive(self, message: Message) -> None:
         """Act on one message."""

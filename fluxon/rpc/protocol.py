@@ -163,14 +163,19 @@ class PeerProtocol(Protocol):
             if self._ended:
                 self._discard()
             else:
-                self._flush_call = self.call_later(0, self._flush)
+                self._flush_call = self.call_later(0, self._flush_late)
+
+    def flush(self) -> None:
+        """Send what there is now; during a read its end sends it."""
+        if not self._corked and self.conversation.output:
+            self._write()
 
     def write_much(self) -> None:
         """Send what there is now if it is much: what is answered at once must not pile up."""
         if self.conversation.output_size > SLICE:
             self._write()
 
-    def _flush(self) -> None:
+    def _flush_late(self) -> None:
         self._flush_call = None
         if self.conversation.output:
             self._write()

@@ -105,6 +105,10 @@ class Sessions:
         """The live sessions of a user, none of them known to have ended."""
         return self._live.of_user(user_id)
 
+    def find(self, key: bytes) -> Session | None:
+        """The live session that stores know by ``key``."""
+        return self._live.get(key)
+
     def list_user(self, user_id: int) -> Deferred[list[SessionRecord]]:
         """Every session of a user, of all processes, the most recently used first."""
         return self._persistent.list_user(user_id)

@@ -8,6 +8,7 @@ from fluxon.wire.codec import CrossesAs, decode, decode_all, encode
 from fluxon.wire.conversation import Conversation
 from fluxon.wire.frames import COMPRESSED, RAW, Splitter, frame
 from fluxon.wire.messages import Answer, Ask, Cancel, Chunk, Credit, End, Failed, Message
+from fluxon.wire.shared import SharedAsk
 from fluxon.wire.streams import Flow, Streams
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "Failed",
     "Flow",
     "Message",
+    "SharedAsk",
     "Splitter",
     "Streams",
     "decode",

@@ -17,6 +17,7 @@ from fluxon.limits import MAX_TAG
 from fluxon.wire import messages
 from fluxon.wire.frames import COMPRESSED, HEADER, compress, frame
 from fluxon.wire.messages import Answer, Failed, Message
+from fluxon.wire.shared import SharedAsk
 from fluxon.wire.streams import Flow, Streams
 
 
@@ -120,6 +121,30 @@ class Asking:
             timeout = messages.MAX_TIMEOUT
         tag = self._free_tag()
         written = self._fit(messages.write_ask(tag, command, arguments, timeout, options or {}))
+        self._send_in_turn(tag, written, waiter, deadline, urgent, opens)
+        return tag
+
+    def ask_shared(self, shared: SharedAsk, waiter: Any) -> int:
+        """Send an ask that others are sent, too, or let it wait for a place at the other side; its tag here.
+
+        Nothing of it expires by itself. Raises ``ResourceExhausted`` as ``ask`` does.
+        """
+        tag = shared.tag
+        if tag in self.asked or (self._abandoned and tag in self._abandoned):
+            tag = self._free_tag()
+            written = self._fit(shared.under(tag))
+        elif shared.size > self.send_limit:
+            written = self._fit(shared.frame)  # which says so
+        elif self.compress_from is not None and shared.size >= self.compress_from:
+            written = shared.packed
+        else:
+            written = shared.frame
+        self._send_in_turn(tag, written, waiter, None, False, False)
+        return tag
+
+    def _send_in_turn(
+        self, tag: int, written: bytes, waiter: Any, deadline: float | None, urgent: bool, opens: bool
+    ) -> None:
         if urgent or (self._out() < self._ask_limit and not self._waiting):
             self.put(written)
             self.asked[tag] = Asked(waiter, deadline, None, opens)
@@ -128,7 +153,6 @@ class Asking:
         else:
             self._waiting.append(tag)
             self.asked[tag] = Asked(waiter, deadline, written, opens)
-        return tag
 
     @property
     def ask_limit(self) -> int:

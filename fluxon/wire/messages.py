@@ -266,6 +266,11 @@ def write_ask(
     return _prefix(_BODY_OVERHEAD + len(rest), 0, 0x86, ASK, _UINT32, tag) + rest
 
 
+def retagged(written: bytes, tag: int) -> bytes:
+    """A frame that one of these wrote, under another tag."""
+    return written[: _PREFIX.size - 4] + tag.to_bytes(4, "big") + written[_PREFIX.size :]
+
+
 def write_answer(tag: int, encoded: bytes) -> bytes:
     """``encoded`` is the value, encoded already: so that its failure is told from the connection's."""
     return _prefix(_BODY_OVERHEAD + len(encoded), 0, 0x83, ANSWER, _UINT32, tag) + encoded

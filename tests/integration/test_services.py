@@ -113,6 +113,7 @@ class ServiceTests(SynchronousTestCase):
             self.assertGreater(told["fluxon_bytes_total", "received", "main"], 150)
             self.assertGreater(told["fluxon_bytes_total", "sent", "main"], 150)
             self.assertEqual(told[("fluxon_sessions",)], 1)
+            self.assertEqual((told[("fluxon_groups",)], told[("fluxon_group_members",)]), (0, 0))
             self.assertGreater(told[("fluxon_database_writes_total",)], 0)
             self.assertGreater(told[("process_resident_memory_bytes",)], 1e6)
         self.assertEqual(_get(address + "/health"), (200, "ok\n"))

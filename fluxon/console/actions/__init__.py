@@ -14,6 +14,7 @@ ACTIONS: dict[str, Action] = {
     "session": people.session,
     "connections": people.connections,
     "users": people.users,
+    "groups": people.groups,
     "kick": people.kick,
     "logout": people.logout,
     "push": people.push,

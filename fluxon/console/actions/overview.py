@@ -65,6 +65,7 @@ async def status(served: Served, run: Run) -> Output:
         **{f"{name.rstrip('s')}_queue": count for name, count in served.queues.items()},
         "connections_per_session": max((len(each.connections) for each in served.sessions.connected()), default=0),
         "anonymous_sessions": sum(each.user_id is None for each in served.sessions.connected()),
+        "group_places": served.places,
     }
     rows = [(name, used.get(name), value) for name, value in attrs.asdict(limits).items()]
     rows.append(("descriptors (ulimit -n)", general.values["descriptors"], soft))

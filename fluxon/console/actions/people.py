@@ -119,6 +119,22 @@ def _user_row(row: Any, found: list[Session], key: str = "id") -> tuple[Any, ...
     return (number, people.name_of(row), len(found), count, None if since is None else _moment(since))
 
 
+async def groups(served: Served, run: Run) -> Output:
+    """All of them, the largest first; or the members of one."""
+    limit = run["limit"] or _ROWS
+    if run["group"] is None:
+        counting: Any = served.groups.names()
+        largest = sorted((await counting).items(), key=lambda each: (-each[1], each[0]))[:limit]
+        return Table(("group", "members"), largest, empty="there are no groups")
+    looking: Any = served.groups.members(run["group"])
+    rows = [
+        (each.session, each.user_id, None if each.user is None else people.name_of(each.user), each.online)
+        for each in (await looking)[:limit]
+    ]
+    # A user is a member on every device, and has no session here.
+    return Table(("session", "id", "user", "online"), rows, empty="nobody is in a group of that name")
+
+
 async def kick(served: Served, run: Run) -> Output:
     """End a connection, or a session with all its connections."""
     target = run["target"]

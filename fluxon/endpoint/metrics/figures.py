@@ -13,6 +13,7 @@ from twisted.internet.defer import Deferred, succeed
 from fluxon.endpoint.foundation import Foundation
 from fluxon.endpoint.listener import Listener
 from fluxon.metrics import Requests
+from fluxon.routing.groups import Groups
 
 #: A number now, or one that only grows: ``(name, help, labels, value)``.
 Sample = tuple[str, str, Mapping[str, str], float]
@@ -47,6 +48,10 @@ def samples(run: Measured) -> Iterator[Sample]:
         yield "fluxon_bytes_total", "Bytes of connections, without TLS's own.", received, factory.received
         yield "fluxon_bytes_total", "Bytes of connections, without TLS's own.", sent, factory.sent
     yield "fluxon_sessions", "Sessions that are in use.", {}, len(run.foundation.sessions.connected())
+    groups: Groups | None = getattr(run, "groups", None)
+    if groups is not None:
+        yield "fluxon_groups", "Groups that have members.", {}, groups.count
+        yield "fluxon_group_members", "Members of all groups together.", {}, groups.places
     for name, waiting in run.queues.items():
         yield "fluxon_queue", "Work that waits for a thread.", {"threads": name}, waiting
     database = run.foundation.database
