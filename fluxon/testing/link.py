@@ -5,7 +5,8 @@ Rules of this module:
 - Bytes travel frame by frame (``fluxon.wire.frames``), so that a test can name what is late, lost or comes twice: the
   next frame to the client, say. What is no frame travels as it comes.
 - A line that loses a frame is lost with it: TCP never goes on behind a hole. One that delivers a frame twice is a
-  faulty relay, or somebody who recorded it: both ends give up a line that repeats a request, which is carried out once.
+  faulty relay, or somebody who recorded it: a line that repeats a request is given up, and the request carried out
+  once, if at all.
 - Late means by the test's clock. ``hold`` keeps everything until ``release``.
 - Faults end with the link; a client that reconnects has a new one.
 """

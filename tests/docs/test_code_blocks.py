@@ -40,6 +40,18 @@ STORIES: dict[str, set[str]] = {
     "README.md": {"chat_server.py", "chat_client.py", "everything.tac"},
     "docs/cloud_client.rst": {"cloud_server.py", "files.py", "twisted_files.py"},
     "docs/operating.rst": {"backup.py", "restore.py", "rotate.py"},
+    "docs/testing.rst": {
+        "conftest.py",
+        "test_awaited.py",
+        "test_clients.py",
+        "test_faults.py",
+        "test_files.py",
+        "test_first.py",
+        "test_functions.py",
+        "test_messages.py",
+        "test_on_postgresql.py",
+        "test_time.py",
+    },
 }
 
 
