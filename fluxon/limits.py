@@ -54,8 +54,9 @@ class Limits:
     #: Calls from this side that wait for a place among the other side's ``in_flight``.
     waiting_asks: int = _bound(1_000)
 
-    #: Above this much unsent output, further requests of that connection wait.
-    output_high: int = _bound(1 * MIB)
+    #: Above this much unsent output, further requests of that connection wait. What is more buys nothing (the kernel's
+    #: buffers keep the line busy), and is what each slow reader costs: 200 of them 98 MiB, at 1 MiB each 230.
+    output_high: int = _bound(256 * KIB)
     #: Above this much unsent output (and requests that wait for it) a peer is aborted: it does not read.
     output_abort: int = _bound(4 * MIB)
     #: A peer with unsent output that took no byte for so long is gone or hostile.

@@ -166,7 +166,7 @@ class NeverReadingTests(LoadCase):
             except ConnectionError:
                 pass
             self.assertLess(time.monotonic() - began, 10)
-            self.assertGreater(most["backlog"], MIB // 2)
+            self.assertGreater(most["backlog"], MIB // 4)
             self.assertLessEqual(most["backlog"], 4 * MIB + MIB // 2)
             self.assertLess(most["resident"] - before, 12 * MIB)
             self.assertEqual(server.until(lambda state: state["backlog"] == 0)["backlog"], 0)
@@ -207,6 +207,32 @@ class NeverReadingTests(LoadCase):
             for visitor in crowd:
                 visitor.socket.close()
             self.assertLess(most - before, 50 * 3 * MIB)
+        self.assertTrue(prober.was_served(), sorted(prober.times)[-20:])
+
+
+class SlowReadingTests(LoadCase):
+    """Who reads, and slowly."""
+
+    def test_two_hundred(self) -> None:
+        """Each costs far less than the 4 MiB that it may, and is not thrown out for it; others are served."""
+        with self.attacked() as server, Prober(server) as prober:
+            before = server.state()["resident"]
+            readers = [server.visit(receive_buffer=4_096).greet() for _ in range(200)]
+            for reader in readers:
+                for _ in range(40):
+                    reader.put_call("make", 100_000)
+                reader.flush()
+            most = {"resident": 0, "backlog": 0}
+            while len(prober.times) < 300:
+                for reader in readers:
+                    self.assertTrue(reader.socket.recv(1_000))
+                state = server.state()
+                most = {key: max(each, state[key]) for key, each in most.items()}
+            self.assertEqual(state["peers"], 201 + 1)
+            self.assertLessEqual(most["backlog"], MIB)
+            self.assertLess(most["resident"] - before, 200 * MIB)
+            for reader in readers:
+                reader.socket.close()
         self.assertTrue(prober.was_served(), sorted(prober.times)[-20:])
 
 
