@@ -1,7 +1,7 @@
 """The server that the hostile tests attack: a program of its own, with views that misbehave in every way.
 
-Run with a JSON object: ``{"folder": ..., "secure": false, "limits": {...}}``. It prints its port when it listens, and
-ends with its standard input.
+Run with a JSON object: ``{"folder": ..., "secure": false, "users": [], "limits": {...}}``. With users there is a
+database in which each has their name as password. It prints its port when it listens, and ends with its standard input.
 """
 
 from __future__ import annotations
@@ -13,19 +13,31 @@ import resource
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 from twisted.internet import reactor as _reactor
 from twisted.internet.defer import Deferred
 from twisted.logger import globalLogBeginner, textFileLogObserver
 
+from fluxon.database import models
+from fluxon.database.apis import SQLiteDatabase
+from fluxon.database.query import where
 from fluxon.endpoint import AsyncServer
+from fluxon.errors import PermissionDenied
 from fluxon.limits import Limits
 from fluxon.routing import Setup
 from fluxon.security import Secrets
 
 reactor: Any = _reactor
 released = threading.Event()
+#: How often a view that counts was begun, and how often it came to its end.
+counts = {"begun": 0, "ended": 0}
+
+
+class User(models.AuthenticatedUser):
+    username = models.CharField(max_length=100, unique=True)
+    password = models.PasswordField()
 
 
 def resident() -> int:
@@ -131,8 +143,50 @@ def circle(request: Any) -> Any:
     return value
 
 
+async def count(request: Any) -> Any:
+    """Begin, wait for the database if there is one (else for ever), and end."""
+    counts["begun"] += 1
+    await (User.Check(where[User.id == 1]) if request.payload else Deferred())
+    counts["ended"] += 1
+
+
+def count_plain(request: Any) -> Any:
+    """The same in a thread, for a moment."""
+    counts["begun"] += 1
+    time.sleep(0.002)
+    counts["ended"] += 1
+
+
+async def counted(request: Any) -> Any:
+    return dict(counts)
+
+
+async def login(request: Any) -> Any:
+    user = await User.Authenticate(request.payload["username"], request.payload["password"])
+    if user is None:
+        raise PermissionDenied("wrong username or password")
+    await request.login(user.id)
+
+
+async def logout(request: Any) -> None:
+    await request.logout()
+
+
+async def who(request: Any) -> Any:
+    return None if request.user is None else request.user.username
+
+
+async def change_password(request: Any) -> None:
+    await User.Update({User.password: request.payload}, where[User.id == request.user.id])
+
+
+async def hang_up(request: Any) -> None:
+    request.connection.close()
+
+
 VIEWS = (echo, plain_echo, state, hang, hang_stubbornly, hang_thread, sleep, release, later, make, raise_plain)
 VIEWS += (raise_async, leave, leave_plain, an_object, deep, circle)
+VIEWS += (count, count_plain, counted, login, logout, who, change_password, hang_up)
 
 
 def main() -> None:
@@ -140,12 +194,24 @@ def main() -> None:
     if options["descriptors"]:
         resource.setrlimit(resource.RLIMIT_NOFILE, (options["descriptors"], options["descriptors"]))
     globalLogBeginner.beginLoggingTo([textFileLogObserver(sys.stderr)], redirectStandardIO=False)
+    folder, users = Path(options["folder"]), options["users"]
+    database: dict[str, Any] = {
+        "models": [User],
+        "database_api": SQLiteDatabase,
+        "database_path": folder / "users.sqlite3",
+        "database_schema_dir": folder / "schema",
+    }
     setup = Setup(
         mapping={view.__name__: view for view in VIEWS},
-        secrets=Secrets(options["folder"]),
+        secrets=Secrets(folder / "secrets"),
         limits=Limits(**options["limits"]),
+        **(database if users else {}),
     )
     server = AsyncServer(0, options["secure"], setup, host="127.0.0.1")
+
+    async def make_users() -> None:
+        for name in users:
+            await User.Insert(username=name, password=name)
 
     def ready(_: Any) -> None:
         print(server.listening_port.getHost().port, flush=True)
@@ -156,7 +222,8 @@ def main() -> None:
 
     def start() -> None:
         server.startService()  # type: ignore[no-untyped-call]
-        server.when_ready().addCallbacks(ready, lambda failure: reactor.stop())
+        made = server.when_ready().addCallback(lambda _: Deferred.fromCoroutine(make_users()))
+        made.addCallbacks(ready, lambda failure: reactor.stop())
         threading.Thread(target=end_with_input, daemon=True).start()
 
     reactor.callWhenRunning(start)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import ssl
 import subprocess
 import sys
@@ -15,27 +14,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from raw_peer import HELLO, RawPeer, connect
 
 from fluxon.errors import FluxonError, from_wire
-from fluxon.wire import Answer, Conversation, Failed
+from fluxon.wire import Answer, Ask, Failed
 
 #: Far longer than anything takes that goes well: what waits so long has failed.
 PATIENCE = 15.0
 
-HELLO = {"version": 1, "token": None, "seen": 0, "features": []}
 
-
-class Visitor:
-    """One connection, polite so far as it is told to be."""
+class Visitor(RawPeer):
+    """A client; what its asks came to is kept."""
 
     def __init__(self, port: int, context: ssl.SSLContext | None = None, receive_buffer: int | None = None) -> None:
-        plain = socket.socket()
-        if receive_buffer is not None:
-            plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        plain.settimeout(PATIENCE)
-        plain.connect(("127.0.0.1", port))
-        self.socket = plain if context is None else context.wrap_socket(plain, server_hostname="localhost")
-        self.conversation = Conversation(receive_limit=2**25, send_limit=2**25, ask_limit=100_000)
+        super().__init__(connect(port, PATIENCE, context, receive_buffer), ask_limit=100_000)
         self.outcomes: dict[int, Any] = {}
 
     def __enter__(self) -> Visitor:
@@ -52,9 +44,6 @@ class Visitor:
         self.hello = answer
         return self
 
-    def send(self, data: bytes) -> None:
-        self.socket.sendall(data)
-
     def put_call(self, view: str, payload: Any = None, timeout: float | None = None) -> int:
         """A call that leaves with the next ``flush``."""
         return self.conversation.ask("call", {"view": view, "payload": payload}, waiter=None, timeout=timeout)
@@ -69,23 +58,22 @@ class Visitor:
         self.flush()
         return tag
 
-    def flush(self) -> None:
-        data = b"".join(self.conversation.output)
-        self.conversation.output.clear()
-        self.send(data)
+    def read(self, tokens: list[str] | None = None) -> bool:
+        """One read's worth of messages; False at the end of the connection.
 
-    def read(self) -> bool:
-        """One read's worth of messages; False at the end of the connection."""
-        try:
-            data = self.socket.recv(262_144)
-        except ConnectionError:
-            return False
-        for message in self.conversation.receive(data):
+        With ``tokens`` a new session's token is put there, and acknowledged.
+        """
+        received = self.receive()
+        for message in received or ():
             if isinstance(message, Answer):
                 self.outcomes[message.tag] = message.value
             elif isinstance(message, Failed):
                 self.outcomes[message.tag] = from_wire(message.code, message.text, message.details)
-        return bool(data)
+            elif isinstance(message, Ask) and message.command == "session" and tokens is not None:
+                tokens.append(message.arguments["token"])
+                self.conversation.answer(message.tag, {})
+                self.flush()
+        return received is not None
 
     def outcome(self, tag: int) -> Any:
         """What an ask came to: its value, its error, or ``...`` when the connection ended first."""
@@ -103,30 +91,15 @@ class Visitor:
         outcome = self.outcome(tag)
         return outcome.code if isinstance(outcome, FluxonError) else repr(outcome)
 
-    def say_no_more(self) -> None:
-        """End this direction of the connection, if there still is one."""
-        try:
-            self.socket.shutdown(socket.SHUT_WR)
-        except OSError:
-            pass
-
-    def ends(self, within: float = 5.0) -> bool:
-        """Read until the server ends the connection; False if it does not within so many seconds of silence."""
-        self.socket.settimeout(within)
-        try:
-            while self.read():
-                pass
-        except TimeoutError:
-            return False
-        return True
-
 
 class Attacked:
     """The server's process, and a well-behaved client of it that must never notice anything."""
 
-    def __init__(self, folder: str, secure: bool, descriptors: int | None, limits: dict[str, Any]) -> None:
+    def __init__(
+        self, folder: str, secure: bool, descriptors: int | None, users: list[str], limits: dict[str, Any]
+    ) -> None:
         options = json.dumps(
-            {"folder": f"{folder}/secrets", "secure": secure, "limits": limits, "descriptors": descriptors}
+            {"folder": folder, "secure": secure, "limits": limits, "descriptors": descriptors, "users": users}
         )
         self.log_path = Path(folder) / "log"
         with self.log_path.open("wb") as log:
@@ -186,10 +159,12 @@ class Attacked:
 
 
 @contextmanager
-def attacked(secure: bool = False, descriptors: int | None = None, **limits: Any) -> Iterator[Attacked]:
+def attacked(
+    secure: bool = False, descriptors: int | None = None, users: tuple[str, ...] = (), **limits: Any
+) -> Iterator[Attacked]:
     """A running server, for as long as the block lasts. It must be there, and clean, at the end."""
     with tempfile.TemporaryDirectory() as folder:
-        server = Attacked(folder, secure, descriptors, limits)
+        server = Attacked(folder, secure, descriptors, list(users), limits)
         try:
             yield server
             assert server.result("echo", "alive") == "alive"
@@ -201,8 +176,10 @@ def attacked(secure: bool = False, descriptors: int | None = None, **limits: Any
 
 @pytest.fixture(scope="class")
 def server(request: pytest.FixtureRequest) -> Iterator[None]:
-    """``self.server`` of a class of tests that share one, with ``limits`` and ``secure`` as the class says."""
-    with attacked(getattr(request.cls, "secure", False), **getattr(request.cls, "limits", {})) as running:
+    """``self.server`` of a class of tests that share one, with the class's ``limits``, ``secure`` and ``users``."""
+    cls: Any = request.cls
+    users = getattr(cls, "users", ())
+    with attacked(getattr(cls, "secure", False), users=users, **getattr(cls, "limits", {})) as running:
         request.cls.server = running
         yield
         request.cls.server = None

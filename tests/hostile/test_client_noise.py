@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 import socket
 import threading
-from typing import Any
 
+from raw_peer import welcome
 from twisted.internet import reactor
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import deferLater
@@ -15,7 +15,6 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from fluxon.connect import Client, ConnectionInterface
 from fluxon.connect import backoff as backoff_module
 from fluxon.errors import FluxonError
-from fluxon.limits import Limits
 from fluxon.wire import Conversation, encode
 from fluxon.wire.messages import write_answer, write_ask, write_failed, write_ping
 
@@ -23,26 +22,6 @@ ROUNDS = 150
 
 #: Printed by a failing test through its message, so that it can be run again.
 SEED = 20260101
-
-
-def greeting() -> dict[str, Any]:
-    limits = Limits()
-    return {
-        "version": 1,
-        "session": "s",
-        "token": "t",
-        "authenticated": False,
-        "fresh": False,
-        "recovered": True,
-        "heartbeat": 25,
-        "limits": {
-            "frame": limits.frame_anonymous,
-            "frame_authenticated": limits.frame_authenticated,
-            "frame_to_client": limits.frame_to_client,
-            "in_flight": limits.in_flight,
-        },
-        "features": [],
-    }
 
 
 def noise(chance: random.Random, tag: int) -> bytes:
@@ -74,7 +53,7 @@ class Noisy:
         answers = b""
         for message in self.conversation.receive(data):
             if getattr(message, "command", None) == "hello":
-                self.conversation.answer(message.tag, greeting())
+                self.conversation.answer(message.tag, welcome())
                 answers += b"".join(self.conversation.output)
                 self.conversation.output.clear()
             else:

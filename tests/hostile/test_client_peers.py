@@ -10,50 +10,32 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from raw_peer import RawPeer, welcome
 from twisted.trial.unittest import SynchronousTestCase
 
 from fluxon.connect import ConnectionInterface
 from fluxon.connect import connector as connector_module
 from fluxon.errors import DeadlineExceeded, FluxonError, OutcomeUnknown, ProtocolError, Unavailable
-from fluxon.limits import Limits
-from fluxon.wire import Answer, Ask, Conversation, encode, frame
+from fluxon.wire import Answer, Ask, encode, frame
 from fluxon.wire.messages import write_answer, write_ask, write_failed
 
 #: Far longer than anything here takes; a wait that ends by it fails its test.
 PATIENCE = 10.0
 
 
-class Visitor:
+class Visitor(RawPeer):
     """One client at a server that a test scripts."""
+
+    polite = True
 
     def __init__(self, connected: socket.socket) -> None:
         connected.settimeout(PATIENCE)
-        self.socket = connected
-        self.conversation = Conversation(receive_limit=2**20, send_limit=2**25)
-        self._received: list[Any] = []
-
-    def message(self) -> Any:
-        """The next message of the client; None when it left."""
-        while not self._received:
-            data = self.socket.recv(65536)
-            if not data:
-                return None
-            self._received += self.conversation.receive(data)
-            self.flush()
-        return self._received.pop(0)
+        super().__init__(connected, receive_limit=2**20)
 
     def ask(self) -> Ask:
-        message = self.message()
+        message = self.next()
         assert isinstance(message, Ask), message
         return message
-
-    def send(self, data: bytes) -> None:
-        self.socket.sendall(data)
-
-    def flush(self) -> None:
-        data = b"".join(self.conversation.output)
-        self.conversation.output.clear()
-        self.send(data)
 
     def answer(self, ask: Ask, value: Any) -> None:
         self.conversation.answer(ask.tag, value)
@@ -63,37 +45,8 @@ class Visitor:
         """Answer the hello as a server should."""
         hello = self.ask()
         assert hello.command == "hello"
-        self.answer(hello, greeting(**changes))
+        self.answer(hello, welcome(**changes))
         return hello
-
-    def until_gone(self) -> None:
-        """Read until the client leaves."""
-        try:
-            while self.socket.recv(65536):
-                pass
-        except ConnectionError:
-            pass
-
-
-def greeting(**changes: Any) -> dict[str, Any]:
-    limits = Limits()
-    return {
-        "version": 1,
-        "session": "s",
-        "token": "t",
-        "authenticated": False,
-        "fresh": False,
-        "recovered": True,
-        "heartbeat": 25,
-        "limits": {
-            "frame": limits.frame_anonymous,
-            "frame_authenticated": limits.frame_authenticated,
-            "frame_to_client": limits.frame_to_client,
-            "in_flight": limits.in_flight,
-        },
-        "features": [],
-        **changes,
-    }
 
 
 class ScriptedTestCase(SynchronousTestCase):
@@ -149,7 +102,7 @@ class ScriptedTestCase(SynchronousTestCase):
 def serve_echo(visitor: Visitor) -> None:
     """A server that behaves."""
     visitor.greet()
-    while (message := visitor.message()) is not None:
+    while (message := visitor.next()) is not None:
         if isinstance(message, Ask):
             visitor.answer(message, message.arguments["payload"])
 
@@ -168,7 +121,7 @@ class BeforeHelloTests(ScriptedTestCase):
 
     def test_a_server_that_speaks_first(self) -> None:
         """So is an SSH server."""
-        connection = self.serve(lambda visitor: (visitor.send(b"SSH-2.0-OpenSSH_9.9\r\n"), visitor.until_gone()))
+        connection = self.serve(lambda visitor: (visitor.send(b"SSH-2.0-OpenSSH_9.9\r\n"), visitor.ends()))
         self.assertIn("SSH", self.refused(connection, ProtocolError).text)
 
     def test_a_tls_server(self) -> None:
@@ -179,10 +132,10 @@ class BeforeHelloTests(ScriptedTestCase):
     def test_garbage(self) -> None:
         """Random bytes, a frame of no sense, an answer to nothing: none of them is a Fluxon server."""
         scripts = (
-            lambda visitor: (visitor.send(os.urandom(4096)), visitor.until_gone()),
-            lambda visitor: (visitor.send(frame(encode("hello"))), visitor.until_gone()),
-            lambda visitor: (visitor.send(b"\0\0\0\0"), visitor.until_gone()),
-            lambda visitor: (visitor.ask(), visitor.send(struct.pack(">IB", 2**31, 0)), visitor.until_gone()),
+            lambda visitor: (visitor.send(os.urandom(4096)), visitor.ends()),
+            lambda visitor: (visitor.send(frame(encode("hello"))), visitor.ends()),
+            lambda visitor: (visitor.send(b"\0\0\0\0"), visitor.ends()),
+            lambda visitor: (visitor.ask(), visitor.send(struct.pack(">IB", 2**31, 0)), visitor.ends()),
         )
         connection = self.serve(*scripts)
         for _ in scripts:
@@ -204,20 +157,19 @@ class BeforeHelloTests(ScriptedTestCase):
     def test_never_answers(self) -> None:
         """An attempt is given up, and its reason told."""
         self.patch(connector_module, "ATTEMPT", 0.3)
-        error = self.refused(self.serve(Visitor.until_gone), Unavailable)
+        error = self.refused(self.serve(Visitor.ends), Unavailable)
         self.assertIn("does not answer", error.text)
 
     def test_never_finishes_a_tls_handshake(self) -> None:
         """The same for TLS."""
         self.patch(connector_module, "ATTEMPT", 0.3)
-        self.refused(self.serve(Visitor.until_gone, secure=True), Unavailable)
+        self.refused(self.serve(Visitor.ends, secure=True), Unavailable)
 
     def test_answers_hello_wrongly(self) -> None:
         """An answer that lacks what it needs, or has too much of it, is not taken."""
-        answers: list[Any] = [None, {}, greeting(heartbeat=-1), greeting(token=7), greeting(more=1)]
+        answers: list[Any] = [None, {}, welcome(heartbeat=-1), welcome(token=7), welcome(more=1)]
         scripts = [
-            lambda visitor, value=value: (visitor.answer(visitor.ask(), value), visitor.until_gone())
-            for value in answers
+            lambda visitor, value=value: (visitor.answer(visitor.ask(), value), visitor.ends()) for value in answers
         ]
         connection = self.serve(*scripts)
         for _ in scripts:
@@ -228,7 +180,7 @@ class BeforeHelloTests(ScriptedTestCase):
 
         def script(visitor: Visitor) -> None:
             visitor.send(write_failed(visitor.ask().tag, "InvalidPayload", "update the client", {}))
-            visitor.until_gone()
+            visitor.ends()
 
         self.assertEqual(self.refused(self.serve(script), FluxonError).text, "update the client")
 
@@ -265,17 +217,17 @@ class AfterHelloTests(ScriptedTestCase):
 
     def test_sends_garbage(self) -> None:
         """A broken frame ends the connection."""
-        self.lost_then_well(lambda visitor, ask: (visitor.send(b"\xff" * 99), visitor.until_gone()), "protocol")
+        self.lost_then_well(lambda visitor, ask: (visitor.send(b"\xff" * 99), visitor.ends()), "protocol")
 
     def test_answers_what_was_never_asked(self) -> None:
         """A few are forgiven, a stream of them is not."""
         stray = b"".join(write_answer(1000 + number, encode(1)) for number in range(20))
-        self.lost_then_well(lambda visitor, ask: (visitor.send(stray), visitor.until_gone()), "never asked")
+        self.lost_then_well(lambda visitor, ask: (visitor.send(stray), visitor.ends()), "never asked")
 
     def test_sends_a_stream_that_was_never_opened(self) -> None:
         """Raw chunks have no place in a conversation of calls."""
         chunk = frame(b"\0\0\0\x01data", 2)
-        self.lost_then_well(lambda visitor, ask: (visitor.send(chunk), visitor.until_gone()), "never opened")
+        self.lost_then_well(lambda visitor, ask: (visitor.send(chunk), visitor.ends()), "never opened")
 
     def test_answers_twice(self) -> None:
         """The second answer goes to nobody."""
@@ -285,7 +237,7 @@ class AfterHelloTests(ScriptedTestCase):
             for _ in range(3):
                 ask = visitor.ask()
                 visitor.send(write_answer(ask.tag, encode("once")) + write_answer(ask.tag, encode("twice")))
-            visitor.until_gone()
+            visitor.ends()
 
         connection = self.serve(script)
         self.assertEqual([connection.send_request("echo") for _ in range(3)], ["once"] * 3)
@@ -297,11 +249,11 @@ class AfterHelloTests(ScriptedTestCase):
         def script(visitor: Visitor) -> None:
             visitor.greet()
             late = visitor.ask()
-            asked.append(type(visitor.message()).__name__)
+            asked.append(type(visitor.next()).__name__)
             visitor.send(write_answer(late.tag, encode("late")))
             ask = visitor.ask()
             visitor.answer(ask, "in time")
-            visitor.until_gone()
+            visitor.ends()
 
         connection = self.serve(script)
         self.assertRaises(DeadlineExceeded, connection.send_request, "echo", timeout=0.2)
@@ -316,7 +268,7 @@ class AfterHelloTests(ScriptedTestCase):
             ask = visitor.ask()
             for byte in write_answer(ask.tag, encode({"text": "slowly"})):
                 visitor.send(bytes([byte]))
-            visitor.until_gone()
+            visitor.ends()
 
         self.assertEqual(self.serve(script).send_request("echo"), {"text": "slowly"})
 
@@ -328,7 +280,7 @@ class AfterHelloTests(ScriptedTestCase):
             visitor.send(write_answer(visitor.ask().tag, encode(b"x" * (2**24 - 100))))
             visitor.ask()
             visitor.send(struct.pack(">IB", 2**24 + 1, 0) + b"x" * 1000)
-            visitor.until_gone()
+            visitor.ends()
 
         connection = self.serve(script)
         self.assertEqual(len(connection.send_request("echo")), 2**24 - 100)
@@ -390,7 +342,7 @@ class AfterHelloTests(ScriptedTestCase):
 
         def serve_rest(visitor: Visitor) -> None:
             visitor.socket.settimeout(PATIENCE)
-            while (message := visitor.message()) is not None:
+            while (message := visitor.next()) is not None:
                 visitor.answer(message, 2)
 
         pings: list[int] = []
@@ -416,10 +368,10 @@ class CallingTests(ScriptedTestCase):
                 answers[len(answers)] = None
             visitor.flush()
             for _ in asks:
-                message = visitor.message()
+                message = visitor.next()
                 answers[message.waiter] = message.value if isinstance(message, Answer) else message.code
             visitor.answer(first, "done")
-            visitor.until_gone()
+            visitor.ends()
 
         connection = self.serve(script)
         connection.reverse_request_mapping(
@@ -480,7 +432,7 @@ class CallingTests(ScriptedTestCase):
             visitor.socket.recv(65536)
             go_on.set()
             visitor.answer(first, "done")
-            visitor.until_gone()
+            visitor.ends()
 
         connection = self.serve(script)
         connection.reverse_request_mapping({"wait": lambda: go_on.wait(PATIENCE), "run": lambda: ran.append("run")})
@@ -499,10 +451,10 @@ class CallingTests(ScriptedTestCase):
             visitor.conversation.ask("call", {"view": "run", "payload": None}, waiter="run", timeout=0.05)
             visitor.flush()
             for _ in range(2):
-                message = visitor.message()
+                message = visitor.next()
                 codes.append(getattr(message, "code", "answered"))
             visitor.answer(first, "done")
-            visitor.until_gone()
+            visitor.ends()
 
         connection = self.serve(script)
         connection.reverse_request_mapping({"wait": lambda: time.sleep(0.2), "run": lambda: ran.append("run")})
@@ -524,9 +476,9 @@ class CallingTests(ScriptedTestCase):
             for number in range(2_000):
                 visitor.conversation.asked[number] = _asked()
             for _ in range(2_000):
-                refused.append(getattr(visitor.message(), "code", "answered"))
+                refused.append(getattr(visitor.next(), "code", "answered"))
             visitor.answer(first, "done")
-            visitor.until_gone()
+            visitor.ends()
 
         connection = self.serve(script)
         connection.reverse_request_mapping({"fine": lambda: None})

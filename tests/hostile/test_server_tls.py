@@ -101,6 +101,14 @@ class ConversationTests(TLSCase):
         for key in ("peers", "descriptors", "sessions", "working"):
             self.assertLessEqual(after[key], before[key], key)
 
+    def test_goodbye_unanswered(self) -> None:
+        """The server says goodbye, and the client neither answers nor leaves: aborted within seconds."""
+        visitors = [self.server.visit().greet() for _ in range(5)]
+        for visitor in visitors:
+            self.addCleanup(visitor.socket.close)
+            visitor.call("hang_up")
+        self.assertEqual(self.server.until(lambda state: state["peers"] == 1)["peers"], 1)
+
     def test_renegotiation(self) -> None:
         """A TLS 1.2 client cannot make the server do handshakes over and over."""
         from OpenSSL import SSL

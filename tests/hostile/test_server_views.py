@@ -110,3 +110,27 @@ class HangTests(ViewCase):
         self.assertEqual({visitor.code(tag) for tag in tags}, {"DeadlineExceeded"})
         self.assertEqual(visitor.code(visitor.call("echo", 1)), "ResourceExhausted")
         self.assertEqual(self.visit().result("echo", 1), 1)
+
+
+class CrowdTests(ViewCase):
+    """The server as it is by default, with users."""
+
+    users = ("ann",)
+
+    def test_ten_hung(self) -> None:
+        """Ten sessions with a plain view each that does not return: others' views and logins do not notice."""
+        hung = [self.visit() for _ in range(10)]
+        tags = [visitor.call("hang_thread") for visitor in hung]
+        other = self.visit()
+        times = []
+        for number in range(50):
+            for view in ("plain_echo", "echo"):
+                began = time.monotonic()
+                self.assertEqual(other.result(view, number), number)
+                times.append(time.monotonic() - began)
+        self.assertIsNone(other.result("login", {"username": "ann", "password": "ann"}))
+        self.assertEqual(other.result("who"), "ann")
+        self.assertLess(sorted(times)[len(times) // 2], 0.25)
+        other.result("release")
+        outcomes = [visitor.outcome(tag) for visitor, tag in zip(hung, tags, strict=True)]
+        self.assertEqual(outcomes, ["released"] * 10)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
 import tempfile
 import time
 from collections.abc import Callable
 from typing import Any
 
+from raw_peer import HELLO, Get, Put, RawPeer, connect
 from twisted.internet import reactor as _reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ServerEndpoint
@@ -17,11 +17,11 @@ from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
-from fluxon.commands import Command, Hello, Integer
+from fluxon.commands import Hello
 from fluxon.errors import FluxonError
 from fluxon.limits import KIB, MIB, Limits
 from fluxon.rpc import FileSource, Incoming, Opening, Outgoing, Peer, Responders, ServerFactory, send_directly
-from fluxon.wire import RAW, Answer, Chunk, Conversation, Credit, End, Failed, Flow, frame
+from fluxon.wire import RAW, Answer, Chunk, Credit, End, Failed, Flow, frame
 from fluxon.wire.messages import write_credit, write_end
 from fluxon.workers import WorkerPool
 
@@ -31,52 +31,18 @@ SIZE = 64 * MIB
 WINDOW = 256 * KIB
 
 
-class Get(Command):
-    name = "get"
-    arguments = {"length": Integer(0)}
-    response = {"stream": Integer(0)}
-    errors = (FluxonError,)
-    opens = True
-
-
-class Put(Command):
-    name = "put"
-    response = {"stream": Integer(0)}
-    errors = (FluxonError,)
-    opens = True
-
-
-class Attacker:
-    """A client on a bare socket; in a thread."""
+class Attacker(RawPeer):
+    """A client that opens streams; in a thread."""
 
     def __init__(self, number: int, *, buffer: int | None = None) -> None:
-        self.socket = socket.socket()
-        if buffer is not None:
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
-        self.socket.settimeout(PATIENCE)
-        self.socket.connect(("127.0.0.1", number))
-        self.conversation = Conversation(receive_limit=2**24, send_limit=2**24)
-        self.heard: list[Any] = []
-
-    def send(self, data: bytes) -> None:
-        self.socket.sendall(data)
-
-    def flush(self) -> None:
-        data = b"".join(self.conversation.output)
-        self.conversation.output.clear()
-        self.send(data)
+        super().__init__(connect(number, PATIENCE, receive_buffer=buffer))
 
     def until(self, *kinds: type) -> Any:
         """The next message of one of the kinds; others are dropped."""
-        while True:
-            while self.heard:
-                message = self.heard.pop(0)
-                if isinstance(message, kinds):
-                    return message
-            data = self.socket.recv(65_536)
-            if not data:
-                raise ConnectionError("it ended")
-            self.heard += self.conversation.receive(data)
+        message = self.next(*kinds)
+        if message is None:
+            raise ConnectionError("it ended")
+        return message
 
     def ask(self, command: str, **arguments: Any) -> Answer | Failed:
         self.conversation.ask(command, arguments, waiter="w", opens=command != "hello")
@@ -85,7 +51,7 @@ class Attacker:
         return message
 
     def greet(self) -> Attacker:
-        assert isinstance(self.ask("hello", version=1, token=None, seen=0, features=[]), Answer)
+        assert isinstance(self.ask("hello", **HELLO), Answer)
         return self
 
     def open(self, command: str, **arguments: Any) -> Flow:
@@ -100,20 +66,9 @@ class Attacker:
         self.conversation.streams.grant(flow, count)
         self.flush()
 
-    def ends(self) -> bool:
-        """Whether the server ends the connection, while all it says is read."""
-        try:
-            while self.socket.recv(1 << 20):
-                pass
-        except TimeoutError:
-            return False
-        except ConnectionError:
-            pass
-        return True
-
     def is_served(self) -> bool:
         """Whether a request is answered on this connection."""
-        return isinstance(self.ask("get", length=0), (Answer, Failed))
+        return isinstance(self.ask("get", offset=0, length=0), (Answer, Failed))
 
 
 def resident() -> int:
@@ -226,7 +181,7 @@ class StreamAttackTests(TestCase):
             attacker.send(attacker.conversation.streams.chunk(flow, WINDOW + 1) + bytes(WINDOW + 1))
 
         def against_its_direction(attacker: Attacker) -> None:
-            flow = attacker.open("get", length=SIZE)
+            flow = attacker.open("get", offset=0, length=SIZE)
             attacker.send(frame(flow.tag.to_bytes(4, "big") + b"x", RAW))
 
         await self.assert_ends(at_once)
@@ -247,7 +202,7 @@ class StreamAttackTests(TestCase):
         """Up to 4 GiB it is a strange window; then it is an offence."""
 
         def offend(attacker: Attacker) -> None:
-            flow = attacker.open("get", length=SIZE)
+            flow = attacker.open("get", offset=0, length=SIZE)
             attacker.send(write_credit(flow.tag, 2**32 - 1) * 2)
 
         await self.assert_ends(offend)
@@ -256,7 +211,7 @@ class StreamAttackTests(TestCase):
         """Credit byte by byte is a chunk for each: little for much work, and no offence; others are served."""
 
         def crumble(attacker: Attacker) -> int:
-            flow = attacker.open("get", length=5_000)
+            flow = attacker.open("get", offset=0, length=5_000)
             heard = 0
             for _ in range(5_000):
                 attacker.send(write_credit(flow.tag, 1))
@@ -281,7 +236,7 @@ class StreamAttackTests(TestCase):
             if direct:
                 assert send_directly(self.port)
             attackers = [await deferToThread(lambda: Attacker(self.number, buffer=4_096).greet()) for _ in range(20)]
-            flows = [await deferToThread(each.open, "get", length=SIZE) for each in attackers]
+            flows = [await deferToThread(each.open, "get", offset=0, length=SIZE) for each in attackers]
             before = resident()
             for attacker, flow in zip(attackers, flows, strict=True):
                 await deferToThread(attacker.grant, flow, 2**31)
@@ -305,7 +260,7 @@ class StreamAttackTests(TestCase):
 
         def occupy(attacker: Attacker) -> list[str]:
             for _ in range(4):
-                attacker.open("get", length=SIZE)
+                attacker.open("get", offset=0, length=SIZE)
             refused = attacker.ask("put")
             assert isinstance(refused, Failed)
             return [refused.code, *(attacker.until(End).code for _ in range(4))]
@@ -320,7 +275,7 @@ class StreamAttackTests(TestCase):
     @staticmethod
     def _unconfirmed(attacker: Attacker) -> str:
         for _ in range(4):
-            attacker.ask("get", length=0)
+            attacker.ask("get", offset=0, length=0)
             attacker.conversation.output.clear()
         code: str = attacker.ask("put").code  # type: ignore[union-attr]
         return code

@@ -9,6 +9,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
+from raw_peer import Get, Put, welcome
 from twisted.internet import reactor as _reactor
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.endpoints import TCP4ServerEndpoint
@@ -17,7 +18,7 @@ from twisted.internet.threads import deferToThread
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.trial.unittest import TestCase
 
-from fluxon.commands import Command, Hello, Integer
+from fluxon.commands import Command, Hello
 from fluxon.connect import Client, ConnectionInterface
 from fluxon.connect import streams as blocking
 from fluxon.connect.link import Link
@@ -42,25 +43,6 @@ PATIENCE = 30.0
 
 #: No multiple of any block, chunk or window.
 SIZE = 9 * MIB + 12_345
-
-
-class Get(Command):
-    """A part of the server's file."""
-
-    name = "get"
-    arguments = {"offset": Integer(0), "length": Integer(0)}
-    response = {"stream": Integer(0)}
-    errors = (FluxonError,)
-    opens = True
-
-
-class Put(Command):
-    """Bytes for the server to keep."""
-
-    name = "put"
-    response = {"stream": Integer(0)}
-    errors = (FluxonError,)
-    opens = True
 
 
 class Kept:
@@ -127,24 +109,7 @@ class Server:
     def hello(self, peer: Peer, arguments: dict[str, Any]) -> dict[str, Any]:
         peer.greeted = True
         peer.protocol.greeted()
-        limits = Limits()
-        names = {
-            "frame": limits.frame_anonymous,
-            "frame_authenticated": limits.frame_authenticated,
-            "frame_to_client": limits.frame_to_client,
-            "in_flight": limits.in_flight,
-        }
-        return {
-            "version": 1,
-            "session": "s",
-            "token": "t",
-            "authenticated": False,
-            "fresh": False,
-            "recovered": False,
-            "heartbeat": 25.0,
-            "limits": names,
-            "features": [],
-        }
+        return welcome()
 
     def get(self, peer: Peer, arguments: dict[str, Any]) -> Opening:
         source = FileSource(os.open(self.file.name, os.O_RDONLY), **arguments, submit=self.pool.submit)
