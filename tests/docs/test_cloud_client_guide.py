@@ -10,26 +10,21 @@ import sys
 from pathlib import Path
 
 from children import Child
+from pages import ROOT, Page
 from twisted.trial.unittest import SynchronousTestCase
 
 from fluxon.connect.command_line.parser import parser
 
-GUIDE = Path(__file__).resolve().parents[2] / "docs" / "cloud_client.rst"
-
-
-def blocks(language: str) -> list[str]:
-    """The guide's blocks of one language."""
-    pattern = rf"^\.\. code-block:: {language}\n\n((?:   .*\n|\n)+)"
-    found = re.findall(pattern, GUIDE.read_text("utf-8"), re.MULTILINE)
-    return [re.sub(r"^   ", "", each, flags=re.MULTILINE).strip("\n") + "\n" for each in found]
+GUIDE = "docs/cloud_client.rst"
 
 
 class CloudClientGuideTests(SynchronousTestCase):
     """Only the ports are changed, to ones that are free."""
 
-    def setUp(self) -> None:
-        self.files = {each.partition("\n")[0].removeprefix("# "): each for each in blocks("python")}
-        self.fragments = [each for each in blocks("python") if each.startswith("# fragment: ")]
+    def serve(self) -> None:
+        page = Page(self, GUIDE)
+        self.files, self.fragments = page.files(), [each.text for each in page.fragments()]
+        (self.commands,) = page.commands()
         server = self.files["cloud_server.py"]
         Path("cloud_server.py").write_text(server.replace("port=8080", "port=0").replace("port=8888", "port=0"))
         self.server = Child("server", [sys.executable, "-u", "cloud_server.py"], Path.cwd())
@@ -52,6 +47,7 @@ class CloudClientGuideTests(SynchronousTestCase):
 
     def test_the_guide(self) -> None:
         """Each block does what the text says, in its order."""
+        self.serve()
         program = self.files["files.py"]
         self.assertIn("server.close()", program)
         extended = program.replace("server.close()", "\n".join([*self.fragments, "server.close()"]))
@@ -75,8 +71,7 @@ class CloudClientGuideTests(SynchronousTestCase):
             )
         subprocess.run([sys.executable, "people.py"], check=True, timeout=60)
         environment = {**os.environ, "XDG_CONFIG_HOME": str(Path("config").absolute())}
-        (block,) = blocks("sh")
-        for line in block.splitlines():
+        for line in self.commands:
             arguments = shlex.split(self.with_ports(line).removeprefix("python "))
             if "login" in arguments:
                 arguments += ["--cloud-port", self.ports["8888"]]
@@ -94,6 +89,6 @@ class CloudClientGuideTests(SynchronousTestCase):
 
     def test_exit_statuses(self) -> None:
         """Those that the guide tells are those that the help tells."""
-        guide = " ".join(GUIDE.read_text("utf-8").split())
+        guide = " ".join((ROOT / GUIDE).read_text("utf-8").split())
         for number, words in re.findall(r"(\d+) ([a-z]+)", parser().epilog or ""):
             self.assertIn(f"{number} {words}", guide)

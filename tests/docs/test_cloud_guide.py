@@ -1,51 +1,49 @@
-"""The guide of the cloud storage does what it says: run from its first block to its last, in an empty folder.
-
-A line that ends in ``# -> value`` has to give that value.
-"""
+"""The guides of the cloud storage and of roles do what they say: each is run from its first block to its last."""
 
 from __future__ import annotations
 
 import ast
-import sys
-from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+from pages import Page, run_block
 from twisted.trial.unittest import SynchronousTestCase
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from test_code_blocks import blocks
-
-GUIDE = "docs/cloud.rst"
+from fluxon.errors import PermissionDenied
 
 
-class Guide(SynchronousTestCase):
-    def run_block(self, text: str, names: dict[str, Any]) -> int:
-        """How many lines gave the value that they promise."""
-        lines, seen = text.splitlines(), 0
-        for node in ast.parse(text).body:
-            last = lines[(node.end_lineno or 1) - 1]
-            if isinstance(node, ast.Expr):
-                value = eval(compile(ast.Expression(node.value), GUIDE, "eval"), names)
-                if "  # -> " in last:
-                    seen += 1
-                    self.assertEqual(repr(value), last.partition("  # -> ")[2], last)
-            else:
-                exec(compile(ast.Module([node], []), GUIDE, "exec"), names)
-        return seen
+class Guides(SynchronousTestCase):
+    """Each has a storage of its own."""
 
-    def close(self, names: dict[str, Any]) -> None:
-        names["CloudAuthorizationModel"].unbind()
-        names["storage"].close()
-        names["db"].close()
-        names["db"].unbind()
+    def setUp(self) -> None:
+        self.names: dict[str, Any] = {}
+        self.addCleanup(self.close)
+
+    def close(self) -> None:
+        self.names["CloudAuthorizationModel"].unbind()
+        self.names["storage"].close()
+        self.names["db"].close()
+        self.names["db"].unbind()
 
     def test_cloud(self) -> None:
-        """The guide, whole."""
-        names: dict[str, Any] = {}
+        """The guide of the storage, whole."""
+        seen = [run_block(self, block, self.names) for block in Page(self, "docs/cloud.rst").fragments()]
+        self.assertGreater(sum(seen), 18)
+
+    def test_roles(self) -> None:
+        """The guide of roles, whole; and its view answers what the text shows, or refuses."""
+        page = Page(self, "docs/roles.rst")
+        (shown,) = page.shown()
         seen = 0
-        for block in blocks("python"):
-            if block.document == GUIDE:
-                seen += self.run_block(block.text, names)
-        self.close(names)
-        self.assertGreater(seen, 18)
+        for block in page.fragments():
+            seen += run_block(self, block, self.names)
+            if "def share" in block.text:
+                self.view(shown)
+        self.assertGreater(seen, 9)
+
+    def view(self, shown: str) -> None:
+        user, share = self.names["User"], self.names["share"]
+        request = SimpleNamespace(user=self.names["jane"])
+        self.assertEqual(share(request, "/reports", "Mike"), ast.literal_eval(shown))
+        for stranger in (None, user.Get(user.username == "Mike")):
+            self.assertRaises(PermissionDenied, share, SimpleNamespace(user=stranger), "/reports", "Mike")

@@ -6,20 +6,20 @@ import re
 import shutil
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import pytest
 from children import Child
+from pages import ROOT, Page
+from terminal import Terminal
 from twisted.trial.unittest import SynchronousTestCase
 
 from fluxon.connect import CloudStorageConnector, ConnectionInterface
 from fluxon.endpoint.metrics import figures
+from fluxon.errors import Internal
 from fluxon.limits import Limits
 from fluxon.startproject import generate
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from test_code_blocks import ROOT, blocks
 
 GUIDE = "docs/operating.rst"
 TWISTD = Path(sys.executable).with_name("twistd")
@@ -31,9 +31,10 @@ EMMA = {"username": "emma", "email": "emma@example.com", "password": "Secret123"
 class OperatingGuideTests(SynchronousTestCase):
     def setUp(self) -> None:
         generate("AsyncServer", "chat", cloud=True)
-        for block in blocks("python"):
-            if block.document == GUIDE:
-                Path(str(block.file_name)).write_text(block.text)
+        page = Page(self, GUIDE)
+        page.write_files()
+        self.install, self.foreground, self.metrics, self.backup, self.rotate, self.schema = page.commands()
+        (self.log,) = page.shown()
 
     def serve(self, project: str) -> tuple[Child, int, int]:
         command = [TWISTD, "-n", "--pidfile=", "fluxon", "--config", f"{project}/router.py", "--port", LOCAL]
@@ -47,6 +48,12 @@ class OperatingGuideTests(SynchronousTestCase):
         self.assertEqual(done.returncode, 0, done.stderr)
         return done.stdout
 
+    def type(self, commands: list[str]) -> str:
+        """The commands of one block, where the text has /srv/chat."""
+        terminal = Terminal(self)
+        terminal.places = {"/srv/chat": Path("chat"), "/backup/2026-01-05": Path("backup")}
+        return "".join(terminal.type(line) for line in commands)
+
     def test_backup_and_restore(self) -> None:
         """A backup of a running server, restored in another folder: users, passwords and files are there again."""
         child, port, cloud_port = self.serve("chat")
@@ -56,7 +63,7 @@ class OperatingGuideTests(SynchronousTestCase):
                 cloud.create_directory("/emmas")
                 connection.send_request("assign_me_as_owner", {"path": "/emmas"})
                 cloud.write_file("/emmas/letter.txt", b"kept" * 1_000)
-                self.run_file("backup.py", "chat", "backup")
+                self.type(self.backup)
                 cloud.write_file("/emmas/later.txt", b"not in the backup")
         child.stop()
         generate("AsyncServer", "other", cloud=True)
@@ -77,13 +84,45 @@ class OperatingGuideTests(SynchronousTestCase):
         self.addCleanup(connection.close)
         connection.send_request("create_user", EMMA)
         token = connection.session.token
-        self.assertEqual(self.run_file("rotate.py", "chat/secrets"), "signing with key 2\n")
+        self.assertEqual(self.type(self.rotate), "signing with key 2\n")
         child.stop()
         child, port, _ = self.serve("chat")
         again = ConnectionInterface(port=port, timeout=30)
         self.addCleanup(again.close)
         again.session.token = token
         self.assertEqual(again.send_request("whoami"), {"response": "emma"})
+
+    def test_service(self) -> None:
+        """The commands of a service, on a project; what it tells over HTTP; the lines of its log."""
+        self.assertEqual(self.type(self.install), "")
+        terminal = Terminal(self, Path("chat").absolute())
+        for line in self.schema:
+            terminal.type(line)
+        views = Path("chat", "views.py")
+        views.write_text(views.read_text() + "\n\nasync def report(request):\n    raise ValueError\n")
+        for (line,) in (self.foreground, self.metrics):
+            terminal.type(line)
+            trust = "chat/secrets/certificate.pem"
+            with ConnectionInterface(
+                port=int(terminal.ports["8080"]), secure=True, trust=trust, timeout=60
+            ) as connection:
+                connection.send_request("create_user" if line is self.foreground[0] else "login", EMMA)
+                self.assertRaises(Internal, connection.send_request, "report")
+            if "9100" in terminal.ports:
+                where = f"http://127.0.0.1:{terminal.ports['9100']}"
+                with urllib.request.urlopen(f"{where}/health", timeout=60) as answer:
+                    self.assertEqual(answer.read().strip(), b"ok")
+                with urllib.request.urlopen(f"{where}/metrics", timeout=60) as answer:
+                    self.assertIn(b'fluxon_requests_total{code="Internal",view="report"}', answer.read())
+            terminal.stop_servers()
+        written = Path("chat", "logs", "fluxon.log").read_text()
+        self.assertLessEqual(set(map(shape, self.log.splitlines())), set(map(shape, written.splitlines())))
+
+
+def shape(line: str) -> str:
+    """A line of the log without the numbers, and the view, that are another's."""
+    numbers = re.sub(r"\b[0-9a-f]{12,16}\b|\d+(?:\.\d+)?", "0", line.replace("send_message", "login"))
+    return numbers.replace("create_user", "login")
 
 
 class FactsTests(SynchronousTestCase):

@@ -14,6 +14,7 @@ from unittest import SkipTest
 from uuid import UUID
 
 import attrs
+from pages import Page
 from twisted.trial.unittest import SynchronousTestCase
 
 from fluxon import errors
@@ -88,6 +89,10 @@ class VectorTests(SynchronousTestCase):
 
     def test_text_and_files_agree(self) -> None:
         """Every vector of the files is printed, with the same bytes, once; and no other."""
+        layout, *vectors = Page(self, "docs/protocol.rst").shown()
+        self.assertTrue(layout.startswith("length   4 bytes"))  # of a frame; every vector has it
+        for each in vectors:
+            self.assertRegex(each, r"(?m)^\[[a-z0-9-]+\]")
         printed = printed_vectors()
         stored = [(each["name"], each["hex"]) for vectors in VECTORS.values() for each in vectors]
         self.assertGreater(len(stored), 60)

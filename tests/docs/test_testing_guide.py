@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
 
 import database_servers
+from pages import Page
+from terminal import Terminal
 from twisted.trial.unittest import SynchronousTestCase
 
 import fluxon
 from fluxon.startproject import generate
-
-GUIDE = Path(__file__).resolve().parents[2] / "docs" / "testing.rst"
-
-
-def files() -> dict[str, str]:
-    """The guide's Python blocks, by the names in their first lines."""
-    found = re.findall(r"^\.\. code-block:: python\n\n((?:   .*\n|\n)+)", GUIDE.read_text("utf-8"), re.MULTILINE)
-    texts = [re.sub(r"^   ", "", each, flags=re.MULTILINE).strip("\n") + "\n" for each in found]
-    return {each.partition("\n")[0].removeprefix("# "): each for each in texts}
 
 
 class TestingGuideTests(SynchronousTestCase):
@@ -30,7 +22,10 @@ class TestingGuideTests(SynchronousTestCase):
     def test_the_guide(self) -> None:
         """pytest runs all kinds: unittest's, plain functions, trial's, and the one on a database server."""
         generate("AsyncServer", "chat", cloud=True)
-        shown = files()
+        page = Page(self, "docs/testing.rst")
+        shown = page.files()
+        for line in (each for block in page.commands() for each in block):
+            Terminal(self, Path("chat").absolute()).type(line)
         expected = 0
         for name, text in shown.items():
             (Path("chat/tests") / name).write_text(text)
