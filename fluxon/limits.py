@@ -90,6 +90,24 @@ class Limits:
     #: set a timeout: a phone that has just lost its network must not hold up a chat.
     reverse_rest: float = _seconds(1)
 
+    #: The longest that a reverse request may be kept; and how long a client whose connection was lost is expected back.
+    #: A laptop is carried to another room, a train goes through tunnels; who stays away longer begins anew.
+    outbox_time: float = _seconds(3_600)
+    #: What is kept for one client: a busy chat's hour, in small messages.
+    outbox_requests: int = _bound(1_000)
+    outbox_bytes: int = _bound(256 * KIB)
+    #: The same for all clients of a server.
+    outbox_total: int = _bound(64 * MIB)
+    #: Clients that are expected back, logged-in ones and strangers each; about 1 KiB each. Those longest away go first.
+    away_sessions: int = _bound(10_000)
+    #: How long the answer to a request with a key is kept to be given again: far longer than a client tries.
+    repeat_time: float = _seconds(600)
+    #: Keys of one session that are remembered, and the bytes of their answers; a key outlasts its answer.
+    repeat_keys: int = _bound(1_000)
+    repeat_bytes: int = _bound(1 * MIB)
+    #: Bytes of keys and answers over all sessions, of logged-in ones and of strangers each.
+    repeat_total: int = _bound(64 * MIB)
+
     #: Bodies smaller than this gain nothing from lz4 (1 KiB: 1.1 microseconds for a ratio of 1.8).
     compress_from: int = _bound(1 * KIB)
 
@@ -166,6 +184,9 @@ MAX_FRAME = 64 * MIB
 
 #: Tags are chosen by the side that asks; 32 bits outlive any connection's asks in flight.
 MAX_TAG = 2**32 - 1
+
+#: The key of a request that is carried out once: room for a UUID, a hash, or an order's number with a prefix.
+MAX_KEY = 128
 
 #: A command's and a view's name, in bytes of UTF-8: what a person would type.
 MAX_NAME = 255

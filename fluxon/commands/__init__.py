@@ -14,8 +14,8 @@ from fluxon.commands.arguments import (
     Text,
 )
 from fluxon.commands.base import Command
-from fluxon.commands.calls import Call
-from fluxon.commands.session import PROTOCOL_VERSION, Hello, Leaving, SessionChanged
+from fluxon.commands.calls import Call, CallOnce, Deliver
+from fluxon.commands.session import PROTOCOL_VERSION, Goodbye, Hello, Leaving, SessionChanged
 
 __all__ = [
     "PROTOCOL_VERSION",
@@ -23,8 +23,11 @@ __all__ = [
     "Binary",
     "Boolean",
     "Call",
+    "CallOnce",
     "Command",
+    "Deliver",
     "Field",
+    "Goodbye",
     "Hello",
     "Integer",
     "Leaving",

@@ -24,7 +24,7 @@ class Hello(Command):
     arguments = {
         "version": Integer(1, 65_535),
         "token": Optional(_TOKEN),
-        # The number of the last numbered ask from the server that was carried out; 0 for none.
+        # The number of the last ``deliver`` up to which all that came were carried out; 0 for none.
         "seen": Integer(0),
         # What the client can do: "lz4" for compressed frames.
         "features": ListOf(_FEATURE, max_items=32),
@@ -38,7 +38,7 @@ class Hello(Command):
         "authenticated": Boolean(),
         # True when a token was offered and not honoured: whoever was logged in no longer is.
         "fresh": Boolean(),
-        # False when asks that were kept for this session were lost.
+        # True when the session goes on and nothing that was kept for it, or remembered of it, was lost.
         "recovered": Boolean(),
         # Seconds of silence after which the server pings, and after twice which either side gives up.
         "heartbeat": Number(0, 86_400),
@@ -64,6 +64,12 @@ class Leaving(Command):
     """
 
     name = "leaving"
+
+
+class Goodbye(Command):
+    """Client to server: its program ends. Nothing is kept for the session when this was its last connection."""
+
+    name = "goodbye"
 
 
 class SessionChanged(Command):

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import os
 import random as _random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
+from secrets import token_urlsafe
 from typing import Any
 
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IStreamClientEndpoint
 
 from fluxon.blocking import Pending, pending
-from fluxon.commands import Call
+from fluxon.commands import Call, CallOnce, Deliver, Goodbye
 from fluxon.connect.arguments import check_trust
 from fluxon.connect.functions import Function, Functions
 from fluxon.connect.interface import ConnectionInterface
@@ -49,6 +50,7 @@ class Client(ClientService):
         session: Client | ConnectionInterface | None = None,
         timeout: float = 30.0,
         on_session_lost: Callable[[], Any] | None = None,
+        on_reconnect: Callable[[bool], Any] | None = None,
         random: Callable[[], float] = _random.random,
     ) -> None:
         check_trust(trust, secure)
@@ -68,28 +70,83 @@ class Client(ClientService):
             secure=secure,
             session=self.session,
             timeout=timeout,
-            responders={Call: self._call_function},
+            responders={Call: self._call_function, Deliver: self._deliver},
             on_session_lost=on_session_lost,
             random=random,
+            connected=self._connected,
         )
+        self._on_reconnect = on_reconnect
 
-    def call(self, view_name: str, payload: Any = None, timeout: float | None = None) -> Pending[Any]:
+    def call(
+        self,
+        view_name: str,
+        payload: Any = None,
+        timeout: float | None = None,
+        *,
+        idempotent: bool = False,
+        key: str | None = None,
+    ) -> Pending[Any]:
         """Have the server's view ``view_name`` answer ``payload``, within ``timeout`` seconds.
 
-        Fails as ``ConnectionInterface.send_request`` raises. Cancelling tells the server.
+        Fails as ``ConnectionInterface.send_request`` raises; ``idempotent`` and ``key`` mean what they mean there.
+        Cancelling tells the server.
         """
-        return pending(Deferred.fromCoroutine(self._ask(Call, {"view": view_name, "payload": payload}, timeout)))
+        arguments = {"view": view_name, "payload": payload}
+        if idempotent or key is not None:
+            arguments["key"] = token_urlsafe(16) if key is None else key
+            return pending(Deferred.fromCoroutine(self._ask_once(CallOnce, arguments, timeout)))
+        return pending(Deferred.fromCoroutine(self._ask(Call, arguments, timeout)))
+
+    @property
+    def recovered(self) -> bool:
+        """See ``ConnectionInterface.recovered``."""
+        return self._recovered
+
+    def stopService(self) -> Deferred[None]:
+        """End the connection; what is asked fails. The server is told, and keeps nothing for this client."""
+        connection = self._connector.current
+        if connection is not None:
+            connection.peer.ask(Goodbye, {}, urgent=True).addErrback(lambda _: None)
+        return super().stopService()
 
     def reverse_request_mapping(self, mapping: Mapping[str, Function]) -> None:
         """Let the server call these functions, by these names; earlier ones of other names stay.
 
         A dict payload becomes keyword arguments, any other the only argument, None none. Functions are called in the
-        order of the server's calls; one that waits (``async def``, or a Deferred) lets the next begin.
+        order of the server's calls; one that waits (``async def``, or a Deferred) lets the next begin. Calls that the
+        server keeps come again after a lost connection, and are carried out once for all clients that share a session:
+        map the same functions on each.
         """
         self._functions.update(mapping)
 
     def _call_function(self, _: Peer, arguments: dict[str, Any]) -> Any:
         return self._functions.call(arguments["view"], arguments["payload"])
+
+    def _deliver(self, peer: Peer, arguments: dict[str, Any]) -> Any:
+        numbers, number = self.session.numbers, arguments["number"]
+        repeated: Deferred[None] = Deferred()
+        # It may be another client of this session, in a thread, that carries it out.
+        if not numbers.arrive(number, lambda: self._reactor.callFromThread(repeated.callback, None)):
+            return repeated
+        try:
+            result = self._call_function(peer, arguments)
+        except BaseException:
+            numbers.done(number)
+            raise
+        if not isinstance(result, (Deferred, Coroutine)):
+            numbers.done(number)
+            return result
+        waiting = result if isinstance(result, Deferred) else Deferred.fromCoroutine(result)
+
+        def done(outcome: Any) -> Any:
+            numbers.done(number)
+            return outcome
+
+        return waiting.addBoth(done)
+
+    def _connected(self) -> None:
+        if self._on_reconnect is not None and self._connector.was_connected:
+            self._inform("on_reconnect", self._on_reconnect, self._recovered)
 
 
 def connect(reactor: Any, where: str | IStreamClientEndpoint, **keywords: Any) -> Deferred[Client]:

@@ -22,7 +22,8 @@ from fluxon.connect.arguments import Address
 from fluxon.connect.backoff import Backoff
 from fluxon.connect.dial import dial, shake_hands
 from fluxon.connect.greeting import Greeting, is_loopback
-from fluxon.connect.link import Link, Owner
+from fluxon.connect.link import Link
+from fluxon.connect.owner import Owner
 from fluxon.connect.session import Session
 from fluxon.connect.stream import Stream, StreamLost
 from fluxon.connect.waiter import SLICE, Overdue
@@ -155,7 +156,7 @@ class Connector:
             raise
         try:
             presented = self._session.token
-            greeting = link.greet(presented, deadline)
+            greeting = link.greet(presented, self._session.seen, deadline)
         except (FluxonError, Overdue, StreamLost) as error:
             link.close("it was never greeted")
             raise self._explain(link, error) from error

@@ -19,6 +19,9 @@ _LOOPBACK = ("127.", "::1", "::ffff:127.")
 
 _DEFAULTS = Limits()
 
+#: Asks of the server's that are taken at once, whatever it says.
+_MOST_IN_FLIGHT = 10_000
+
 #: Places at the server that ordinary requests leave free.
 _URGENT = 4
 
@@ -39,9 +42,9 @@ def new_conversation() -> Conversation:
     )
 
 
-def hello_arguments(token: str | None, *, compress: bool) -> dict[str, Any]:
-    """The arguments of a hello that presents ``token``."""
-    return {"version": PROTOCOL_VERSION, "token": token, "seen": 0, "features": [LZ4] if compress else []}
+def hello_arguments(token: str | None, *, compress: bool, seen: int = 0) -> dict[str, Any]:
+    """The arguments of a hello that presents ``token``; ``seen`` is the session's."""
+    return {"version": PROTOCOL_VERSION, "token": token, "seen": seen, "features": [LZ4] if compress else []}
 
 
 @attrs.frozen(repr=False)
@@ -52,6 +55,8 @@ class Greeting:
     public_id: str
     authenticated: bool
     fresh: bool
+    #: Whether nothing that the server kept for the session, or remembered of it, was lost.
+    recovered: bool
     heartbeat: float
     _frame: int
     _frame_authenticated: int
@@ -72,6 +77,7 @@ class Greeting:
             public_id=value["session"],
             authenticated=value["authenticated"],
             fresh=value["fresh"],
+            recovered=value["recovered"],
             heartbeat=value["heartbeat"],
             frame=limits["frame"],
             frame_authenticated=limits["frame_authenticated"],
@@ -87,4 +93,6 @@ class Greeting:
         conversation.receive_limit = min(self._frame_to_client, MAX_FRAME)
         # What remains is for another hello, which does not wait.
         conversation.ask_limit = max(1, self._in_flight - _URGENT)
+        # The same number holds for what the server asks here.
+        conversation.in_flight = min(max(self._in_flight, _DEFAULTS.in_flight), _MOST_IN_FLIGHT)
         conversation.compress_from = _DEFAULTS.compress_from if self._compress else None

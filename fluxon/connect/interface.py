@@ -14,13 +14,14 @@ import os
 import random as _random
 import secrets
 from collections.abc import Callable, Mapping
+from functools import partial
 from time import monotonic
 from types import TracebackType
 from typing import Any
 
 from twisted.logger import Logger
 
-from fluxon.commands import Call
+from fluxon.commands import Call, CallOnce, Deliver
 from fluxon.connect import living
 from fluxon.connect.arguments import DEFAULT_PORT, check_trust, checked_address, checked_timeout
 from fluxon.connect.functions import Function, Functions
@@ -43,7 +44,8 @@ class ConnectionInterface:
     this one shares. ``timeout`` is the default for requests, in seconds.
 
     ``on_session_lost`` is called without arguments when the server no longer knows the session: whoever was logged in
-    has to log in again. It runs like a reverse function.
+    has to log in again. ``on_reconnect`` is called each time that a lost connection has come back, with ``recovered``.
+    Both run like a reverse function.
 
     Raises ``ConfigurationError`` for arguments that cannot be right; that nobody listens is said by the first request.
     """
@@ -59,6 +61,7 @@ class ConnectionInterface:
         *,
         heartbeat: float | None = None,
         on_session_lost: Callable[[], object] | None = None,
+        on_reconnect: Callable[[bool], object] | None = None,
         random: Callable[[], float] = _random.random,
     ) -> None:
         where = checked_address(host, port)
@@ -72,6 +75,7 @@ class ConnectionInterface:
         self._functions = Functions(waiting_allowed=False)
         self._turns = Turns(f"fluxon-functions-{where}")
         self._on_session_lost = on_session_lost
+        self._on_reconnect = on_reconnect
         self._line = Line(
             where,
             secure=secure,
@@ -81,14 +85,23 @@ class ConnectionInterface:
             random=random,
             user="ConnectionInterface",
             instead="fluxon.connect.connect",
-            answering={Call: self._asked},
+            answering={Call: self._asked, Deliver: self._delivered},
             lost=self._session_lost,
+            connected=self._connected,
         )
         living.opened(self, self._session)
 
     # --- what programs use --------------------------------------------------------------------------------------------
 
-    def send_request(self, view_name: str, payload: Any = None, timeout: float | None = None) -> Any:
+    def send_request(
+        self,
+        view_name: str,
+        payload: Any = None,
+        timeout: float | None = None,
+        *,
+        idempotent: bool = False,
+        key: str | None = None,
+    ) -> Any:
         """Have the server's view ``view_name`` answer ``payload``, within ``timeout`` seconds.
 
         Raises what the view raised (``InvalidPayload``, ``PermissionDenied``, … from ``fluxon.errors``), and:
@@ -97,11 +110,20 @@ class ConnectionInterface:
         ``OutcomeUnknown`` when the request may have been carried out; ``UntrustedServer`` and ``ProtocolError`` when
         what answers is not the server. ``RuntimeError`` on the reactor's thread, which must not block, and after a
         fork.
+
+        An ``idempotent`` one is made again when the connection is lost, and the server carries it out once all the
+        same; ``OutcomeUnknown`` then means that the server cannot tell any more. ``key`` is for a program that may
+        itself make the same request again, and chooses a text for it, at most 128 bytes, that no other request of the
+        session has: a repeat is answered what the first one was.
         """
         self._line.check_thread("send_request")
         arguments = {"view": view_name, "payload": payload}
-        Call.check_arguments(arguments)
         seconds = self._timeout if timeout is None else checked_timeout(timeout)
+        if idempotent or key is not None:
+            arguments["key"] = secrets.token_urlsafe(16) if key is None else key
+            CallOnce.check_arguments(arguments)
+            return self._line.ask_once(CallOnce.name, arguments, seconds, view_name)
+        Call.check_arguments(arguments)
         return self._line.ask(Call.name, arguments, seconds, view_name)
 
     def reverse_request_mapping(self, mapping: Mapping[str, Function]) -> None:
@@ -110,9 +132,19 @@ class ConnectionInterface:
         A dict payload becomes keyword arguments, any other the only argument, None none. Functions run one at a time,
         in the order of the server's calls, in a thread of their own; one that calls ``send_request`` yields its turn
         to the next until it is answered. What a function returns is its answer; what it raises is logged here, and
-        an error there.
+        an error there. Calls that the server keeps come again after a lost connection, and are carried out once for all
+        clients that share a session: map the same functions on each.
         """
         self._functions.update(mapping)
+
+    @property
+    def recovered(self) -> bool:
+        """Whether the connection goes on where the one before it ended, with all that the server kept for the session.
+
+        False when the session is new, and when the server gave something up, or cannot know that it did not, as after
+        a restart: whoever shows what was pushed to them should fetch it anew.
+        """
+        return self._line.recovered
 
     @property
     def session(self) -> SessionHolder:
@@ -120,12 +152,18 @@ class ConnectionInterface:
         return self._session
 
     def close(self) -> None:
-        """End the connection. Requests under way fail; later ones raise ``Unavailable``. Closing twice is no error."""
+        """End the connection. Requests under way fail; later ones raise ``Unavailable``. Closing twice is no error.
+
+        The server is told, and keeps nothing for this client.
+        """
         if not self._line.is_ours:
             return  # the connection, and every lock, is the parent's
         living.closed(self)
-        self._turns.stop()
-        self._line.close()
+        try:
+            self._line.say_goodbye()
+        finally:
+            self._turns.stop()
+            self._line.close()
 
     def __enter__(self) -> ConnectionInterface:
         return self
@@ -143,6 +181,27 @@ class ConnectionInterface:
     def _session_lost(self) -> None:
         if self._on_session_lost is not None:
             self._turns.submit(self._on_session_lost)
+
+    def _connected(self) -> None:
+        if self._on_reconnect is not None and self._line.connector.was_connected:
+            self._turns.submit(partial(self._on_reconnect, self._line.recovered))
+
+    def _delivered(self, link: Link, ask: Ask) -> None:
+        numbers, number = self._session.numbers, ask.arguments["number"]
+        if not numbers.arrive(number, lambda: link.answer(ask, None)):
+            return
+        try:
+            self._turns.submit(lambda: self._run_delivered(link, ask), kept=True)
+        except FluxonError:
+            numbers.refused(number)
+            raise
+
+    def _run_delivered(self, link: Link, ask: Ask) -> None:
+        # Carried out though its connection may be gone: it would only come again.
+        try:
+            self._run_function(link, ask, None)
+        finally:
+            self._session.numbers.done(ask.arguments["number"])
 
     def _asked(self, link: Link, ask: Ask) -> None:
         deadline = None if ask.timeout is None else monotonic() + ask.timeout

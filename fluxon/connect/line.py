@@ -11,6 +11,7 @@ Rules of this module:
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Mapping
 from time import monotonic
@@ -19,9 +20,10 @@ from typing import Any
 from twisted.logger import Logger
 
 from fluxon.blocking import on_reactor_thread
-from fluxon.commands import Command, Hello, Leaving, SessionChanged
+from fluxon.commands import Command, Goodbye, Hello, Leaving, SessionChanged
 from fluxon.connect import reasons
 from fluxon.connect.arguments import Address
+from fluxon.connect.attempts import Attempts
 from fluxon.connect.backoff import Backoff
 from fluxon.connect.claim import claim
 from fluxon.connect.connector import Connector
@@ -29,11 +31,14 @@ from fluxon.connect.greeting import Greeting, hello_arguments
 from fluxon.connect.link import Link
 from fluxon.connect.session import Session
 from fluxon.connect.turns import current
-from fluxon.connect.waiter import NeverSent, Overdue
+from fluxon.connect.waiter import LostInFlight, NeverSent, Overdue
 from fluxon.errors import Cancelled, DeadlineExceeded, FluxonError, NotFound, OutcomeUnknown, Unavailable
 from fluxon.wire import Ask
 
 _log = Logger(namespace="fluxon.connect")
+
+#: A server acknowledges a goodbye at once; one that does not holds up no program that ends.
+_GOODBYE_WITHIN = 0.2
 
 #: Answers an ask of the server, on the receiving thread: now or later, with ``link.answer`` or ``link.fail``.
 Answering = Callable[[Link, Ask], None]
@@ -67,6 +72,8 @@ class Line:
         self._instead = instead
         self._answering = {command.name: (command, answer) for command, answer in answering.items()}
         self._lost = lost
+        #: Whether the server, when it last answered a hello, still had all that it kept for the session.
+        self.recovered = False
         self.connector = Connector(
             where,
             secure=secure,
@@ -94,6 +101,13 @@ class Line:
     def close(self) -> None:
         """End the connection; closing twice is no error."""
         self.connector.close()
+
+    def say_goodbye(self) -> None:
+        """Tell the server, if it can be told, that nothing needs to be kept for this client."""
+        link = self.connector.link
+        if link is not None:
+            with contextlib.suppress(FluxonError, NeverSent, Overdue):
+                link.ask(Goodbye.name, {}, monotonic() + _GOODBYE_WITHIN, urgent=True)
 
     # --- asking, from any thread --------------------------------------------------------------------------------------
 
@@ -134,6 +148,38 @@ class Line:
                     raise  # or the server was leaving when it came: it did nothing, and the next one may
             except Overdue as overdue:
                 raise overdue_error(what, seconds, overdue.sent) from None
+
+    def ask_once(self, command: str, arguments: dict[str, Any], seconds: float, what: str) -> Any:
+        """As ``ask``, for what the server carries out once however often it is asked: through lost connections."""
+        holder = current.turns
+        if holder is None:
+            return self._ask_once(command, arguments, seconds, what)
+        with holder.yielded():
+            return self._ask_once(command, arguments, seconds, what)
+
+    def _ask_once(self, command: str, arguments: dict[str, Any], seconds: float, what: str) -> Any:
+        session, deadline = self.session, monotonic() + seconds
+        attempts = Attempts(session)
+        while True:
+            try:
+                link = self.greeted_link(deadline)
+            except (Unavailable, Overdue) as error:
+                attempts.check_nothing_sent(error)
+                if isinstance(error, Overdue):
+                    raise overdue_error(what, seconds, False) from None
+                raise
+            attempts.check_remembered()
+            try:
+                return link.ask(command, arguments, deadline)
+            except NeverSent:
+                continue
+            except LostInFlight as error:
+                attempts.lost(error, link.token)
+            except Unavailable as error:
+                if not (link.left and error.details.get("stopping")):
+                    raise
+            except Overdue as overdue:
+                raise overdue_error(what, seconds, overdue.sent or attempts.unanswered is not None) from None
 
     def open(self, command: str, arguments: dict[str, Any], seconds: float, what: str) -> tuple[Link, Any]:
         """As ``ask``, for a command whose answer may open a stream: its connection, and the answer."""
@@ -180,7 +226,7 @@ class Line:
             if not self.session.is_behind(link.token):
                 return  # another thread was here first
             presented = self.session.token
-            arguments = hello_arguments(presented, compress=link.compress)
+            arguments = hello_arguments(presented, compress=link.compress, seen=self.session.seen)
             try:
                 answer = link.ask(Hello.name, arguments, deadline, urgent=True)
             except Overdue:
@@ -200,8 +246,14 @@ class Line:
     def _greeted(self, presented: str | None, greeting: Greeting) -> str | None:
         """The token that the connection has from now on."""
         session = self.session
+        self.recovered = greeting.recovered
         lost = session.greeted(
-            presented, greeting.token, greeting.public_id, authenticated=greeting.authenticated, fresh=greeting.fresh
+            presented,
+            greeting.token,
+            greeting.public_id,
+            authenticated=greeting.authenticated,
+            fresh=greeting.fresh,
+            recovered=greeting.recovered,
         )
         if lost:
             _log.info("the server no longer knows this client's session; log in again")

@@ -22,11 +22,12 @@ from collections import deque
 from collections.abc import Callable
 from math import inf
 from time import monotonic
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from fluxon.commands import Hello
 from fluxon.connect.claim import claim
 from fluxon.connect.greeting import Greeting, hello_arguments, new_conversation
+from fluxon.connect.owner import Owner
 from fluxon.connect.quick import QUICK
 from fluxon.connect.session import Session
 from fluxon.connect.stream import Stream, StreamLost
@@ -44,16 +45,6 @@ _INTERRUPTED = "a thread was interrupted in the middle of using it"
 
 #: How much of what came first is kept, to tell what kind of server speaks.
 _BEGINNING = 8
-
-
-class Owner(Protocol):
-    """What a link tells its owner, on the receiving thread."""
-
-    def asked(self, link: Link, ask: Ask) -> None:
-        """The server asks; to be answered with ``link.answer`` or ``link.fail``, now or later."""
-
-    def cancelled(self, link: Link, tag: int) -> None:
-        """The server no longer wants the answer to its ask ``tag``."""
 
 
 class Link:
@@ -283,16 +274,20 @@ class Link:
 
     # --- on the connection's thread -----------------------------------------------------------------------------------
 
-    def greet(self, token: str | None, deadline: float) -> Greeting:
-        """Say the first hello. Raises what the server answered, ``Overdue``, ``StreamLost`` or ``ProtocolError``."""
+    def greet(self, token: str | None, seen: int, deadline: float) -> Greeting:
+        """Say the first hello; what comes behind its answer is left for ``run``.
+
+        Raises what the server answered, ``Overdue``, ``StreamLost`` or ``ProtocolError``.
+        """
         waiter = Waiter()
-        self._begin(waiter, Hello.name, hello_arguments(token, compress=self.compress), deadline, urgent=True)
+        arguments = hello_arguments(token, compress=self.compress, seen=seen)
+        self._begin(waiter, Hello.name, arguments, deadline, urgent=True)
         while not waiter.wait(0):
             left = deadline - monotonic()
             if left <= 0:
                 raise Overdue(True)
             with self._receiving:
-                self._receive(left)
+                self._receive(left, waiter)
         return Greeting.read(result(waiter.outcome), compress=self.compress)
 
     def run(self, heartbeat: float) -> None:
@@ -336,12 +331,16 @@ class Link:
             self._asked_at = monotonic()
         return pinged
 
-    def _receive(self, timeout: float | None) -> bool:
-        """Act on what comes within ``timeout``; whether an ask of ours was settled. Under ``_receiving``."""
+    def _receive(self, timeout: float | None, until: Waiter | None = None) -> bool:
+        """Act on what comes within ``timeout``; whether an ask of ours was settled. Under ``_receiving``.
+
+        When that settles ``until``, the rest is left.
+        """
         self._stream.wait(timeout)
         data = self._stream.receive()
         settled = self._take(data) if data else False
-        settled = self._act() or settled
+        if until is None or until.outcome is None:
+            settled = self._act() or settled
         self._stream.flush(self.conversation.output)
         return settled
 

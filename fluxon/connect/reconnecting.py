@@ -244,7 +244,8 @@ class Reconnecting:
         presented = self._session.token
         compress = not _is_local(protocol)
         try:
-            answer = await peer.ask(Hello, hello_arguments(presented, compress=compress), timeout, urgent=True)
+            arguments = hello_arguments(presented, compress=compress, seen=self._session.seen)
+            answer = await peer.ask(Hello, arguments, timeout, urgent=True)
             greeting = Greeting.read(answer, compress=compress)
         except BaseException as error:
             lost = peer.lost

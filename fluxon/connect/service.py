@@ -20,6 +20,7 @@ from twisted.python.failure import Failure
 from fluxon.commands import Command, Hello, Leaving, SessionChanged
 from fluxon.connect import reasons
 from fluxon.connect.arguments import DEFAULT_PORT, Address, checked_timeout, parsed_address
+from fluxon.connect.attempts import Attempts
 from fluxon.connect.backoff import Backoff
 from fluxon.connect.greeting import Greeting, hello_arguments
 from fluxon.connect.reconnecting import Connection, Reconnecting
@@ -57,6 +58,7 @@ class ClientService(Service):
         self._timeout = checked_timeout(timeout)
         self._on_session_lost = on_session_lost
         self._greeting_lock = DeferredLock()
+        self._recovered = False
         self._session = session
         self._connector = Reconnecting(
             reactor,
@@ -124,6 +126,35 @@ class ClientService(Service):
                 if not (connection.peer.lost or left):
                     raise
 
+    async def _ask_once(self, command: type[Command], arguments: dict[str, Any], timeout: float | None) -> Any:
+        """As ``_ask``, for what the server carries out once however often it is asked: through lost connections."""
+        command.check_arguments(arguments)
+        deadline = self._deadline(timeout)
+        connector = self._connector
+        attempts = Attempts(self._session)
+        while True:
+            try:
+                connection = connector.current or await connector.when_connected(deadline)
+                if self._session.is_behind(connection.token):
+                    await self._catch_up(connection, deadline)
+                if connector.current is not connection:
+                    continue
+                left = self._left(deadline)
+            except (Unavailable, DeadlineExceeded) as error:
+                attempts.check_nothing_sent(error)
+                raise
+            attempts.check_remembered()
+            try:
+                return await connection.peer.ask(command, arguments, left)
+            except OutcomeUnknown as error:
+                if not connection.peer.lost:
+                    raise  # the server's own word
+                attempts.lost(error, connection.token)
+            except Unavailable as error:
+                gone = connector.current is not connection and error.details.get("stopping")
+                if not (connection.peer.lost or gone):
+                    raise
+
     async def _catch_up(self, connection: Connection, deadline: float) -> None:
         """The session has a newer token: present it here, too."""
         await self._greeting_lock.acquire()
@@ -131,7 +162,7 @@ class ClientService(Service):
             if not self._session.is_behind(connection.token):
                 return
             presented = self._session.token
-            arguments = hello_arguments(presented, compress=connection.compress)
+            arguments = hello_arguments(presented, compress=connection.compress, seen=self._session.seen)
             try:
                 answer = await connection.peer.ask(Hello, arguments, self._left(deadline), urgent=True)
             except (OutcomeUnknown, Unavailable):  # of the hello; what was to be asked was not sent
@@ -172,19 +203,25 @@ class ClientService(Service):
         return {}
 
     def _greeted(self, presented: str | None, greeting: Greeting) -> str | None:
+        self._recovered = greeting.recovered
         lost = self._session.greeted(
             presented,
             greeting.token,
             greeting.public_id,
             authenticated=greeting.authenticated,
             fresh=greeting.fresh,
+            recovered=greeting.recovered,
         )
         if lost:
             _log.info("the server no longer knows this client's session; log in again")
             if self._on_session_lost is not None:
-                told = Deferred.fromCoroutine(_call(self._on_session_lost))
-                told.addErrback(lambda failure: _log.failure("on_session_lost failed", failure))
+                self._inform("on_session_lost", self._on_session_lost)
         return self._session.known_as(presented, greeting.token, fresh=greeting.fresh)
+
+    def _inform(self, name: str, function: Callable[..., Any], *arguments: Any) -> None:
+        """Call a function of the program's, which has nothing to say to it."""
+        told = Deferred.fromCoroutine(_call(function, *arguments))
+        told.addErrback(lambda failure: _log.failure("{name} failed", failure, name=name))
 
 
 def connected(client: S) -> Deferred[S]:
@@ -197,8 +234,8 @@ def connected(client: S) -> Deferred[S]:
     return client.when_connected().addErrback(give_up)
 
 
-async def _call(function: Callable[[], Any]) -> Any:
-    result = function()
+async def _call(function: Callable[..., Any], *arguments: Any) -> Any:
+    result = function(*arguments)
     return await result if hasattr(result, "__await__") else result
 
 

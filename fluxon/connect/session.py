@@ -15,13 +15,14 @@ from __future__ import annotations
 import threading
 from typing import Protocol
 
+from fluxon.connect.numbers import Numbers
 from fluxon.errors import ConfigurationError
 
 
 class SessionHolder:
     """What the client knows of its session with ``host``."""
 
-    __slots__ = ("_lock", "authenticated", "host", "public_id", "secure", "token")
+    __slots__ = ("_lock", "authenticated", "breaks", "host", "numbers", "public_id", "secure", "token")
 
     def __init__(self, host: str, secure: bool) -> None:
         self._lock = threading.Lock()
@@ -33,6 +34,16 @@ class SessionHolder:
         self.authenticated = False
         #: Names the session in the server's logs.
         self.public_id: str | None = None
+        #: The server's numbered calls, of which none is to be carried out twice.
+        self.numbers = Numbers()
+        #: How often the server said in a hello that it does not remember all of the session. What was asked before and
+        #: is asked again after one may be carried out twice.
+        self.breaks = 0
+
+    @property
+    def seen(self) -> int:
+        """What to say in a hello of the numbered calls."""
+        return self.numbers.seen
 
     def __repr__(self) -> str:
         state = "logged in" if self.authenticated else "anonymous"
@@ -53,13 +64,24 @@ class SessionHolder:
             self.token = token
             self.authenticated = True
 
-    def greeted(self, presented: str | None, token: str, public_id: str, *, authenticated: bool, fresh: bool) -> bool:
+    def greeted(
+        self,
+        presented: str | None,
+        token: str,
+        public_id: str,
+        *,
+        authenticated: bool,
+        fresh: bool,
+        recovered: bool = False,
+    ) -> bool:
         """A hello with ``presented`` was answered. True when that means that the session was lost.
 
-        Nothing changes when a newer token came in the meantime: the connection that said hello is then behind, and
-        says it again before its next command.
+        The token stays as it is when a newer one came in the meantime: the connection that said hello is then behind,
+        and says it again before its next command.
         """
         with self._lock:
+            if not recovered:
+                self.breaks += 1
             if self.token != presented:
                 return False
             self.token = token
@@ -88,6 +110,9 @@ class FollowedSession:
 
     __slots__ = ("_leader", "authenticated", "public_id")
 
+    #: What to say in a hello of numbered calls: this server makes none.
+    seen = 0
+
     def __init__(self, leader: SessionHolder) -> None:
         self._leader = leader
         #: Whether this server took the connection for a logged-in user's when it last spoke of it.
@@ -110,7 +135,16 @@ class FollowedSession:
         """Raise ``ConfigurationError`` if a connection to ``host`` must not be given this session's token."""
         self._leader.check_shared_with(host, secure)
 
-    def greeted(self, presented: str | None, token: str, public_id: str, *, authenticated: bool, fresh: bool) -> bool:
+    def greeted(
+        self,
+        presented: str | None,
+        token: str,
+        public_id: str,
+        *,
+        authenticated: bool,
+        fresh: bool,
+        recovered: bool = False,
+    ) -> bool:
         """A hello with ``presented`` was answered. True when the leader's user is not known to this server."""
         self.public_id = public_id
         self.authenticated = authenticated

@@ -27,6 +27,9 @@ Work = Callable[[], object]
 #: Pieces that may wait for their turn: a server that asks for more is told so.
 MAX_WAITING = 1_000
 
+#: The same for those that the server keeps: it has few of them on their way at once, and they have to come in order.
+MAX_KEPT_WAITING = 2 * MAX_WAITING
+
 #: A thread without work ends after so many seconds.
 _IDLE = 60.0
 
@@ -44,13 +47,14 @@ class Turns:
         self._ready: SimpleQueue[Work | None] = SimpleQueue()
         self._idle = 0
 
-    def submit(self, work: Work) -> None:
+    def submit(self, work: Work, *, kept: bool = False) -> None:
         """Have ``work`` done when its turn comes. Raises ``ResourceExhausted`` when too much waits already."""
+        most = MAX_KEPT_WAITING if kept else MAX_WAITING
         with self._lock:
             if self._stopped:
                 return
-            if len(self._new) >= MAX_WAITING:
-                raise ResourceExhausted(f"more than {MAX_WAITING} calls wait for this client's functions")
+            if len(self._new) >= most:
+                raise ResourceExhausted(f"more than {most} calls wait for this client's functions")
             self._new.append(work)
             if not self._taken:
                 try:

@@ -25,6 +25,10 @@ class Overdue(Exception):
         self.sent = sent
 
 
+class LostInFlight(OutcomeUnknown):
+    """The connection was lost after the request was sent: what one's own side knows, and no server says."""
+
+
 class Lost:
     """What an ask gets instead of an answer when its connection is gone."""
 
@@ -72,7 +76,7 @@ def result(outcome: Any) -> Any:
         raise from_wire(outcome.code, outcome.text, outcome.details)
     if not outcome.sent:
         raise NeverSent
-    raise OutcomeUnknown(
+    raise LostInFlight(
         f"the connection was lost before the answer ({outcome.reason}); "
         "the request may or may not have been carried out"
     )

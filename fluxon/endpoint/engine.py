@@ -104,7 +104,7 @@ class Engine:
         sessions, greeting = foundation.sessions, foundation.greeting
         self.router = Router(self._setup.views, sessions, greeting, self._server, self._reactor, limits)
         self.router.database = foundation.database
-        self.reverse = Reverse(sessions, self._reactor, limits, self.router.wait)
+        self.reverse = Reverse(sessions, foundation.keeping, self._reactor, limits, self.router.wait)
         self._listener = Listener(foundation, self.router.responders(), limits)
         clients = Clients(sessions, self._listener.factory)
         self.groups = Groups(clients, self._reactor, limits, self.router.wait)

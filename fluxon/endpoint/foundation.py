@@ -24,6 +24,7 @@ from fluxon.endpoint.cloud import OpenedCloud
 from fluxon.endpoint.logs import LogFiles
 from fluxon.routing import Setup
 from fluxon.routing.greeting import Greeting
+from fluxon.routing.keeping import Keeping
 from fluxon.security.tls import ServerTLS
 from fluxon.sessions import DatabaseAccounts, Session, Sessions, SQLStore
 from fluxon.workers import WorkerPool
@@ -40,6 +41,8 @@ class Foundation:
     sessions: Sessions
     #: Gives connections their sessions; hears of the end of each.
     greeting: Greeting
+    #: What is kept for clients that come back.
+    keeping: Keeping
 
     def __init__(self, setup: Setup, reactor: Any, log_name: str = "fluxon") -> None:
         self.setup = setup
@@ -125,7 +128,8 @@ class Foundation:
             persistent=None if database is None else self._store,
             on_end=self._session_ended,
         )
-        self.greeting = Greeting(self.sessions, setup.limits)
+        self.keeping = Keeping(self.reactor, setup.limits)
+        self.greeting = Greeting(self.sessions, setup.limits, self.keeping)
         self._purging = LoopingCall(self._purge)
         self._purging.clock = self.reactor
         self._purging.start(_PURGE_EVERY, now=False)
@@ -144,6 +148,7 @@ class Foundation:
         """Close everything that is open."""
         if self._purging is not None and self._purging.running:
             self._purging.stop()
+            self.keeping.stop()
         if self.cloud is not None:
             await carried_out("closing the cloud storage", self._close_cloud)
         if self.database is not None:

@@ -124,18 +124,28 @@ class AsyncServer(ServerService[Engine]):
         return self._running().groups.broadcast(name, payload, exclude, timeout, acknowledge)
 
     def reverse_request(
-        self, user_id: Any, name: str, payload: Any = None, timeout: float | None = None
+        self,
+        user_id: Any,
+        name: str,
+        payload: Any = None,
+        timeout: float | None = None,
+        *,
+        keep: float | None = None,
     ) -> Delivery | Pending[Delivery]:
         """Call the function ``name`` in every connected client of a user: what became of it at each.
 
         The ``Delivery`` is true if at least one client ran it and acknowledged; false if the user has none, or none did
         so within ``timeout`` seconds. Its ``results`` have one for each client. Without ``timeout`` that is
         ``Limits.reverse_timeout``, and ``Limits.reverse_rest`` for the others once one has acknowledged; all of them go
-        on with it all the same. A view may return a ``Delivery``: a boolean crosses. A dict as payload becomes the
-        function's keyword arguments. ``user_id`` is an id or a ``request.user``. Raises ``Unserialisable`` for what
-        cannot be sent.
+        on with it all the same. A view may return a ``Delivery``: a boolean crosses.
+
+        With ``keep`` it is kept for so many seconds for each of the user's sessions, sent again when a connection is
+        lost, in order, and carried out once; it is true as well if it waits for one that is expected back ("queued").
+
+        A dict as payload becomes the function's keyword arguments. ``user_id`` is an id or a ``request.user``. Raises
+        ``Unserialisable`` or ``ResourceExhausted`` for what cannot be sent, or kept.
         """
-        return self._running().reverse.reverse_request(user_id, name, payload, timeout)
+        return self._running().reverse.reverse_request(user_id, name, payload, timeout, keep)
 
     def call_client(self, target: Any, name: str, payload: Any = None, timeout: float | None = None) -> Any:
         """Call the function ``name`` of a client, and return what it returned.

@@ -109,27 +109,34 @@ def settled(answer: Any, peer: Peer, user_id: int | None, session: str) -> Resul
 
 
 class Gathering:
-    """Waits for ``pending``: until all results are there, or ``rest`` seconds after the first that was handled.
+    """Waits for ``pending``: until all are there, ``rest`` seconds after the first that was handled, or ``within``.
 
     Each comes with the result that stands for it until it is there. Those that come later are dropped, and what was
     asked goes on.
     """
 
     def __init__(
-        self, clock: IReactorTime, pending: Sequence[tuple[Result, Deferred[Result]]], rest: float | None
+        self,
+        clock: IReactorTime,
+        pending: Sequence[tuple[Result, Deferred[Result]]],
+        rest: float | None,
+        within: float | None = None,
     ) -> None:
         self._clock = clock
         self._rest = rest
         self._results = [standing for standing, _ in pending]
         self._left = len(pending)
         self._asked = [each for _, each in pending]
-        self._timer: IDelayedCall | None = None
+        self._resting = False
+        self._timers: list[IDelayedCall] = []
         #: Fires with the results. Cancelling it gives up on all that are not there.
         self.done: Deferred[list[Result]] = Deferred(self._give_up)
         for index, each in enumerate(self._asked):
             each.addBoth(self._settle, index)
         if not pending:
             self._finish()
+        elif within is not None and not self.done.called:
+            self._timers.append(clock.callLater(max(0.0, within), self._finish))
 
     def _settle(self, result: Result | Failure, index: int) -> None:
         if self.done.called:
@@ -142,16 +149,18 @@ class Gathering:
         self._results[index] = result
         if not self._left:
             self._finish()
-        elif self._rest is not None and self._timer is None and result.state == HANDLED:
-            self._timer = self._clock.callLater(self._rest, self._finish)
+        elif self._rest is not None and not self._resting and result.state == HANDLED:
+            self._resting = True
+            self._timers.append(self._clock.callLater(self._rest, self._finish))
 
     def _finish(self) -> None:
         self._stop()
         self.done.callback(self._results)
 
     def _stop(self) -> None:
-        if self._timer is not None and self._timer.active():
-            self._timer.cancel()
+        for each in self._timers:
+            if each.active():
+                each.cancel()
 
     def _give_up(self, done: Deferred[list[Result]]) -> None:
         self._stop()

@@ -24,12 +24,13 @@ from fluxon import __version__
 from fluxon.commands import PROTOCOL_VERSION, SessionChanged
 from fluxon.errors import Conflict, InvalidPayload, Unavailable
 from fluxon.limits import Limits
+from fluxon.routing.keeping import Keeping
 from fluxon.routing.request import peername
 from fluxon.rpc import Peer
 from fluxon.sessions.shared import unstoppable
 
 if TYPE_CHECKING:
-    from fluxon.sessions import Session, Sessions
+    from fluxon.sessions import Resumed, Session, Sessions
 
 _log = Logger(namespace="fluxon.sessions")
 
@@ -63,9 +64,11 @@ class Observer(Protocol):
 class Greeting:
     """The responder of hello, and the sessions of connections."""
 
-    def __init__(self, sessions: Sessions, limits: Limits) -> None:
+    def __init__(self, sessions: Sessions, limits: Limits, keeping: Keeping | None = None) -> None:
         self._sessions = sessions
         self._limits = limits
+        #: What is kept for clients that come back; None where they have no functions.
+        self.keeping = keeping
         # Of connections whose session is being changed.
         self._turns: dict[Peer, DeferredLock] = {}
         # Those on which a login or logout is under way: what they are in between is nobody's business.
@@ -79,8 +82,12 @@ class Greeting:
                 f"this server speaks version {PROTOCOL_VERSION} of the protocol (fluxon {__version__}), "
                 f"the client version {arguments['version']}: update the older of them"
             )
-        resumed = await self._sessions.resume(arguments.get("token"))
+        token = arguments.get("token")
+        resumed = await self._sessions.resume(token)
         self._adopt(peer, resumed.session, told=True)
+        recovered = token is not None and not resumed.fresh
+        if recovered and self.keeping is not None:
+            recovered = self._recover(peer, resumed, arguments["seen"], self.keeping)
         features = [_LZ4] if _LZ4 in arguments["features"] else []
         if not peer.greeted:
             peer.greeted = True
@@ -93,7 +100,7 @@ class Greeting:
             "token": resumed.token,
             "authenticated": resumed.session.user_id is not None,
             "fresh": resumed.fresh,
-            "recovered": not resumed.fresh,
+            "recovered": recovered,
             "heartbeat": self._limits.heartbeat,
             "limits": {
                 "frame": self._limits.frame_anonymous,
@@ -103,6 +110,26 @@ class Greeting:
             },
             "features": features,
         }
+
+    def _recover(self, peer: Peer, resumed: Resumed, seen: int, keeping: Keeping) -> bool:
+        """Whether nothing was lost of the session that goes on."""
+        session = resumed.session
+        keeping.resumed(peer, session, seen)
+        losses = session.losses
+        if losses == session.losses_told:
+            return True
+        # Behind the answer, the same once more: when this is acknowledged, the answer was heard.
+        keeping.clock.callLater(0, self._confirm_losses, peer, session, resumed.token, losses)
+        return False
+
+    def _confirm_losses(self, peer: Peer, session: Session, token: str, losses: int) -> None:
+        if peer.lost or peer.session is not session:
+            return
+
+        def heard(_: Any) -> None:
+            session.losses_told = max(session.losses_told, losses)
+
+        self._tell(peer, session, token).addCallbacks(heard, _ignore)
 
     def login(self, peer: Peer, user_id: int) -> Deferred[None]:
         """Log a user in on this connection."""
@@ -120,10 +147,11 @@ class Greeting:
         turn = self._turns.setdefault(peer, DeferredLock())
         await turn.acquire()
         told: Deferred[Any] = succeed(None)
+        # Before it ends, for then the connection is a stranger's until it follows.
         former = peer.session
         self._changing.add(peer)
         try:
-            told = self._follow(peer, *await begin())
+            told = self._follow(peer, former, *await begin())
         finally:
             self._changing.discard(peer)
             if self.observer is not None:
@@ -136,7 +164,7 @@ class Greeting:
         if not turn.locked and self._turns.get(peer) is turn:
             del self._turns[peer]
 
-    def _follow(self, peer: Peer, session: Session, token: str) -> Deferred[Any]:
+    def _follow(self, peer: Peer, former: Session, session: Session, token: str) -> Deferred[Any]:
         """Fires when the client has acknowledged its new session, or it is clear that it does not."""
         if peer.lost:
             # Nobody will ever present a token that was never sent.
@@ -145,6 +173,11 @@ class Greeting:
                 raise Unavailable("the connection was lost during the login, which was undone")
             return succeed(None)
         self._adopt(peer, session, told=True)
+        if self.keeping is not None:
+            self.keeping.follows(peer, former, session)
+        return self._tell(peer, session, token)
+
+    def _tell(self, peer: Peer, session: Session, token: str) -> Deferred[Any]:
         arguments = {"session": session.public_id, "token": token, "authenticated": session.user_id is not None}
         return peer.ask(SessionChanged, arguments, _ACKNOWLEDGE_WITHIN, urgent=True)
 
@@ -162,6 +195,8 @@ class Greeting:
 
     def ended(self, session: Session) -> None:
         """A session is over: its connections go on as strangers."""
+        if self.keeping is not None:
+            self.keeping.ended(session)
         for peer in tuple(session.connections):
             if isinstance(peer, Peer) and peer.session is session:
                 self.become_anonymous(peer)
@@ -177,9 +212,14 @@ class Greeting:
     def leave(self, peer: Peer) -> None:
         """The connection is lost."""
         if peer.session is not None:
-            peer.session.detach(peer)
+            self._detach(peer, peer.session)
             if self.observer is not None:
                 self.observer.left(peer)
+
+    def _detach(self, peer: Peer, session: Session) -> None:
+        session.detach(peer)
+        if self.keeping is not None:
+            self.keeping.left(peer, session)
 
     def _adopt(self, peer: Peer, session: Session, *, told: bool) -> None:
         if peer.lost:
@@ -188,9 +228,9 @@ class Greeting:
         if former is session:
             return
         session.attach(peer)
-        if former is not None:
-            former.detach(peer)
         peer.session = session
+        if former is not None:
+            self._detach(peer, former)
         if told:
             limits = self._limits
             known = session.user_id is not None

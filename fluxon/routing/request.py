@@ -158,6 +158,11 @@ class Request:
         return "" if self._ask is None else str(self._ask.arguments["view"])
 
     @property
+    def key(self) -> str | None:
+        """The key of a request that is to be carried out once, as the client gave or made it; None without one."""
+        return None if self._ask is None else self._ask.arguments.get("key")
+
+    @property
     def peername(self) -> tuple[str, int] | None:
         """The client's address and port."""
         return peername(self._peer)

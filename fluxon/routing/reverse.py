@@ -4,7 +4,8 @@ Rules of this module:
 
 - By user: every live connection of every session of theirs is asked, at once; each is a client, with a result of its
   own. One that acknowledged is enough.
-- Nothing is kept for a user who is not there, and nothing waits longer than its timeout.
+- With ``keep`` it is one client a session, whose outbox (``keeping``) has it until it is acknowledged or its time is
+  over. Without, nothing is kept for a user who is not there. Nobody waits longer than the timeout either way.
 - What can never be sent is the caller's mistake and raises; a client that fails or is away is a result.
 - Connections to the cloud's port share sessions, and have no functions: they are not asked.
 """
@@ -14,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import attrs
 from twisted.internet.defer import Deferred, DeferredList, fail, succeed
 from twisted.python.failure import Failure
 
@@ -22,61 +24,88 @@ from fluxon.commands import Call
 from fluxon.errors import DeadlineExceeded, InvalidPayload, ResourceExhausted, Unavailable
 from fluxon.limits import Limits
 from fluxon.routing.clients import clients_of
-from fluxon.routing.delivery import OFFLINE, TIMEOUT, Delivery, Gathering, Result, settled
+from fluxon.routing.delivery import OFFLINE, QUEUED, TIMEOUT, Delivery, Gathering, Result, settled
+from fluxon.routing.keeping import Keeping
+from fluxon.routing.outbox import OVERHEAD
 from fluxon.routing.request import Connection
 from fluxon.sessions import Session, Sessions
 from fluxon.wire import encode
+
+
+@attrs.frozen
+class Message:
+    """What clients are asked, checked."""
+
+    arguments: dict[str, Any]
+    #: The payload as it crosses.
+    encoded: bytes
+    #: Seconds to be kept for; None for not at all.
+    keep: float | None
 
 
 class Reverse:
     """The connections of users, as something to be called."""
 
     def __init__(
-        self, sessions: Sessions, reactor: Any, limits: Limits, wait: Callable[[Callable[[], Deferred[Any]]], Any]
+        self,
+        sessions: Sessions,
+        keeping: Keeping,
+        reactor: Any,
+        limits: Limits,
+        wait: Callable[[Callable[[], Deferred[Any]]], Any],
     ) -> None:
         self._sessions = sessions
+        self._keeping = keeping
         self._reactor = reactor
         self._limits = limits
         self._wait = wait
 
     def reverse_request(
-        self, user_id: Any, name: str, payload: Any, timeout: float | None
+        self, user_id: Any, name: str, payload: Any, timeout: float | None, keep: float | None = None
     ) -> Delivery | Pending[Delivery]:
         """See ``AsyncServer.reverse_request``."""
 
         def start() -> Deferred[Delivery]:
-            return Deferred.fromCoroutine(self._reverse(user_id, name, payload, timeout))
+            return Deferred.fromCoroutine(self._reverse(user_id, name, payload, timeout, keep))
 
         return either(start, lambda: self._wait(start))
 
-    async def _reverse(self, user_id: Any, name: str, payload: Any, timeout: float | None) -> Delivery:
-        arguments = self._arguments(name, payload)
+    async def _reverse(
+        self, user_id: Any, name: str, payload: Any, timeout: float | None, keep: float | None
+    ) -> Delivery:
+        message = self.message(name, payload, keep)
         seconds = self._seconds(timeout)
         begun = self._reactor.seconds()
         sessions = await self._sessions_of(user_id, seconds)
         left = seconds - (self._reactor.seconds() - begun)
-        return await self.deliver(sessions, arguments, left, rest=timeout is None)
+        return await self.deliver(sessions, message, left, rest=timeout is None)
 
-    async def deliver(
-        self, sessions: Iterable[Session], arguments: dict[str, Any], seconds: float, *, rest: bool
-    ) -> Delivery:
-        """Ask every client of ``sessions``, which are known to hold, and wait for ``seconds``.
+    async def deliver(self, sessions: Iterable[Session], message: Message, seconds: float, *, rest: bool) -> Delivery:
+        """Have the clients of ``sessions``, which are known to hold, take ``message``, and wait for ``seconds``.
 
-        With ``rest`` the others have ``Limits.reverse_rest`` when one has handled it. ``arguments`` are checked.
+        With ``rest`` the others have ``Limits.reverse_rest`` when one has handled it.
         """
         pending: list[tuple[Result, Deferred[Result]]] = []
         away: list[Result] = []
         for session in sessions:
             found = clients_of(session)
             who = (session.user_id, session.public_id)
+            if not found and not self._keeping.expects(session):
+                continue
+            if message.keep is not None:
+                kept = self._keeping.put(session, message.arguments["view"], message.encoded, message.keep)
+                pending.append((Result(QUEUED, *who), kept))
+                continue
             for peer in found:
-                asked = peer.ask(Call, arguments, seconds) if seconds > 0 else fail(DeadlineExceeded())
+                asked = peer.ask(Call, message.arguments, seconds) if seconds > 0 else fail(DeadlineExceeded())
                 asked.addBoth(settled, peer, *who)
                 pending.append((Result(TIMEOUT, *who, error=DeadlineExceeded()), asked))
             if not found:
                 away.append(Result(OFFLINE, *who, error=Unavailable("the client is away")))
-        results = await Gathering(self._reactor, pending, self._limits.reverse_rest if rest else None).done
-        return Delivery(results + away)
+        resting = self._limits.reverse_rest if rest else None
+        # What is asked has its deadline itself.
+        within = None if message.keep is None else seconds
+        return Delivery(await Gathering(self._reactor, pending, resting, within).done + away)
 
     def call_client(self, target: Any, name: str, payload: Any, timeout: float | None) -> Any:
         """See ``AsyncServer.call_client``."""
@@ -100,7 +129,7 @@ class Reverse:
 
     async def _call(self, user: Any, name: str, payload: Any, timeout: float | None) -> Any:
         """``(value, index)`` of the first client to answer, else a list of ``(False, Failure)``, one a client."""
-        arguments = self._arguments(name, payload)
+        arguments = self.message(name, payload).arguments
         begun = self._reactor.seconds()
         seconds = self._seconds(timeout)
         peers = [peer for session in await self._sessions_of(user, seconds) for peer in clients_of(session)]
@@ -110,14 +139,23 @@ class Reverse:
         asked = [peer.ask(Call, arguments, left) for peer in peers]
         return await DeferredList(asked, fireOnOneCallback=True, consumeErrors=True)
 
-    def _arguments(self, name: str, payload: Any) -> dict[str, Any]:
+    def message(self, name: str, payload: Any, keep: float | None = None) -> Message:
         """What clients are asked. What no client could be sent raises, whether or not anybody is there."""
         arguments = {"view": name, "payload": payload}
         Call.check_arguments(arguments)
-        size, limit = len(encode(payload)), self._limits.frame_to_client
-        if size > limit:
-            raise ResourceExhausted(f"a payload of {size:,} bytes; a client takes {limit:,} at once: send a file")
-        return arguments
+        limits = self._limits
+        encoded = encode(payload)
+        size = len(encoded)
+        if size > limits.frame_to_client:
+            raise ResourceExhausted(
+                f"a payload of {size:,} bytes; a client takes {limits.frame_to_client:,} at once: send a file"
+            )
+        if keep is not None:
+            if type(keep) not in (int, float) or not 0 < keep <= limits.outbox_time:
+                raise InvalidPayload(f"keep is a number of seconds up to {limits.outbox_time:g} (Limits.outbox_time)")
+            if size + OVERHEAD > limits.outbox_bytes:
+                raise ResourceExhausted(f"a payload of {size:,} bytes; {limits.outbox_bytes:,} are kept for a client")
+        return Message(arguments, encoded, keep)
 
     def _seconds(self, timeout: float | None) -> float:
         return self._limits.reverse_timeout if timeout is None else timeout

@@ -18,17 +18,18 @@ from twisted.internet.defer import Deferred
 
 from fluxon.blocking import wait_for
 from fluxon.caller import serve
-from fluxon.commands import Call, Hello
+from fluxon.commands import Call, CallOnce, Command, Goodbye, Hello
 from fluxon.database.database import Database
 from fluxon.fairness import FairThreads
 from fluxon.limits import Limits
 from fluxon.metrics import Requests
 from fluxon.routing.greeting import Greeting
 from fluxon.routing.mapping import View, unknown_view
+from fluxon.routing.repeats import Repeats
 from fluxon.routing.request import Request
 from fluxon.routing.request_log import RequestLog
 from fluxon.routing.stand_in import StandIn, settled
-from fluxon.rpc import Peer, Responders
+from fluxon.rpc import Peer, Responder, Responders
 from fluxon.sessions import Sessions
 from fluxon.workers import WorkerPool
 
@@ -52,6 +53,8 @@ class Router:
         self.limits = limits
         #: The project's, if it has one.
         self.database: Database | None = None
+        #: What was answered to requests with a key.
+        self.repeats = Repeats(self, limits)
         self._threads = FairThreads(WorkerPool("view", limits.view_threads, reactor), limits.view_queue)
 
     def wait(self, start: Callable[[], Deferred[Any]]) -> Any:
@@ -68,7 +71,14 @@ class Router:
 
     def responders(self) -> Responders:
         """The table for a listener's factory."""
-        return Responders({Hello: self.greeting.hello, Call: self.call})
+        table: dict[type[Command], Responder] = {
+            Hello: self.greeting.hello,
+            Call: self.call,
+            CallOnce: self.repeats.call_once,
+        }
+        if self.greeting.keeping is not None:
+            table[Goodbye] = self.greeting.keeping.goodbye
+        return Responders(table)
 
     def call(self, peer: Peer, arguments: dict[str, Any]) -> Any:
         """Run a view: its value, a Deferred or a coroutine."""

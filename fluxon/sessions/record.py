@@ -36,6 +36,8 @@ class SessionRecord:
     used: float
     #: Keyed digest of the user's password field at the login: when the password changes, the session is over.
     password_digest: bytes | None = None
+    #: Whether answers were remembered for it, which only the live session has: see ``Session.answers``.
+    had_answers: bool = False
 
 
 def idle_limit(limits: Limits, user_id: int | None) -> float:

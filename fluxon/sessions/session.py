@@ -72,6 +72,13 @@ class Session:
     live: LiveSessions
     #: One login or logout of a session at a time; made when first needed.
     turn: DeferredLock | None = None
+    #: What is kept for its client, and what its client was answered: whoever keeps them says what they are.
+    outbox: Any = None
+    answers: Any = None
+    #: How often something of these was given up, or cannot be known to be complete; and of how many of these losses the
+    #: client has heard.
+    losses: int = 0
+    losses_told: int = 0
 
     def __repr__(self) -> str:
         who = "anonymous" if self.user_id is None else f"user {self.user_id}"

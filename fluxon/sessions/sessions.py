@@ -170,7 +170,9 @@ class Sessions:
             if self._verification.expired(record.created, record.used, None, now):
                 await self._memory.delete(key)
                 return None
-            return self._live_session(session_id, record, None, now)
+            session = self._live_session(session_id, record, None, now)
+            session.losses = int(record.had_answers)
+            return session
         revocations = self._revocations
         reading = await self._verification.read(key, now)
         record, user = reading.record, reading.user
@@ -180,6 +182,8 @@ class Sessions:
             self._verification.clear_away(key)
             return None
         session = self._live_session(session_id, record, user, now)
+        # It was forgotten here, or another process has had it: what was kept for it, nobody knows.
+        session.losses = 1
         if revocations != self._revocations:
             # Perhaps this one, after it was read: verify, which follows, has to look again.
             session.fresh_until = now
@@ -279,7 +283,8 @@ class Sessions:
         if session.user_id is None:
             session.used = session.used_written = now
             # Saved, not touched: its record may have been pushed out, or purged, while it was in use.
-            self._memory.save(SessionRecord(session.key, None, session.created, now))
+            had_answers = session.answers is not None or session.losses > session.losses_told
+            self._memory.save(SessionRecord(session.key, None, session.created, now, had_answers=had_answers))
         else:
             self._verification.note_use(session, now)
 

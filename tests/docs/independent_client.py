@@ -1,6 +1,7 @@
 """A client written from ``docs/protocol.rst`` alone, as somebody would in another language: nothing of Fluxon is used.
 
-It shows that the text suffices. It says hello, calls views, answers the server's calls and Pings, keeps its token.
+It shows that the text suffices. It says hello, calls views, answers the server's calls and Pings, keeps its token, and
+carries out once what the server keeps for it.
 
     python independent_client.py HOST PORT VIEW [PAYLOAD AS JSON]
 """
@@ -136,10 +137,18 @@ class Failure(Exception):
 
 
 class Client:
-    """One connection. ``functions`` are those that the server may call: name -> function of the payload."""
+    """One connection. ``functions`` are those that the server may call: name -> function of the payload.
+
+    ``token`` and ``seen`` are those of the connection before it in the same session.
+    """
 
     def __init__(
-        self, host: str, port: int, token: str | None = None, functions: dict[str, Callable[[Any], Any]] | None = None
+        self,
+        host: str,
+        port: int,
+        token: str | None = None,
+        functions: dict[str, Callable[[Any], Any]] | None = None,
+        seen: int = 0,
     ) -> None:
         self.functions = functions or {}
         self.answers: dict[int, list[Any]] = {}
@@ -148,7 +157,10 @@ class Client:
         # As it is before hello is answered: the limit for strangers, and any frame that a server could send.
         self.limit_out, self.limit_in = 16_384, 2**24
         self.socket = socket.create_connection((host, port), timeout=10)
-        greeting = self.ask("hello", {"version": 1, "token": token, "seen": 0, "features": []})
+        #: One after the other, so everything up to here was carried out.
+        self.seen = seen
+        greeting = self.ask("hello", {"version": 1, "token": token, "seen": seen, "features": []})
+        self.recovered: bool = greeting["recovered"]
         self.token: str = greeting["token"]
         self.authenticated: bool = greeting["authenticated"]
         self.fresh: bool = greeting["fresh"]
@@ -162,6 +174,14 @@ class Client:
     def call(self, view: str, payload: Any = None, timeout: float | None = None) -> Any:
         """What the view returns; ``Failure`` if it answers an error."""
         return self.ask("call", {"view": view, "payload": payload}, timeout)
+
+    def call_once(self, view: str, payload: Any, key: str) -> Any:
+        """As ``call``; may be asked again with the same key after the loss of a connection, while ``recovered``."""
+        return self.ask("call_once", {"view": view, "payload": payload, "key": key})
+
+    def goodbye(self) -> None:
+        """Nothing needs to be kept for this client."""
+        self.ask("goodbye", {})
 
     def close(self) -> None:
         self.socket.close()
@@ -227,8 +247,12 @@ class Client:
             self.token, self.authenticated = arguments["token"], arguments["authenticated"]
             self.follow_limits()
             return [ANSWER, tag, {}]
-        if command != "call":
+        if command not in ("call", "deliver"):
             return [FAILED, tag, "NotFound", "no such command here", {}]
+        if command == "deliver":
+            if arguments["number"] <= self.seen:
+                return [ANSWER, tag, None]  # its answer was lost
+            self.seen = arguments["number"]
         function = self.functions.get(arguments["view"])
         if function is None:
             return [FAILED, tag, "UnknownView", "no such function here", {}]

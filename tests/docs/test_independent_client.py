@@ -18,6 +18,8 @@ from twisted.internet.threads import deferToThread
 from twisted.python.threadable import registerAsIOThread
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
+from fluxon.database import models
+from fluxon.database.apis import SQLiteDatabase
 from fluxon.endpoint import AsyncServer
 from fluxon.errors import NotFound
 from fluxon.limits import Limits
@@ -76,6 +78,7 @@ class Views:
 
     def __init__(self) -> None:
         self.server: AsyncServer | None = None
+        self.count_of: dict[str, int] = {}
         #: What "slow" waits for.
         self.waiting: list[Deferred[None]] = []
 
@@ -109,8 +112,16 @@ class Views:
     async def who(self, request: Any) -> Any:
         return request.sessionid
 
+    async def count(self, request: Any) -> int:
+        self.count_of[request.sessionid] = self.count_of.get(request.sessionid, 0) + 1
+        return self.count_of[request.sessionid]
+
+    async def enter(self, request: Any) -> None:
+        await request.login(1)
+
     def mapping(self) -> dict[str, Callable[[Any], Any]]:
-        return {name: getattr(self, name) for name in ("echo", "add", "missing", "broken", "slow", "ask_back", "who")}
+        names = ("echo", "add", "missing", "broken", "slow", "ask_back", "who", "count", "enter")
+        return {name: getattr(self, name) for name in names}
 
 
 class ServerTestCase(TestCase):
@@ -118,16 +129,25 @@ class ServerTestCase(TestCase):
 
     #: Frame limit for strangers that said hello.
     frame = 20_000
+    #: Whether there is a database with users.
+    users = False
 
     async def setUp(self) -> None:
         registerAsIOThread()
         folder = Path(tempfile.mkdtemp(prefix="fluxon-spec-"))
         self.addCleanup(shutil.rmtree, folder)
         views = Views()
+        database: dict[str, Any] = {
+            "models": [Person],
+            "database_api": SQLiteDatabase,
+            "database_path": folder / "database.sqlite3",
+            "database_schema_dir": folder / "schema",
+        }
         setup = Setup(
             mapping=views.mapping(),
             secrets=folder / "secrets",
             limits=Limits(heartbeat=0.2, frame_anonymous=self.frame),
+            **(database if self.users else {}),
         )
         self.server = views.server = AsyncServer(setup=setup, endpoint="tcp:0:interface=127.0.0.1")
         self.server.startService()
@@ -298,6 +318,72 @@ class IndependentClientTests(ServerTestCase):
         outcome = await self.in_thread(work)
         self.assertIn("InvalidPayload", outcome)
         self.assertIn("version 1", outcome)
+
+
+class Person(models.AuthenticatedUser):
+    """The user of these tests."""
+
+    username = models.CharField(max_length=100, unique=True)
+
+
+class DeliveryTests(ServerTestCase):
+    """What the specification says of delivery."""
+
+    users = True
+
+    async def test_carried_out_once(self) -> None:
+        """A key asked for on two connections of a session, and one whose payload is another."""
+        token, first = await self.in_thread(lambda client: (client.token, client.call_once("count", 1, "k")))
+        again = await self.in_thread(
+            lambda client: (client.recovered, client.call_once("count", 1, "k"), client.call("count", 1)), token=token
+        )
+        self.assertEqual((first, again), (1, (True, 1, 2)))
+
+        def work(client: Any) -> str:
+            try:
+                client.call_once("count", 2, "k")
+            except independent.Failure as failure:
+                return str(failure.code)
+            return "none"
+
+        self.assertEqual(await self.in_thread(work, token=token), "Conflict")
+
+    async def test_kept(self) -> None:
+        """Calls wait for the client that lost its connection, come in order, and not again when it says what it saw."""
+        heard: list[Any] = []
+        hear = {"hear": heard.append}
+        await Person.Insert(username="ann")
+
+        def enter(client: Any) -> str:
+            client.call("enter")
+            return str(client.token)
+
+        token = await self.in_thread(enter, functions=hear)
+        for number in range(20):
+            self.assertTrue(await self.server.reverse_request(1, "hear", number, keep=60))
+
+        def listen(client: Any) -> tuple[bool, int]:
+            client.call("add", {"a": 1, "b": 2})
+            while len(heard) < 20:
+                client.receive_one()
+            return client.recovered, client.seen
+
+        recovered, seen = await self.in_thread(listen, token=token, functions=hear)
+        self.assertTrue(recovered)
+        self.assertEqual(heard, list(range(20)))
+        # The answers of the last may have been lost with the connection: they are not asked for again.
+        self.assertEqual(await self.in_thread(lambda client: client.call("echo", 1), token=token, seen=seen), 1)
+        self.assertEqual((await self.server.reverse_request(1, "hear", 20, keep=60)).results[0].state, "queued")
+
+        def repeated(client: Any) -> Any:
+            # A repeat is answered, and nothing else is done.
+            answer = client.answer(9, "deliver", {"view": "hear", "payload": 0, "number": seen})
+            client.goodbye()
+            return answer
+
+        self.assertEqual(await self.in_thread(repeated, token=token, seen=seen), [independent.ANSWER, 9, None])
+        self.assertEqual(heard, list(range(20)))
+        self.assertFalse(await self.server.reverse_request(1, "hear", 21, keep=60))
 
 
 class StopPinging(Exception):

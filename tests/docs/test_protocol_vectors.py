@@ -18,7 +18,18 @@ from pages import Page
 from twisted.trial.unittest import SynchronousTestCase
 
 from fluxon import errors
-from fluxon.commands import PROTOCOL_VERSION, Call, Command, Field, Hello, SessionChanged
+from fluxon.commands import (
+    PROTOCOL_VERSION,
+    Call,
+    CallOnce,
+    Command,
+    Deliver,
+    Field,
+    Goodbye,
+    Hello,
+    Leaving,
+    SessionChanged,
+)
 from fluxon.errors import FluxonError, ProtocolError
 from fluxon.limits import MAX_DECIMAL_EXPONENT, MAX_DEPTH, MAX_NAME, Limits
 from fluxon.wire import Answer, Ask, Cancel, Conversation, Failed, decode, encode, messages
@@ -212,12 +223,14 @@ class TableTests(SynchronousTestCase):
         assert not isinstance(Hello.response, Field)
         self.assert_fields("hello: answer", dict(Hello.response))
         self.assert_fields("session: arguments", dict(SessionChanged.arguments))
-        self.assert_fields("call: arguments", dict(Call.arguments))
+        for command in (Call, CallOnce, Deliver):
+            self.assert_fields(f"{command.name}: arguments", dict(command.arguments))
         self.assertIn("Errors: " + ", ".join(f"``{each.code}``" for each in Hello.errors), TEXT)
         # The cloud's commands, loaded or not, are no part of this document.
         modules = ("fluxon.commands.calls", "fluxon.commands.session")
         declared = {each.name for each in Command.__subclasses__() if each.__module__ in modules}
-        self.assertEqual(declared, {"hello", "session", "leaving", "call"})
+        self.assertEqual(declared, {"hello", "session", "leaving", "goodbye", "call", "call_once", "deliver"})
+        self.assertEqual((Leaving.arguments, Goodbye.arguments), ({}, {}))
 
     def test_errors(self) -> None:
         """Every code of ``fluxon.errors``, and which of them never cross."""
@@ -243,9 +256,11 @@ class TableTests(SynchronousTestCase):
             "compress_from",
             "view_timeout",
             "stream",
+            "outbox_",
+            "repeat_",
         )
         missing = {name for name in defaults if name.startswith(wire)} - set(rows)
-        self.assertEqual(missing - {"frame_stall"}, set())
+        self.assertEqual(missing - {"frame_stall", "outbox_total", "repeat_total"}, set())
 
     def test_messages(self) -> None:
         """Kinds and flags."""

@@ -104,7 +104,7 @@ def serve_echo(visitor: Visitor) -> None:
     visitor.greet()
     while (message := visitor.next()) is not None:
         if isinstance(message, Ask):
-            visitor.answer(message, message.arguments["payload"])
+            visitor.answer(message, message.arguments.get("payload", {}))  # a goodbye has none
 
 
 class BeforeHelloTests(ScriptedTestCase):
