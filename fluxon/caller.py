@@ -23,9 +23,8 @@ class Caller(Protocol):
 _caller: ContextVar[Caller | None] = ContextVar("fluxon_caller", default=None)
 
 
-def serve(caller: Caller) -> None:
-    """From here on, this context works for ``caller``."""
-    _caller.set(caller)
+#: ``serve(caller)``: from here on, this context works for ``caller``.
+serve = _caller.set
 
 
 def caller_address() -> str | None:

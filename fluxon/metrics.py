@@ -31,14 +31,14 @@ class Latencies:
         #: All of them together.
         self.seconds = 0.0
 
-    def add(self, seconds: float) -> None:
-        """One more. A clock that was turned back counts as no time."""
-        self.seconds += seconds
+    def add(self, seconds: float, count: int = 1) -> None:
+        """``count`` more that took so long each. A clock that was turned back counts as no time."""
+        self.seconds += seconds * count
         # Four at least, so that every number has the bits that a bucket keeps.
         micros = int(seconds * 1_000_000) if seconds > 0.000_004 else 4
         shift = micros.bit_length() - 3
         place = (shift << 2) + (micros >> shift)
-        self._counts[place if place < _BUCKETS else -1] += 1
+        self._counts[place if place < _BUCKETS else -1] += count
 
     @property
     def count(self) -> int:
@@ -75,23 +75,30 @@ def _beginning(place: int) -> int:
 class Requests:
     """What became of the requests for one name."""
 
-    __slots__ = ("failed", "latencies")
+    __slots__ = ("failed", "latencies", "prompt")
 
     def __init__(self) -> None:
         #: How long each took, whatever came of it.
         self.latencies = Latencies()
         #: Of those: how many were answered with an error, by its code.
         self.failed: dict[str, int] = {}
+        #: How many were answered at once, and wait to be counted together.
+        self.prompt = 0
 
     def failed_with(self, code: str, seconds: float) -> None:
         """One was answered with an error. (One that was not goes to ``latencies`` alone.)"""
         self.latencies.add(seconds)
         self.failed[code] = self.failed.get(code, 0) + 1
 
+    def prompt_ended(self, seconds: float) -> None:
+        """Those that were answered at once took so long, each."""
+        self.latencies.add(seconds, self.prompt)
+        self.prompt = 0
+
     @property
     def count(self) -> int:
         """How many there were."""
-        return self.latencies.count
+        return self.latencies.count + self.prompt
 
     @property
     def failures(self) -> int:

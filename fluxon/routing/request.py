@@ -13,11 +13,11 @@ from twisted.python.failure import Failure
 from fluxon.blocking import Pending, either, pending
 from fluxon.commands import Call
 from fluxon.errors import FluxonError
-from fluxon.metrics import Requests
 from fluxon.rpc import Peer
 from fluxon.sessions.user import AuthenticatedUser
 
 if TYPE_CHECKING:
+    from fluxon.routing.route import Route
     from fluxon.routing.router import Router
     from fluxon.sessions import Session
 
@@ -101,29 +101,39 @@ class Request:
     ``payload`` is whatever the client sent with it; check all of it.
     """
 
-    __slots__ = ("_ask", "_logins", "_peer", "_requests", "_router", "_timestamp", "payload")
+    __slots__ = ("_ask", "_logins", "_peer", "_route", "arrived", "payload")
 
-    def __init__(self, payload: Any, peer: Peer, router: Router, requests: Requests) -> None:
+    def __init__(self, payload: Any, peer: Peer, route: Route) -> None:
         self.payload = payload
         self._peer = peer
-        self._router = router
-        # Where it is counted when it has ended.
-        self._requests = requests
+        self._route = route
         ask = self._ask = peer.current
         if ask is not None:
             ask.observer = self
         self._logins: list[Login] | None = None
-        self._timestamp = router.seconds()
+        #: ``timestamp`` in POSIX seconds.
+        self.arrived = peer.protocol.arrived
 
     def ended(self, error: FluxonError | None) -> None:
         """It was answered, if not with ``error``. Part of what ``Peer`` asks of observers."""
-        router = self._router
+        route = self._route
+        router, requests = route.router, route.requests
+        if (
+            error is None and self._ask is not None and self._ask.deadline is None
+        ):  # it did not wait: it is counted with others of its read
+            if not requests.prompt:
+                router.prompt.append(requests)
+            requests.prompt += 1
+            if router.log.open:
+                now = router.seconds()
+                router.log.note(self, now, now - self.arrived, None)
+            return
         now = router.seconds()
-        took = now - self._timestamp
+        took = now - self.arrived
         if error is None:
-            self._requests.latencies.add(took)
+            requests.latencies.add(took)
         else:
-            self._requests.failed_with(error.code, took)
+            requests.failed_with(error.code, took)
         router.log.note(self, now, took, error)
 
     def __repr__(self) -> str:
@@ -170,17 +180,17 @@ class Request:
     @property
     def connection(self) -> Connection:
         """The connection, for what goes to this client alone."""
-        return Connection(self._peer, self._router)
+        return Connection(self._peer, self._route.router)
 
     @property
     def server(self) -> Any:
         """The server: ``request.server.reverse_request(user_id, name, payload)``."""
-        return self._router.server
+        return self._route.router.server
 
     @property
     def timestamp(self) -> datetime:
         """When the request arrived, in UTC."""
-        return datetime.fromtimestamp(self._timestamp, UTC)
+        return datetime.fromtimestamp(self.arrived, UTC)
 
     def login(self, user_id: int) -> Pending[None] | None:
         """Bind the session to a user, who has just proved who they are. The session's id changes.
@@ -189,14 +199,14 @@ class Request:
         is no id, ``NotFound`` when there is no such user; the session is then as it was. ``Conflict`` when it was
         revoked meanwhile, ``Unavailable`` when the connection is gone, so that nobody is logged in.
         """
-        return self._change(lambda: self._router.greeting.login(self._peer, user_id))
+        return self._change(lambda: self._route.router.greeting.login(self._peer, user_id))
 
     def logout(self) -> Pending[None] | None:
         """End the session; the connection goes on with a new, anonymous one. May be called without ``await``, too."""
-        return self._change(lambda: self._router.greeting.logout(self._peer))
+        return self._change(lambda: self._route.router.greeting.logout(self._peer))
 
     def _change(self, start: Callable[[], Deferred[None]]) -> Pending[None] | None:
-        return either(lambda: self._remember(start), lambda: self._router.wait(start))
+        return either(lambda: self._remember(start), lambda: self._route.router.wait(start))
 
     def _remember(self, start: Callable[[], Deferred[None]]) -> Login:
         outcome = Login()

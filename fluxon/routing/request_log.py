@@ -11,6 +11,7 @@ Rules kept here:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -30,42 +31,65 @@ _FORMAT = "{view} {code} in {milliseconds} ms, {who}, session {session}, request
 
 
 class RequestLog:
-    """Lines about requests, ``lines`` a second of each kind at most; 0 for none."""
+    """Lines about requests, ``lines`` a second of each kind at most; 0 for none.
 
-    def __init__(self, clock: IReactorTime, lines: int) -> None:
+    ``answered`` tells how many requests have been answered, those of ``note`` included.
+    """
+
+    def __init__(self, clock: IReactorTime, lines: int, answered: Callable[[], int]) -> None:
         self._clock = clock
         self._lines = lines
+        self._answered = answered
         self._until = 0.0
         self._answered_left = self._failed_left = 0
-        self._skipped = 0
-        self._telling: IDelayedCall | None = None
+        #: Whether there is room for one that was answered; if not, nobody needs to tell of it.
+        self.open = lines > 0
+        self._answered_at_closing = 0
+        self._failed_skipped = 0
+        self._reopening: IDelayedCall | None = None
 
     def note(self, request: Request, now: float, seconds: float, error: FluxonError | None) -> None:
         """``request`` ended at ``now`` after ``seconds``, with ``error`` if there is one."""
-        if now >= self._until:
-            self._until = now + 1
-            self._answered_left = self._failed_left = self._lines
-        if error is None:
-            left = self._answered_left = self._answered_left - 1
-        else:
-            left = self._failed_left = self._failed_left - 1
-        if left >= 0:
-            self._write(request, seconds, error)
-            return
-        self._skipped += 1
-        if self._telling is None and self._lines:
-            self._telling = self._clock.callLater(1, self._tell)
+        if now >= self._until and self._reopening is None:
+            self._refill(now)
+        if error is not None:
+            if self._failed_left:
+                self._failed_left -= 1
+                self._write(request, seconds, error)
+            else:
+                self._failed_skipped += 1
+                self._reopen_later(now)
+        elif self.open:
+            self._answered_left -= 1
+            self._write(request, seconds, None)
+            if not self._answered_left:
+                self.open = False
+                self._answered_at_closing = self._answered()
+                self._reopen_later(now)
+
+    def _refill(self, now: float) -> None:
+        self._until = now + 1
+        self._answered_left = self._failed_left = self._lines
+
+    def _reopen_later(self, now: float) -> None:
+        if self._reopening is None and self._lines:
+            self._reopening = self._clock.callLater(max(0.0, self._until - now), self._reopen)
 
     def stop(self) -> None:
         """Say what was not said yet."""
-        if self._telling is not None:
-            self._telling.cancel()
-            self._tell()
+        if self._reopening is not None:
+            self._reopening.cancel()
+            self._reopen()
 
-    def _tell(self) -> None:
-        self._telling = None
-        skipped, self._skipped = self._skipped, 0
-        _log.info("{skipped} more requests, without a line each", skipped=skipped)
+    def _reopen(self) -> None:
+        self._reopening = None
+        skipped, self._failed_skipped = self._failed_skipped, 0
+        if not self.open:
+            skipped += self._answered() - self._answered_at_closing
+            self.open = True
+        self._refill(self._clock.seconds())
+        if skipped:
+            _log.info("{skipped} more requests, without a line each", skipped=skipped)
 
     def _write(self, request: Request, seconds: float, error: FluxonError | None) -> None:
         level = LogLevel.warn if isinstance(error, _FAULTS) else LogLevel.info

@@ -38,6 +38,9 @@ class _Session:
 class _Protocol:
     transport = None
 
+    def __init__(self, arrived: float) -> None:
+        self.arrived = arrived
+
     def close(self) -> None:
         """It is closed."""
 
@@ -49,9 +52,9 @@ class StandIn:
     lost = True
     number = 0
 
-    def __init__(self, user: Any) -> None:
+    def __init__(self, user: Any, arrived: float) -> None:
         self.session = _Session(user)
-        self.protocol = _Protocol()
+        self.protocol = _Protocol(arrived)
 
     def ask(self, *args: Any, **kwargs: Any) -> Deferred[Any]:
         """Nobody is there."""

@@ -56,12 +56,12 @@ class Answering:
 
     __slots__ = (
         "_cancelled",
+        "_find",
         "_greeted",
         "_held",
         "_lingering",
         "_load",
         "_open",
-        "_respond_to",
         "_stopping",
         "_tasks",
         "_transfers",
@@ -90,7 +90,7 @@ class Answering:
         self.lost = False
         #: The other side does not read: asks wait until it does.
         self.holding = False
-        self._respond_to = responders.find
+        self._find = responders.find
         self._load = load
         # Made when first needed: an idle connection holds none of them.
         self._tasks: dict[int, Task | Deferred[Any]] | None = None
@@ -130,25 +130,30 @@ class Answering:
 
     def respond(self, ask: Ask) -> None:
         """Have its responder called, and answer at once if the result is there."""
-        found = self._respond_to(ask.command)
-        if found is None:
-            self.conversation.fail(ask.tag, NotFound(f"there is no command {ask.command[:64]!r} here"))
-            return
-        command, responder, check = found
+        template = ask.template
+        if template is not None:
+            command, responder = template.meaning
+        else:
+            found = self._find(ask.command)
+            if found is None:
+                self.conversation.fail(ask.tag, NotFound(f"there is no command {ask.command[:64]!r} here"))
+                return
+            command, responder, check = found
         if not self._open or self._load.full:
             refusal = self._refusal(command)
             if refusal is not None:
                 self.conversation.fail(ask.tag, refusal)
                 return
-        try:
-            check(ask.arguments, ask.command)
-        except InvalidPayload as error:
-            self.conversation.fail(ask.tag, error)
-            return
+        if template is None:
+            try:
+                check(ask.given, ask.command)
+            except InvalidPayload as error:
+                self.conversation.fail(ask.tag, error)
+                return
         self.current = ask
         context = copy_context()
         try:
-            result = context.run(responder, self, ask.arguments)  # type: ignore[arg-type]  # this is a Peer, always
+            result = context.run(responder, self, ask.given)
         except BaseException:
             result = Failure()
         if type(result) is CoroutineType:
@@ -161,10 +166,19 @@ class Answering:
             else:
                 self._wait(ask, command, result, context, awaited)
                 return
-        if ask.settle is None and type(result) in _VALUES:
-            self._answer(ask, result)
-        else:
+        if ask.settle is not None or type(result) not in _VALUES:
             self._conclude(ask, command, result)
+            return
+        # ``_answer``, without the call.
+        try:
+            self.conversation.answer(ask.tag, result)
+        except FluxonError as error:
+            self._unsendable(ask, error)
+            return
+        observer = ask.observer
+        if observer is not None:
+            ask.observer = None
+            observer.ended(None)
 
     def _refusal(self, command: type[Command]) -> FluxonError | None:
         if not self.greeted and not command.before_hello:
@@ -195,8 +209,7 @@ class Answering:
         try:
             self.conversation.answer(ask.tag, value)
         except FluxonError as error:
-            _log.error("the answer of {what} cannot be sent: {text}", what=_describe(ask), text=error.text)
-            _tell(ask, Unserialisable(error.text))
+            self._unsendable(ask, error)
             return error
         observer = ask.observer
         if observer is not None:
@@ -204,6 +217,10 @@ class Answering:
             ask.observer = None
             observer.ended(None)
         return None
+
+    def _unsendable(self, ask: Ask, error: FluxonError) -> None:
+        _log.error("the answer of {what} cannot be sent: {text}", what=_describe(ask), text=error.text)
+        _tell(ask, Unserialisable(error.text))
 
     def _answer_and_open(self, ask: Ask, command: type[Command], opening: Opening) -> None:
         try:

@@ -42,6 +42,7 @@ class PeerFactory(Factory):
         *,
         on_connect: Observer | None = None,
         on_disconnect: Callable[[Peer, Failure], Any] | None = None,
+        after_read: Callable[[float], None] | None = None,
     ) -> None:
         self.responders = responders
         self.clock = clock
@@ -56,6 +57,8 @@ class PeerFactory(Factory):
         self._by_address: Counter[str] = Counter()
         self._on_connect = on_connect
         self._on_disconnect = on_disconnect
+        #: Called when what a read brought has been worked on, and its answers have left; with when it was read.
+        self.after_read = after_read
 
     def buildProtocol(self, addr: IAddress | None) -> PeerProtocol:  # type: ignore[override]
         protocol = PeerProtocol(self, self.converse())
@@ -111,6 +114,7 @@ class ServerFactory(PeerFactory):
             waiting_limit=limits.waiting_asks,
             unsolicited_limit=limits.unsolicited,
             stream_limit=limits.streams,
+            templates=self.responders.templates,
         )
 
 

@@ -83,6 +83,7 @@ class Peer(Answering):
     def receive(self, message: Message) -> None:
         """Act on one message."""
         if isinstance(message, Ask):
+            # Here when answers are not read; else protocols respond without this detour.
             if self.holding:
                 self.hold(message)
             else:

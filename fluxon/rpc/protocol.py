@@ -26,7 +26,7 @@ from fluxon.errors import ProtocolError, Unavailable
 from fluxon.rpc.backlog import SLICE, Backlog, pieces
 from fluxon.rpc.heartbeat import Heartbeat
 from fluxon.rpc.peer import Peer
-from fluxon.wire import Conversation
+from fluxon.wire import Ask, Conversation
 
 if TYPE_CHECKING:
     from fluxon.rpc.factory import PeerFactory
@@ -57,6 +57,7 @@ class PeerProtocol(Protocol):
         "_stall_call",
         "_wake_call",
         "address",
+        "arrived",
         "conversation",
         "factory",
         "heard",
@@ -73,6 +74,8 @@ class PeerProtocol(Protocol):
         self.peer = Peer(self, conversation, factory.responders, factory.limits, factory.load)
         #: The other side's host, while there is one: what connections are counted by.
         self.address: str | None = None
+        #: When what is being worked on was read, by the reactor's clock.
+        self.arrived = 0.0
         #: Whether anything was read since the last beat.
         self.heard = False
         self._heartbeat = Heartbeat(self)
@@ -113,24 +116,32 @@ class PeerProtocol(Protocol):
             return
         self.heard = True
         self._corked = True
-        self.factory.received += len(data)
+        factory = self.factory
+        factory.received += len(data)
+        self.arrived = factory.clock.seconds()
         conversation = self.conversation
         try:
             received = conversation.receive(data)
         except ProtocolError as error:
             self.violation(error.text)
             return
-        receive = self.peer.receive
+        peer = self.peer
+        respond, receive = peer.respond, peer.receive
         for message in received:
-            receive(message)
+            if type(message) is Ask and not peer.holding:
+                respond(message)
+            else:
+                receive(message)
             # What is answered at once can be much more than what was asked: it must not pile up until the end.
             if conversation.output_size > SLICE:
                 self._write()
         self._corked = False
         # An idle connection must not keep its last request alive.
-        self.peer.current = None
+        peer.current = None
         if conversation.output:
             self._write()
+        if factory.after_read is not None:
+            factory.after_read(self.arrived)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._ended = self._aborted = True
@@ -239,10 +250,13 @@ class PeerProtocol(Protocol):
             self._lose()
             return
         corked, self._corked = self._corked, True
+        self.arrived = self.now()
         self.peer.drained()
         self._corked = corked
         if self.conversation.output:
             self._write()
+        if self.factory.after_read is not None:
+            self.factory.after_read(self.arrived)
         self.peer.send_streams()
 
     def _stalled(self) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from fluxon.commands import Command
 from fluxon.limits import MAX_NAME
+from fluxon.wire import Templates
 
 if TYPE_CHECKING:
     from fluxon.rpc.peer import Peer
@@ -25,7 +26,7 @@ class Responders:
     >>> Responders({Hello: greet, Call: call_view})
     """
 
-    __slots__ = ("_by_name", "find")
+    __slots__ = ("_by_name", "find", "templates")
 
     def __init__(self, table: Mapping[type[Command], Responder]) -> None:
         self._by_name: dict[str, tuple[type[Command], Responder, Callable[[Any, str], None]]] = {}
@@ -36,6 +37,20 @@ class Responders:
                 raise ValueError(f"two responders for the command {command.name!r}")
             self._by_name[command.name] = (command, responder, command.argument_check())
         self.find = self._by_name.get
+        #: The asks that ``expect`` was told of; the meaning of each is what ``find`` would give.
+        self.templates: Templates | None = None
+
+    def expect(
+        self, command: type[Command], fixed: Mapping[str, Any], changing: str, responder: Callable[[Peer, Any], Any]
+    ) -> None:
+        """Recognise asks of ``command`` with the arguments ``fixed``, and one more that may be anything.
+
+        They come often, so they have a shorter way: ``responder`` is given that one argument alone, unchecked.
+        ``changing`` is its name, the same for all that are expected.
+        """
+        if self.templates is None:
+            self.templates = Templates(command.name, changing)
+        self.templates.add(fixed, (command, responder))
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._by_name)

@@ -10,6 +10,7 @@ from fluxon.wire.frames import COMPRESSED, RAW, Splitter, frame
 from fluxon.wire.messages import Answer, Ask, Cancel, Chunk, Credit, End, Failed, Message
 from fluxon.wire.shared import SharedAsk
 from fluxon.wire.streams import Flow, Streams
+from fluxon.wire.templates import Templates
 
 __all__ = [
     "COMPRESSED",
@@ -28,6 +29,7 @@ __all__ = [
     "SharedAsk",
     "Splitter",
     "Streams",
+    "Templates",
     "decode",
     "decode_all",
     "encode",

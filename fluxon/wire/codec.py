@@ -133,6 +133,9 @@ def check_value(value: Any) -> None:
             check_value(child)
 
 
+#: Levels that are around the value of an ask's argument, and not around a body: the message's array, and the map.
+AROUND_ASK = 2
+
 _STRICT: dict[str, Any] = {
     "max_depth": _DECODE_DEPTH + 1,  # the list around the bodies
     "allow_indefinite": False,
@@ -141,6 +144,7 @@ _STRICT: dict[str, Any] = {
     "tag_hook": _refuse_tag,
     "semantic_decoders": _SEMANTIC,
 }
+_STRICT_AT = [{**_STRICT, "max_depth": _STRICT["max_depth"] - around} for around in range(AROUND_ASK + 1)]
 
 
 #: What cbor2, and what it is told to call, may raise for bytes that are not strict CBOR.
@@ -151,18 +155,21 @@ _FENCE_VALUE = token_bytes(16).replace(b"\x1b", b"\x00").replace(b"\x3b", b"\x00
 _FENCE = b"\x50" + _FENCE_VALUE
 
 
-def decode_all(bodies: Sequence[bytes]) -> list[Any]:
+def decode_all(bodies: Sequence[bytes], *, around: int = 0) -> list[Any]:
     """The values of several frames' bodies. Raises ``ProtocolError`` if any is not exactly one strict value.
+
+    ``around`` is for values that were taken out of their bodies, and counts the levels that were around them there.
 
     All are decoded in one go, which costs half of one by one, with a fence after each: 16 bytes that are this process's
     secret. A body that ends early or late pushes a fence out of its place, and nobody can forge one.
     """
     count = len(bodies)
+    strict = _STRICT_AT[around]
     if count == 1:
-        return [_decode_one(bodies[0])]
+        return [_decode_one(bodies[0], strict)]
     joined = b"\x9a" + (2 * count).to_bytes(4, "big") + _FENCE.join(bodies) + _FENCE
     try:
-        values = loads(joined, **_STRICT)
+        values = loads(joined, **strict)
         if values[1::2] != [_FENCE_VALUE] * count:
             raise ValueError("a value does not end where its frame ends")
         del values[1::2]
@@ -178,13 +185,13 @@ def decode_all(bodies: Sequence[bytes]) -> list[Any]:
 
 def decode(body: bytes) -> Any:
     """The one value that ``body`` is. Raises ``ProtocolError``."""
-    return _decode_one(body)
+    return _decode_one(body, _STRICT)
 
 
-def _decode_one(body: bytes) -> Any:
+def _decode_one(body: bytes, strict: dict[str, Any]) -> Any:
     # The same without lists to build and compare: one call at a time is what a client waits for.
     try:
-        value, fence = loads(b"\x82" + body + _FENCE, **_STRICT)
+        value, fence = loads(b"\x82" + body + _FENCE, **strict)
         if fence != _FENCE_VALUE:
             raise ValueError("a value does not end where its frame ends")
         if b"\x1b" in body or b"\x3b" in body:

@@ -12,6 +12,7 @@ Rules of this room:
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from fluxon.errors import Conflict, FluxonError, InvalidPayload, ProtocolError, ResourceExhausted, Unserialisable
@@ -33,6 +34,7 @@ from fluxon.wire.messages import (
     WrongEnvelope,
 )
 from fluxon.wire.streams import never_opened
+from fluxon.wire.templates import Templates
 
 #: Asks in flight may have the bytes of so many of the largest frames together. A hostile value costs 73 times its bytes
 #: in objects: with 128 asks of the largest size a connection could hold gigabytes, with eight it holds 150 MiB.
@@ -44,7 +46,8 @@ class Conversation(Asking):
 
     ``receive_limit`` and ``send_limit`` bound a frame in bytes, ``in_flight`` the asks of the other side that are
     worked on at once, ``ask_limit`` ours at the other side, ``waiting_limit`` ours that wait for a place there,
-    ``stream_limit`` the streams that this end opens; the end that accepted the connection opens them.
+    ``stream_limit`` the streams that this end opens; the end that accepted the connection opens them. ``templates`` are
+    the asks that come again and again.
     """
 
     __slots__ = (
@@ -52,6 +55,7 @@ class Conversation(Asking):
         "_in_flight_size",
         "_lingering",
         "_splitter",
+        "_templates",
         "answering",
         "in_flight",
     )
@@ -66,6 +70,7 @@ class Conversation(Asking):
         waiting_limit: int = 1_000,
         unsolicited_limit: int = 10,
         stream_limit: int = 0,
+        templates: Templates | None = None,
     ) -> None:
         super().__init__(
             send_limit=send_limit,
@@ -75,6 +80,7 @@ class Conversation(Asking):
             stream_limit=stream_limit,
         )
         self._splitter: Splitter = Splitter(receive_limit)
+        self._templates = templates
         self.in_flight = in_flight
         #: The other side's asks without an answer, by tag.
         self.answering: dict[int, Ask] = {}
@@ -149,41 +155,49 @@ class Conversation(Asking):
     def _receive_bodies(self, bodies: list[bytes], received: list[Message]) -> None:
         if not bodies:
             return
+        if self._templates is not None:
+            asks = self._templates.read(bodies)
+            if asks is not None:
+                self._admit(asks, received)
+                return
         for fields, body in zip(decode_all(bodies), bodies, strict=True):
             if type(fields) is not list or not fields or type(fields[0]) is not int:
                 raise ProtocolError("a frame that is no message")
             if fields[0] == messages.ASK:
-                ask = self._receive_ask(fields, len(body))
-                if ask is not None:
-                    received.append(ask)
+                self._receive_ask(fields, len(body), received)
             else:
                 message = self._receive_other(messages.parse_other(fields))
                 if message is not None:
                     received.append(message)
 
-    def _receive_ask(self, fields: list[Any], size: int) -> Ask | None:
+    def _receive_ask(self, fields: list[Any], size: int, received: list[Message]) -> None:
         try:
             ask = messages.parse_ask(fields, size)
         except WrongEnvelope as error:
             self._refuse_new(error.tag)
             self._write_failure(error.tag, InvalidPayload(error.text))
-            return None
-        answering = self.answering
-        tag = ask.tag
-        if tag in answering:
-            self._refuse_new(tag)
-        in_flight_size = self._in_flight_size + size
-        if len(answering) + self._lingering >= self.in_flight:
-            self._write_failure(
-                tag, ResourceExhausted(f"more than {self.in_flight} requests of one connection at once")
-            )
-            return None
-        if in_flight_size > self._in_flight_bound:
-            self._write_failure(tag, ResourceExhausted("requests of too many bytes at once on a connection"))
-            return None
-        answering[tag] = ask
-        self._in_flight_size = in_flight_size
-        return ask
+        else:
+            self._admit((ask,), received)
+
+    def _admit(self, asks: Iterable[Ask], received: list[Message]) -> None:
+        """Take on those that there is room for, and refuse the others."""
+        answering, bound = self.answering, self._in_flight_bound
+        room = self.in_flight - self._lingering - len(answering)
+        for ask in asks:
+            tag = ask.tag
+            if tag in answering:
+                self._refuse_new(tag)
+            size = self._in_flight_size + ask.size
+            if room <= 0:
+                text = f"more than {self.in_flight} requests of one connection at once"
+                self._write_failure(tag, ResourceExhausted(text))
+            elif size > bound:
+                self._write_failure(tag, ResourceExhausted("requests of too many bytes at once on a connection"))
+            else:
+                room -= 1
+                self._in_flight_size = size
+                answering[tag] = ask
+                received.append(ask)
 
     def _refuse_new(self, tag: int) -> None:
         """A tag in use twice: whichever answer is sent, the other side cannot know whose it is."""

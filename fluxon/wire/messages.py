@@ -10,8 +10,10 @@ Rules of this room:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from struct import Struct
+from types import MappingProxyType
 from typing import Any
 
 from fluxon.errors import InvalidPayload, ProtocolError, Unserialisable
@@ -30,40 +32,69 @@ MAX_TIMEOUT = 86_400.0
 _PREFIX = Struct(">IBBBBI")
 _prefix = _PREFIX.pack
 _float = Struct(">Bd").pack
+# The same with what stands between length and tag in one piece: most of what a server writes is answers.
+_answer_prefix = Struct(">I4sI").pack
 _FLOAT64 = 0xFB
 _BODY_OVERHEAD = 8  # of _PREFIX, what follows the length
 _UINT32 = 0x1A
+_ANSWER_HEAD = bytes((0, 0x83, ANSWER, _UINT32))
 
 _join = "".join
+
+
+class Template:
+    """An ask that comes again and again, but for its last argument.
+
+    ``before`` is what stands before that, behind the tag, ``arguments`` are the others, and ``changing`` is its name.
+    ``meaning`` is the driver's.
+    """
+
+    __slots__ = ("arguments", "before", "changing", "meaning")
+
+    def __init__(self, before: bytes, arguments: dict[str, Any], changing: str, meaning: Any) -> None:
+        self.before = before
+        self.arguments = arguments
+        self.changing = changing
+        self.meaning = meaning
 
 
 class Ask:
     """A request: ``command`` with ``arguments``, to be answered under ``tag`` within ``timeout`` seconds."""
 
-    __slots__ = ("arguments", "command", "deadline", "observer", "options", "settle", "size", "tag", "timeout")
+    # Most asks have none of these: kept by the class, they cost an ask nothing. (So there are no slots, either.)
+
+    options: Mapping[str, Any] = MappingProxyType({})
+    #: When the driver's clock will have used up ``timeout``; set by a driver that waits.
+    deadline: float | None = None
+    #: What a driver has to do with the result before it is the answer; None for nothing.
+    settle: Any = None
+    #: Told by a driver how it ended; None for nobody.
+    observer: Any = None
 
     def __init__(
         self,
         tag: int,
         command: str,
-        arguments: dict[str, Any],
+        given: Any,
         timeout: float | None,
-        options: dict[str, Any],
         size: int = 0,
+        template: Template | None = None,
     ) -> None:
         self.tag = tag
         self.command = command
-        self.arguments = arguments
+        #: What was decoded of it: its arguments, or the one that ``template`` leaves open.
+        self.given = given
         self.timeout = timeout
-        self.options = options
-        #: When the driver's clock will have used up ``timeout``; set by a driver that waits.
-        self.deadline: float | None = None
         #: Bytes of its body; what holding it costs.
         self.size = size
-        #: What a driver has to do with the result before it is the answer; None for nothing.
-        self.settle: Any = None
-        #: Told by a driver how it ended; None for nobody.
-        self.observer: Any = None
+        #: What it was recognised by, if it was.
+        self.template = template
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """All of them, by name."""
+        template = self.template
+        return self.given if template is None else {**template.arguments, template.changing: self.given}
 
 
 class Answer:
@@ -178,8 +209,6 @@ def parse_ask(fields: list[Any], size: int = 0) -> Ask:
         or (timeout is not None and not is_timeout(timeout))
     ):
         raise _wrong(fields)
-    if options:
-        check_value(options)
     # What check_value(arguments) does, without the call.
     try:
         _join(arguments)
@@ -188,7 +217,11 @@ def parse_ask(fields: list[Any], size: int = 0) -> Ask:
     for each in arguments.values():
         if type(each) in SUSPECT:
             check_value(each)
-    return Ask(tag, command, arguments, timeout, options, size)
+    ask = Ask(tag, command, arguments, timeout, size)
+    if options:
+        check_value(options)
+        ask.options = options
+    return ask
 
 
 def _wrong(fields: list[Any]) -> ProtocolError | WrongEnvelope:
@@ -273,7 +306,7 @@ def retagged(written: bytes, tag: int) -> bytes:
 
 def write_answer(tag: int, encoded: bytes) -> bytes:
     """``encoded`` is the value, encoded already: so that its failure is told from the connection's."""
-    return _prefix(_BODY_OVERHEAD + len(encoded), 0, 0x83, ANSWER, _UINT32, tag) + encoded
+    return _answer_prefix(_BODY_OVERHEAD + len(encoded), _ANSWER_HEAD, tag) + encoded
 
 
 def write_failed(tag: int, code: str, text: str, details: dict[str, Any]) -> bytes:
