@@ -39,8 +39,9 @@ class Limits:
     #: What a server may send to one of its clients in a frame: a listing of 10,000 rows fits.
     frame_to_client: int = _bound(16 * MIB)
 
-    #: Open connections. A plain one costs about 16 KiB, one with TLS 50: these fit 1 GiB. Further ones are closed when
-    #: they come. Descriptors may run out before (``ulimit -n``): then new connections wait until others end.
+    #: Open connections. One that waits costs 3 KiB, with TLS 28 (``scripts/bench idle``), the kernel's buffers for its
+    #: socket apart: these fit 1 GiB, with room for what some have under way. Further ones are closed when they come.
+    #: Descriptors may run out before (``ulimit -n``): then new connections wait until others end.
     connections: int = _bound(20_000)
     #: The same from one address. As many by default: a company, a phone network or a proxy is one address. Lower it
     #: where strangers connect directly.

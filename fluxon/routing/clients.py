@@ -6,8 +6,6 @@ cloud's port shares its session, and has none.
 
 from __future__ import annotations
 
-from operator import attrgetter
-
 from fluxon.commands import Call
 from fluxon.rpc import Peer, ServerFactory
 from fluxon.sessions import Session, Sessions
@@ -15,8 +13,7 @@ from fluxon.sessions import Session, Sessions
 
 def clients_of(session: Session) -> list[Peer]:
     """The clients of a session, in the order in which they came."""
-    found = [each for each in session.connections if isinstance(each, Peer) and has_functions(each)]
-    return sorted(found, key=attrgetter("number")) if len(found) > 1 else found
+    return [each for each in session.connections if isinstance(each, Peer) and has_functions(each)]
 
 
 def has_functions(peer: Peer) -> bool:

@@ -197,7 +197,7 @@ class Greeting:
         """A session is over: its connections go on as strangers."""
         if self.keeping is not None:
             self.keeping.ended(session)
-        for peer in tuple(session.connections):
+        for peer in session.connections:
             if isinstance(peer, Peer) and peer.session is session:
                 self.become_anonymous(peer)
         if self.observer is not None:

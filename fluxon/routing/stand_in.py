@@ -28,7 +28,7 @@ class _Session:
     def __init__(self, user: Any) -> None:
         self.user = user
         self.user_id = None if user is None else user.id
-        self.connections: set[Any] = set()
+        self.connections: tuple[Any, ...] = ()
         self.turn = None
 
     def fresh(self, now: float) -> bool:

@@ -14,6 +14,7 @@ from twisted.internet.protocol import Factory
 from twisted.python.failure import Failure
 
 from fluxon.limits import Limits
+from fluxon.rpc.heartbeat import Watch
 from fluxon.rpc.load import Load
 from fluxon.rpc.peer import Peer
 from fluxon.rpc.protocol import PeerProtocol
@@ -48,6 +49,7 @@ class PeerFactory(Factory):
         self.clock = clock
         self.limits = limits or Limits()
         self.load = Load(self.limits.in_flight_total)
+        self.watch = Watch(clock, self.limits)
         #: Bytes that came from connections, and that were handed to them, so far.
         self.received = self.sent = 0
         #: The connections that are open now.

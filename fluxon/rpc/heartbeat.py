@@ -1,15 +1,17 @@
 """The clock's side of a connection: a hello in time, no silence without end, no frame that does not grow.
 
-Rules of this module: one timer at a time; any bytes are a sign of life, a pong has nothing to add; the beat looks at
-what reading has noted, so reading itself asks no clock.
+Rules of this module: all connections of a factory share two timers (``Rounds``); any bytes are a sign of life, a pong
+has nothing to add; the beat looks at what reading has noted, so reading itself asks no clock.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.interfaces import IReactorTime
+
+from fluxon.limits import Limits
+from fluxon.rpc.rounds import Batch, Rounds
 
 if TYPE_CHECKING:
     from fluxon.rpc.protocol import PeerProtocol
@@ -18,38 +20,44 @@ if TYPE_CHECKING:
 class Heartbeat:
     """Watches ``protocol``; ends it with ``abort``."""
 
-    __slots__ = ("_call", "_incomplete", "_protocol", "_quiet")
+    __slots__ = ("_batch", "_incomplete", "_protocol", "_quiet", "_rounds")
 
     def __init__(self, protocol: PeerProtocol) -> None:
         self._protocol = protocol
-        self._call: IDelayedCall | None = None
+        # What calls next, and where it has this.
+        self._rounds: Rounds[Heartbeat] | None = None
+        self._batch: Batch[Heartbeat] | None = None
         # Seconds without a byte, and the frame that was incomplete, as the last beat saw them.
         self._quiet = 0.0
         self._incomplete: tuple[int, int] | None = None
 
     def expect_hello(self) -> None:
         """The connection is made: patience begins, the TLS handshake included."""
-        self._call_in(self._protocol.factory.limits.handshake, self._not_greeted)
+        self._wait_for(self._protocol.factory.watch.handshakes)
 
     def start(self) -> None:
         """Hello was answered: from now on silence is measured, not patience."""
         self.stop()
-        self._call_in(self._interval(), self._beat)
+        self._wait_for(self._protocol.factory.watch.beats)
 
     def stop(self) -> None:
         """Watch no longer."""
-        if self._call is not None:
-            self._call.cancel()
-            self._call = None
+        if self._rounds is not None and self._batch is not None:
+            self._rounds.remove(self, self._batch)
+        self._rounds = self._batch = None
 
-    def _not_greeted(self) -> None:
-        self._call = None
+    def _wait_for(self, rounds: Rounds[Heartbeat]) -> None:
+        self._rounds, self._batch = rounds, rounds.add(self)
+
+    def give_up(self) -> None:
+        """No hello came in time."""
+        self._rounds = self._batch = None
         self._protocol.abort("it did not say hello in time")
 
-    def _beat(self) -> None:
-        self._call = None
+    def beat(self, limits: Limits, interval: float) -> None:
+        """``interval`` seconds have passed since the last one."""
+        self._rounds = self._batch = None
         protocol = self._protocol
-        limits, interval = protocol.factory.limits, self._interval()
         if self._stalls(limits.frame_rate * interval):
             protocol.abort("it stalls within a frame")
             return
@@ -64,7 +72,7 @@ class Heartbeat:
             if self._quiet >= limits.heartbeat:
                 protocol.conversation.ping()
                 protocol.flush_soon()
-        self._call_in(interval, self._beat)
+        self._wait_for(protocol.factory.watch.beats)
 
     def _stalls(self, growth: float) -> bool:
         """Whether the frame that was incomplete at the last beat still is, and has grown by less than ``growth``."""
@@ -74,9 +82,11 @@ class Heartbeat:
         (number, size), (number_now, size_now) = before, self._incomplete
         return number == number_now and size_now - size < growth
 
-    def _interval(self) -> float:
-        limits = self._protocol.factory.limits
-        return min(limits.heartbeat, limits.frame_stall)
 
-    def _call_in(self, seconds: float, function: Callable[[], None]) -> None:
-        self._call = self._protocol.factory.clock.callLater(seconds, function)
+class Watch:
+    """The two timers of a factory."""
+
+    def __init__(self, clock: IReactorTime, limits: Limits) -> None:
+        interval = min(limits.heartbeat, limits.frame_stall)
+        self.handshakes: Rounds[Heartbeat] = Rounds(clock, limits.handshake, Heartbeat.give_up)
+        self.beats: Rounds[Heartbeat] = Rounds(clock, interval, lambda each: each.beat(limits, interval))

@@ -8,7 +8,8 @@ Rules of this room:
   that is being sent and ``Limits.output_abort`` behind it, and is aborted.
 - A broken rule of the wire, silence, a stalled frame or unread output ends in ``abortConnection``: over TLS a polite
   close waits for the other side's consent, for ever (https://github.com/twisted/twisted/issues/7926).
-- One timer a connection for all deadlines, one for the heartbeat; none is made for a request that is answered at once.
+- One timer a connection for all deadlines, none for a request that is answered at once; the heartbeats of all
+  connections share one.
 """
 
 from __future__ import annotations

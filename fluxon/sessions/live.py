@@ -42,6 +42,8 @@ class LiveSessions:
         self._by_user: dict[int, set[_Reference]] = {}
         self._held: set[Session] = set()
         self._gone: deque[_Reference] = deque()
+        # Every session has this: one object for all.
+        self._note_gone = self._gone.append
 
     def __len__(self) -> int:
         self._forget_gone()
@@ -65,7 +67,7 @@ class LiveSessions:
 
     def add(self, session: Session) -> None:
         self._forget_gone()
-        reference = _Reference(session, self._gone.append)
+        reference = _Reference(session, self._note_gone)
         self._by_key[session.key] = reference
         if session.user_id is not None:
             self._by_user.setdefault(session.user_id, set()).add(reference)

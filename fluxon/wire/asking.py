@@ -70,7 +70,8 @@ class Asking:
         self.output_size = 0
         #: Our asks without an answer, by tag.
         self.asked: dict[int, Asked] = {}
-        self._waiting: deque[int] = deque()
+        # Those of them that wait for a place; made when the first has to.
+        self._waiting: deque[int] | None = None
         # By tag, with whether its answer may open a stream.
         self._abandoned: dict[int, bool] | None = None
         self._next_tag = 0
@@ -148,11 +149,13 @@ class Asking:
         if urgent or (self._out() < self._ask_limit and not self._waiting):
             self.put(written)
             self.asked[tag] = Asked(waiter, deadline, None, opens)
-        elif len(self._waiting) >= self.waiting_limit:
+            return
+        if self._waiting is None:
+            self._waiting = deque()
+        if len(self._waiting) >= self.waiting_limit:
             raise ResourceExhausted(f"{self.waiting_limit} requests wait for this connection already")
-        else:
-            self._waiting.append(tag)
-            self.asked[tag] = Asked(waiter, deadline, written, opens)
+        self._waiting.append(tag)
+        self.asked[tag] = Asked(waiter, deadline, written, opens)
 
     @property
     def ask_limit(self) -> int:
@@ -166,7 +169,8 @@ class Asking:
 
     def _out(self) -> int:
         """Our asks that hold a place at the other side: an abandoned one does until its answer came."""
-        return len(self.asked) - len(self._waiting) + (len(self._abandoned) if self._abandoned else 0)
+        waiting = len(self._waiting) if self._waiting else 0
+        return len(self.asked) - waiting + (len(self._abandoned) if self._abandoned else 0)
 
     def _free_tag(self) -> int:
         while True:
@@ -188,6 +192,7 @@ class Asking:
         if asked is None:
             return False
         if asked.frame is not None:
+            assert self._waiting is not None
             self._waiting.remove(tag)
             return False
         if self._abandoned is None:
@@ -240,8 +245,7 @@ class Asking:
         """
         left = [(each.waiter, each.frame is None) for each in self.asked.values()]
         self.asked.clear()
-        self._waiting.clear()
-        self._abandoned = None
+        self._waiting = self._abandoned = None
         self.output.clear()
         self.output_size = 0
         return left

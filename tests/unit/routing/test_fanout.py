@@ -1,4 +1,4 @@
-"""One call into a thousand connections: how it is spread, what it costs, and what becomes of it.
+"""One call into ten thousand connections: how it is spread, what it costs, and what becomes of it.
 
 No sockets, and a clock of the test's own; the connections are real ones over transports in memory.
 """
@@ -23,7 +23,7 @@ from fluxon.rpc import Peer, Responders, ServerFactory
 from fluxon.wire import decode
 from fluxon.wire.messages import write_answer, write_failed
 
-MANY = 1_000
+MANY = 10_000
 
 #: Seconds from one turn of the reactor to the next.
 TURN = 1e-6
@@ -102,7 +102,7 @@ class FanoutTestCase(SynchronousTestCase):
 class SpreadingTests(FanoutTestCase):
     """Who is sent what, and when."""
 
-    def test_many(self) -> None:
+    def test_ten_thousand(self) -> None:
         """A slice a turn, the same bytes to each; when all have answered the whole is known, and nothing is left."""
         peers = self.connect(MANY)
         timers = len(self.clock.getDelayedCalls())

@@ -34,7 +34,7 @@ class ConnectionTests(LiveCase):
             session.attach(connection)
         with self.assertRaises(ResourceExhausted):
             session.attach("one more")
-        self.assertEqual(session.connections, set(range(bound)))
+        self.assertEqual(session.connections, tuple(range(bound)))
         session.attach(0)
         session.detach(0)
         session.attach("in its place")
@@ -47,7 +47,7 @@ class ConnectionTests(LiveCase):
         with self.assertRaises(Conflict):
             session.attach("another")
         session.detach("connection")
-        self.assertEqual(session.connections, set())
+        self.assertEqual(session.connections, ())
         self.assertEqual(self.house.sessions.live_count, 0)
 
     def test_unknown(self) -> None:

@@ -373,7 +373,7 @@ class RevocationTests(SessionsCase):
         self.successResultOf(self.house.sessions.revoke_user(1))
         self.successResultOf(self.house.sessions.revoke_user(1))
         self.assertEqual(self.house.ended, [session])
-        self.assertEqual(session.connections, {"connection"})
+        self.assertEqual(session.connections, ("connection",))
 
     def test_failing_listener(self) -> None:
         """An error of whoever hears of ends is logged, and every session ends all the same."""
