@@ -12,6 +12,7 @@ import shlex
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from children import Child
@@ -62,8 +63,11 @@ class Terminal:
         #: Programs as the text has them, and as they are with the ports of now.
         self._written: dict[Path, tuple[str, str]] = {}
 
-    def type(self, line: str, answers: str = "", status: int = 0) -> str:
-        """Run one command to its end, or a server until it listens; what it printed."""
+    def type(self, line: str, answers: str = "", ports: Mapping[str, str] | None = None) -> str:
+        """Run one command to its end, or a server until it listens; what it printed.
+
+        ``ports`` are those that a server had before, for clients that are to find it again.
+        """
         if any(re.fullmatch(form, line) for form in ELSEWHERE):
             return ""
         if line.startswith("cd "):
@@ -71,18 +75,18 @@ class Terminal:
             assert self.folder.is_dir(), line
             return ""
         if _SERVER.fullmatch(line):
-            self.serve(line)
+            self.serve(line, ports or {})
             return ""
-        self._give_ports(line)
+        self._give_ports(line, {})
         done = subprocess.run(
             self.words(line), cwd=self.folder, env=self.environment, input=answers, capture_output=True, text=True
         )
-        self.case.assertEqual(done.returncode, status, f"{line}: {done.stdout}{done.stderr}")
+        self.case.assertEqual(done.returncode, 0, f"{line}: {done.stdout}{done.stderr}")
         return done.stdout
 
-    def start(self, line: str) -> Child:
+    def start(self, line: str, ports: Mapping[str, str] | None = None) -> Child:
         """Run a command that goes on, for a test to talk to."""
-        self._give_ports(line)
+        self._give_ports(line, ports or {})
         child = Child(line, self.words(line), self.folder)
         self.case.addCleanup(child.discard)
         return child
@@ -100,8 +104,8 @@ class Terminal:
             return [sys.executable, "-u", *words[1:]]
         return [str(BIN / words[0]) if (BIN / words[0]).exists() else words[0], *words[1:]]
 
-    def _give_ports(self, line: str) -> None:
-        """The program of a command knows the ports of now; a server takes any that is free."""
+    def _give_ports(self, line: str, before: Mapping[str, str]) -> None:
+        """The program of a command knows the ports of now; a server takes those of before, or any that is free."""
         match = re.match(r"(?:python|twistd .*-y) ([\w/]+\.(?:py|tac))", line)
         path = self.folder / match[1] if match else None
         if path is None or not path.is_file():
@@ -111,14 +115,14 @@ class Terminal:
         if now != last:
             original = now  # it was written anew
         if "run_server" in original or path.suffix == ".tac":
-            text = re.sub(r"\bport=(8080|8888)\b", "port=0", original)
+            text = re.sub(r"\bport=(8080|8888)\b", lambda port: f"port={before.get(port[1], 0)}", original)
         else:
             text = re.sub(r"\b(8080|8888)\b", lambda port: self.ports.get(port[0], port[0]), original)
         if text != now:  # it may be running
             path.write_text(text)
         self._written[path] = (original, text)
 
-    def serve(self, line: str) -> Child:
+    def serve(self, line: str, before: Mapping[str, str]) -> Child:
         """Start a server, and learn its ports."""
         self.ports = {}
         expected = {"8080"}
@@ -127,7 +131,7 @@ class Terminal:
                 expected.add("8888")
         else:
             line, expected = _with_free_ports(line)
-        child = self.start(line)
+        child = self.start(line, before)
         self.servers.append(child)
         found: dict[str, str] = {}
         while found.keys() < expected:

@@ -1,4 +1,4 @@
-"""The guides of views, sessions and groups: what they show answers clients as they say."""
+"""The guides of views, sessions, groups and security, and coming from the alpha: what they show answers as they say."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pages import Page
 from twisted.trial.unittest import SynchronousTestCase
 
 from fluxon.database.apis import SQLiteDatabase
-from fluxon.errors import PermissionDenied, Unauthenticated
+from fluxon.errors import InvalidPayload, PermissionDenied, Unauthenticated
 from fluxon.routing import Setup, dynamic_views_loading
 from fluxon.security import Secrets
 from fluxon.testing import MemoryServer
@@ -104,3 +104,29 @@ class Guides(SynchronousTestCase):
         user = sys.modules["models"].User
         app.connect(user.Insert(username="zoe"))
         self.assertEqual(emma.send_request("friends"), {"online": ["zoe"], "emma": False})
+
+    def test_security(self) -> None:
+        """The view that does its part refuses what it should; and the limits are limits."""
+        view, limits = [each.text for each in Page(self, "docs/security.rst").fragments()]
+        app = self.server(view)
+        exec(limits, {"rename": sys.modules["views"].rename})
+        stranger = app.connect()
+        self.assertRaises(Unauthenticated, stranger.send_request, "rename", {"name": "zoe"})
+        emma = app.connect(sys.modules["models"].User.Insert(username="emma"))
+        for payload in ("zoe", {"name": ""}, {"name": "z" * 41}, {"name": 7}, {}):
+            self.assertRaises(InvalidPayload, emma.send_request, "rename", payload)
+        self.assertEqual(emma.send_request("rename", {"name": "zoe"}), {"id": 1, "name": "zoe"})
+
+    def test_alpha(self) -> None:
+        """A view of the alpha, with an ``await`` before what takes time."""
+        (view,) = Page(self, "docs/coming_from/alpha.rst").fragments()
+        app = self.server(view.text)
+        user = sys.modules["models"].User
+        heard: list[str] = []
+        app.connect(
+            user.Insert(username="mike"), functions={"receive_message": lambda sender, message: heard.append(message)}
+        )
+        emma = app.connect(user.Insert(username="emma"))
+        for receiver, answer in (("mike", "sent!"), ("emma", "emma is offline!")):
+            self.assertEqual(emma.send_request("send_message", {"receiver": receiver, "message": "hello"}), answer)
+        self.assertEqual(heard, ["hello"])
