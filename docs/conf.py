@@ -17,7 +17,7 @@ author = "the authors of Fluxon"
 copyright = author
 release = version = fluxon.__version__
 
-extensions = ["sphinx.ext.autodoc", "sphinx_copybutton", "myst_parser", "linked_names", "help_texts"]
+extensions = ["sphinx.ext.autodoc", "sphinx_copybutton", "myst_parser", "linked_names", "help_texts", "limit_texts"]
 exclude_patterns = ["examples", "_extensions"]
 
 nitpicky = True
@@ -25,7 +25,7 @@ nitpicky = True
 nitpick_ignore_regex = [
     ("py:.*", r"(?!fluxon\.).*"),
     ("py:class", r"fluxon\.[a-z_.]+\.[ST]"),
-    ("py:class", r"fluxon\.(cloud|connect|database|endpoint|routing|security|testing|wire)\.(\w+\.)+[A-Z]\w+"),
+    ("py:class", r"fluxon\.(cloud|connect|database|endpoint|routing|rpc|security|testing|wire)\.(\w+\.)+[A-Z]\w+"),
 ]
 # "type" and "User" are names of many things.
 suppress_warnings = ["ref.python"]

@@ -17,11 +17,12 @@ from time import monotonic
 
 from twisted.logger import Logger
 
+from fluxon.addresses import is_local
 from fluxon.connect import reasons
 from fluxon.connect.arguments import Address
 from fluxon.connect.backoff import Backoff
 from fluxon.connect.dial import dial, shake_hands
-from fluxon.connect.greeting import Greeting, is_loopback
+from fluxon.connect.greeting import Greeting
 from fluxon.connect.link import Link
 from fluxon.connect.owner import Owner
 from fluxon.connect.session import Session
@@ -145,7 +146,7 @@ class Connector:
             self._tls = client_tls(self.where.host, self._trust)
         connected = dial(self.where, deadline)
         try:
-            compress = not is_loopback(connected.getpeername()[0])
+            compress = not is_local(connected.getpeername()[0])
             channel = shake_hands(connected, self._tls, self.where, deadline) if self._tls is not None else None
             link = Link(Stream(connected, channel), self._owner, compress=compress)
         except OSError as error:

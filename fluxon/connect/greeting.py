@@ -14,9 +14,6 @@ from fluxon.wire import Conversation
 
 LZ4 = "lz4"
 
-#: On the machine itself compressing costs more than the bytes that it saves.
-_LOOPBACK = ("127.", "::1", "::ffff:127.")
-
 _DEFAULTS = Limits()
 
 #: Asks of the server's that are taken at once, whatever it says.
@@ -24,11 +21,6 @@ _MOST_IN_FLIGHT = 10_000
 
 #: Places at the server that ordinary requests leave free.
 _URGENT = 4
-
-
-def is_loopback(address: str) -> bool:
-    """Whether a numeric address is this machine's own."""
-    return address.startswith(_LOOPBACK)
 
 
 def new_conversation() -> Conversation:

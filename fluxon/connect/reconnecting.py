@@ -19,11 +19,12 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from fluxon.addresses import is_local
 from fluxon.commands import Hello
 from fluxon.connect import reasons
 from fluxon.connect.arguments import Address
 from fluxon.connect.backoff import Backoff
-from fluxon.connect.greeting import Greeting, hello_arguments, is_loopback
+from fluxon.connect.greeting import Greeting, hello_arguments
 from fluxon.connect.session import Session
 from fluxon.errors import DeadlineExceeded, FluxonError, ProtocolError, Unavailable
 from fluxon.rpc import ClientFactory, Peer, PeerFactory, PeerProtocol, Responders
@@ -307,7 +308,7 @@ class Reconnecting:
 def _is_local(protocol: PeerProtocol) -> bool:
     address = protocol.transport.getPeer() if protocol.transport is not None else None
     host = getattr(address, "host", None)
-    return host is None or is_loopback(host)
+    return is_local(host)
 
 
 def _not_connected(where: Address, error: BaseException) -> FluxonError:

@@ -68,6 +68,9 @@ class Served(Protocol):
     def queues(self) -> Mapping[str, int]:
         """What waits for a thread, by the name of the pool."""
 
+    def used(self) -> Mapping[str, float]:
+        """What is used of the limits, by their names; the most of any port or client, where they are each one's."""
+
     @property
     def places(self) -> int | None:
         """Members of all groups together; None where there are no groups."""

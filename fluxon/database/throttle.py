@@ -2,19 +2,20 @@
 
 Rules kept here:
 
-- Some tries are free; after them each failure doubles the time until the next try, up to 15 minutes.
+- Some tries are free; after them each failure doubles the time until the next try, up to ``Limits.login_wait``.
 - Counted are the tries of one name from one address, of one name from everywhere, and of one address for all names:
   guessing is slow for one stranger, for many of them together, and over many names. Users at one address (an office,
-  a school) share its count, so it has more free tries; a login that succeeds takes its try back.
+  a school) share its count, so it has more free tries; a login that succeeds takes its try back. This machine's own
+  address is not counted as one unless ``Limits.login_tries_per_address`` was set.
 - Whether a user exists is not asked here: a name that is nobody's is counted the same.
 - A try counts while it is under way: tries sent all at once are as many as tries sent one by one.
-- What is remembered is bounded and holds no names. It is lost with the process.
+- What is remembered is bounded and holds no names. It is lost with the process, and each process counts for itself: to
+  share the counts every try would be a write to the database, which strangers could then make as many of as they like.
 """
 
 from __future__ import annotations
 
 import hashlib
-import ipaddress
 import math
 import threading
 import time
@@ -23,23 +24,10 @@ from collections.abc import Callable
 
 import attrs
 
+from fluxon.addresses import is_local, network_of
+from fluxon.bounds import for_client
 from fluxon.errors import ResourceExhausted
-
-#: A person who mistypes needs a few; a guesser wants thousands.
-FREE_TRIES = 5
-#: The same name from several addresses: one person's devices, or many strangers.
-FREE_TRIES_OF_A_NAME = 20
-#: One address, all names: an office behind one router.
-FREE_TRIES_OF_AN_ADDRESS = 50
-
-LONGEST_WAIT = 900.0
-
-#: Failures are forgotten after so long without another: more than the longest wait, so that waiting is no way around.
-FORGOTTEN_AFTER = 3_600.0
-
-#: Counts that are remembered, some 300 bytes each; those unused longest go first. To push one out a stranger needs as
-#: many tries, each of which costs a hash: an hour of both hashing threads.
-MAX_REMEMBERED = 200_000
+from fluxon.limits import Limits
 
 _Key = bytes
 
@@ -55,22 +43,31 @@ class _Count:
 class LoginThrottle:
     """The tries at the users of one database. May be called from any thread."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic, remembered: int = MAX_REMEMBERED) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic, limits: Limits | None = None) -> None:
         self._clock = clock
-        self._remembered = remembered
+        #: A server gives its own.
+        self.limits = Limits() if limits is None else limits
         self._counts: OrderedDict[_Key, _Count] = OrderedDict()
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
         return len(self._counts)
 
+    def used(self) -> dict[str, float]:
+        """What is used of its limits, by their names."""
+        return {"login_remembered": len(self._counts)}
+
     def begin(self, name: str | None, address: str | None) -> Attempt:
         """Count a try; ``ResourceExhausted`` when it comes too early. What is None is not counted."""
-        where = _network(address) if address is not None else None
-        personal = [] if name is None else [(_key("pair", name, where or ""), FREE_TRIES)]
+        limits = self.limits
+        where = "" if address is None else network_of(address)
+        personal, shared = [], []
         if name is not None:
-            personal.append((_key("name", name), FREE_TRIES_OF_A_NAME))
-        shared = [] if where is None else [(_key("address", where), FREE_TRIES_OF_AN_ADDRESS)]
+            personal.append((_key("pair", name, where), limits.login_tries))
+            personal.append((_key("name", name), limits.login_tries_per_name))
+        of_address = for_client(limits.login_tries_per_address, is_local(address))
+        if of_address is not None:
+            shared.append((_key("address", where), of_address))
         now = self._clock()
         with self._lock:
             wait = max((self._wait(key, free, now) for key, free in personal + shared), default=0.0)
@@ -87,20 +84,20 @@ class LoginThrottle:
         count = self._counts.get(key)
         if count is None:
             return 0.0
-        if now - count.last > FORGOTTEN_AFTER:
+        if now - count.last > self.limits.login_forgotten:
             del self._counts[key]
             return 0.0
         if count.failures < free:
             return 0.0
-        # An exponent of 10 is beyond the longest wait already.
-        return count.last + min(LONGEST_WAIT, 2.0 ** min(count.failures - free, 10)) - now
+        # An exponent of 25 is a year, and beyond the longest wait already.
+        return count.last + min(self.limits.login_wait, 2.0 ** min(count.failures - free, 25)) - now
 
     def _add(self, key: _Key, now: float) -> None:
         count = self._counts.setdefault(key, _Count())
         count.failures += 1
         count.last = now
         self._counts.move_to_end(key)
-        if len(self._counts) > self._remembered:
+        if len(self._counts) > self.limits.login_remembered:
             self._counts.popitem(last=False)
 
     def _take_back(self, keys: list[_Key]) -> None:
@@ -140,16 +137,3 @@ def _key(*parts: str) -> _Key:
     # Names may be long and are nobody's business: a digest has one size and tells nothing.
     text = "\0".join(parts).encode("utf-8", "surrogatepass")
     return hashlib.blake2b(text, digest_size=16).digest()
-
-
-def _network(address: str) -> str:
-    """An IPv4 address, or the /64 of an IPv6 address: whoever has one of those has all of its addresses."""
-    try:
-        found = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    if isinstance(found, ipaddress.IPv6Address):
-        if found.ipv4_mapped is not None:
-            return str(found.ipv4_mapped)
-        return str(ipaddress.ip_network((int(found), 64), strict=False))
-    return str(found)

@@ -53,6 +53,13 @@ class CloudPort:
         """Requests that wait for a thread."""
         return self._threads.waiting
 
+    def used(self) -> dict[str, float]:
+        """What is used of its limits, by their names."""
+        used: dict[str, float] = {"cloud_threads": self._threads.busy, "cloud_queue": self._threads.waiting}
+        for name, slots in self._slots.items():
+            used[f"cloud_{name}"], used[f"cloud_{name}_per_user"] = slots.count, slots.most
+        return used
+
     async def open(self) -> None:
         """Listen, and serve what the foundation's cloud has."""
         foundation, reactor = self.foundation, self.foundation.reactor
@@ -61,12 +68,13 @@ class CloudPort:
         assert cloud is not None
         storage, pool = cloud.storage, cloud.pool
         greeting = Greeting(foundation.sessions, limits)
-        self._threads = FairThreads(pool, limits.cloud_queue)
+        self._threads = FairThreads(pool, limits.cloud_queue, limits.share_of_session, limits.share_of_address)
         self._clients = Clients(self._threads, greeting.confirm, reactor)
         self._transfers = Transfers(self._clients, limits, reactor)
         self._uploads = Uploads(storage, self._clients, self._transfers, limits, pool.submit)
         downloads = Downloads(storage, self._clients, self._transfers, pool, limits)
         self._watches = Watches(storage, self._clients, limits, reactor)
+        self._slots = {"uploads": self._uploads.slots, "downloads": downloads.slots, "watches": self._watches.slots}
         table = responders(greeting.hello, storage, self._clients, self._uploads, downloads, self._watches)
         counted = Counted(table, reactor.seconds)
         #: What became of requests, by command.

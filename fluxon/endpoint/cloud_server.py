@@ -16,6 +16,7 @@ from fluxon.endpoint.cloud_port import CloudPort
 from fluxon.endpoint.foundation import Foundation
 from fluxon.endpoint.listener import Listener
 from fluxon.endpoint.listening import choose_endpoint
+from fluxon.endpoint.metrics.figures import used_of_all
 from fluxon.endpoint.service import ServerService
 from fluxon.errors import ConfigurationError, Unavailable
 from fluxon.metrics import Requests
@@ -44,6 +45,10 @@ class CloudEngine:
     def queues(self) -> dict[str, int]:
         """What waits for a thread."""
         return {"cloud": self.cloud_port.waiting}
+
+    def used(self) -> dict[str, float]:
+        """What is used of the limits, by their names."""
+        return {**used_of_all(self), **self.cloud_port.used()}
 
     async def start(self) -> None:
         """Open everything, and listen last."""

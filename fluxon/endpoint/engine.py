@@ -17,6 +17,7 @@ from fluxon.endpoint.cloud_port import CloudPort
 from fluxon.endpoint.cloud_server import CloudStorageServer
 from fluxon.endpoint.foundation import Foundation
 from fluxon.endpoint.listener import Listener
+from fluxon.endpoint.metrics.figures import used_of_all
 from fluxon.metrics import Requests
 from fluxon.routing import Router, Setup
 from fluxon.routing.clients import Clients
@@ -96,6 +97,12 @@ class Engine:
         """What waits for a thread."""
         cloud = {} if self._cloud_port is None else {"cloud": self._cloud_port.waiting}
         return {"views": self.router.waiting, "events": self.events.waiting, **cloud}
+
+    def used(self) -> dict[str, float]:
+        """What is used of the limits, by their names."""
+        threads = self.router.threads
+        cloud = {} if self._cloud_port is None else self._cloud_port.used()
+        return {**used_of_all(self), "view_threads": threads.busy, "view_queue": threads.waiting, **cloud}
 
     async def start(self) -> None:
         """Open everything, and listen last: who can connect is served."""

@@ -110,6 +110,7 @@ class Foundation:
         if setup.database_api is None:
             return
         database = self.database = setup.database_api(setup.database_path)
+        database.login_throttle.limits = setup.limits
         database.bind(setup.models if setup.models is not None else [])
         self._store = SQLStore(database)
         await database.start(self.reactor)

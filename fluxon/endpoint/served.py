@@ -107,6 +107,10 @@ class ServedServer:
         """What waits for a thread."""
         return self._run.queues
 
+    def used(self) -> Mapping[str, float]:
+        """What is used of the limits."""
+        return self._run.used()
+
     @property
     def places(self) -> int | None:
         """Members of all groups together."""

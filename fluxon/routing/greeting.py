@@ -21,12 +21,12 @@ from twisted.internet.defer import Deferred, DeferredLock, succeed
 from twisted.logger import Logger
 
 from fluxon import __version__
+from fluxon.addresses import is_local
 from fluxon.commands import PROTOCOL_VERSION, SessionChanged
 from fluxon.errors import Conflict, InvalidPayload, Unavailable
 from fluxon.limits import Limits
 from fluxon.routing.keeping import Keeping
-from fluxon.routing.request import peername
-from fluxon.rpc import Peer
+from fluxon.rpc import Peer, ServerFactory
 from fluxon.sessions.shared import unstoppable
 
 if TYPE_CHECKING:
@@ -40,9 +40,6 @@ _Outcome: TypeAlias = "tuple[Session, str]"
 _ACKNOWLEDGE_WITHIN = 10.0
 
 _LZ4 = "lz4"
-
-#: Addresses of the machine itself, where compressing costs more than the bytes that it saves.
-_LOOPBACK = ("127.", "::1", "::ffff:127.")
 
 
 class Observer(Protocol):
@@ -82,6 +79,7 @@ class Greeting:
                 f"this server speaks version {PROTOCOL_VERSION} of the protocol (fluxon {__version__}), "
                 f"the client version {arguments['version']}: update the older of them"
             )
+        peer.protocol.factory.locate(peer)
         token = arguments.get("token")
         resumed = await self._sessions.resume(token)
         self._adopt(peer, resumed.session, told=True)
@@ -92,7 +90,8 @@ class Greeting:
         if not peer.greeted:
             peer.greeted = True
             peer.protocol.greeted()
-            if features and not _is_loopback(peer):
+            # On the machine itself compressing costs more than the bytes that it saves.
+            if features and not is_local(peer.protocol.address):
                 peer.conversation.compress_from = self._limits.compress_from
         return {
             "version": PROTOCOL_VERSION,
@@ -231,18 +230,18 @@ class Greeting:
         peer.session = session
         if former is not None:
             self._detach(peer, former)
+        factory = peer.protocol.factory
+        if isinstance(factory, ServerFactory):
+            factory.allow(peer, session)
         if told:
             limits = self._limits
-            known = session.user_id is not None
-            peer.conversation.receive_limit = limits.frame_authenticated if known else limits.frame_anonymous
+            if session.user_id is None:
+                peer.conversation.take(limits.frame_anonymous, limits.items_anonymous)
+            else:
+                peer.conversation.take(limits.frame_authenticated, limits.items_authenticated)
         if self.observer is not None and peer not in self._changing:
             self.observer.changed(peer, former)
 
 
 def _ignore(_: Any) -> None:
     """The session is over here all the same; its row is found out when somebody looks."""
-
-
-def _is_loopback(peer: Peer) -> bool:
-    address = peername(peer)
-    return address is None or address[0].startswith(_LOOPBACK)

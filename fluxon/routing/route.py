@@ -72,4 +72,4 @@ class Route:
                 wait_for(router.reactor, lambda: Deferred.fromCoroutine(router.greeting.confirm(peer)))
             return self._function(request)
 
-        return router.threads.run(peer.session, run, request)
+        return router.threads.run(peer.session, run, request, peer.protocol.address)

@@ -53,7 +53,13 @@ class Router:
         self.database: Database | None = None
         #: What was answered to requests with a key.
         self.repeats = Repeats(self, limits)
-        self.threads = FairThreads(WorkerPool("view", limits.view_threads, reactor), limits.view_queue)
+        #: For plain views.
+        self.threads = FairThreads(
+            WorkerPool("view", limits.view_threads, reactor),
+            limits.view_queue,
+            limits.share_of_session,
+            limits.share_of_address,
+        )
 
     def wait(self, start: Callable[[], Deferred[Any]]) -> Any:
         """In a view's thread: what ``start()``, called on the reactor, answers.

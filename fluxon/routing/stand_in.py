@@ -37,6 +37,7 @@ class _Session:
 
 class _Protocol:
     transport = None
+    address = None
 
     def __init__(self, arrived: float) -> None:
         self.arrived = arrived

@@ -26,13 +26,13 @@ from fluxon.errors import (
     FluxonError,
     InvalidPayload,
     NotFound,
+    OutcomeUnknown,
     ResourceExhausted,
-    Unauthenticated,
     Unavailable,
     Unserialisable,
-    stopping,
 )
 from fluxon.limits import Limits
+from fluxon.rpc.admission import Admission
 from fluxon.rpc.faults import to_error
 from fluxon.rpc.held import HeldAsks
 from fluxon.rpc.load import Load
@@ -51,38 +51,27 @@ _log = Logger(namespace="fluxon.rpc")
 _VALUES = frozenset({dict, list, tuple, str, int, float, bool, bytes, type(None)})
 
 
-class Answering:
+class Answering(Admission):
     """The other side's asks, from their arrival to their answers. ``Peer`` adds our own, and streams."""
 
     __slots__ = (
         "_cancelled",
         "_find",
-        "_greeted",
         "_held",
         "_lingering",
-        "_load",
-        "_open",
-        "_stopping",
         "_tasks",
         "_transfers",
-        "conversation",
         "current",
         "holding",
         "limits",
         "lost",
-        "protocol",
     )
 
     def __init__(
         self, protocol: PeerProtocol, conversation: Conversation, responders: Responders, limits: Limits, load: Load
     ) -> None:
-        self.protocol = protocol
-        self.conversation = conversation
+        super().__init__(protocol, conversation, load)
         self.limits = limits
-        self._greeted = False
-        self._stopping = False
-        # Greeted and not stopping: what every ask has to know, in one look.
-        self._open = False
         #: The ask that a responder is being called for, until it returns or waits. It may set ``settle``: a function
         #: from the result (a value or a Failure) to a Deferred of what is answered instead; and ``observer``, whose
         #: ``ended(error)`` is called once: with the error that was answered, or None.
@@ -91,33 +80,12 @@ class Answering:
         #: The other side does not read: asks wait until it does.
         self.holding = False
         self._find = responders.find
-        self._load = load
         # Made when first needed: an idle connection holds none of them.
         self._tasks: dict[int, Task | Deferred[Any]] | None = None
         self._lingering: set[Ask] | None = None
         self._held: HeldAsks | None = None
         self._cancelled: set[Ask] | None = None
         self._transfers: Transfers | None = None
-
-    @property
-    def greeted(self) -> bool:
-        """Whether hello was answered."""
-        return self._greeted
-
-    @greeted.setter
-    def greeted(self, greeted: bool) -> None:
-        self._greeted = greeted
-        self._open = greeted and not self._stopping
-
-    @property
-    def stopping(self) -> bool:
-        """Whether no new asks are taken, while those under way end."""
-        return self._stopping
-
-    @stopping.setter
-    def stopping(self, stopping: bool) -> None:
-        self._stopping = stopping
-        self._open = self._greeted and not stopping
 
     @property
     def transfers(self) -> Transfers:
@@ -139,7 +107,7 @@ class Answering:
                 self.conversation.fail(ask.tag, NotFound(f"there is no command {ask.command[:64]!r} here"))
                 return
             command, responder, check = found
-        if not self._open or self._load.full:
+        if not self._open or self._load.crowded:
             refusal = self._refusal(command)
             if refusal is not None:
                 self.conversation.fail(ask.tag, refusal)
@@ -180,15 +148,6 @@ class Answering:
             ask.observer = None
             observer.ended(None)
 
-    def _refusal(self, command: type[Command]) -> FluxonError | None:
-        if not self.greeted and not command.before_hello:
-            return Unauthenticated("say hello first")
-        if self.stopping:
-            return stopping()
-        if self._load.full:
-            return ResourceExhausted("the server has too much to do; try again in a moment")
-        return None
-
     def _conclude(self, ask: Ask, command: type[Command], result: Any) -> None:
         """Anything but a value that is there at once."""
         if isinstance(result, CoroutineType):  # a view that returned another's coroutine without awaiting it
@@ -217,6 +176,17 @@ class Answering:
             ask.observer = None
             observer.ended(None)
         return None
+
+    def _answer_if_read(self, ask: Ask, value: Any) -> None:
+        """The answers before this one are not read: it is dropped if it is too much, and its asker told so."""
+        try:
+            self.conversation.answer(ask.tag, value, room=self.protocol.room)
+        except OutcomeUnknown as error:
+            _tell(ask, error)
+        except FluxonError as error:
+            self._unsendable(ask, error)
+        else:
+            _tell(ask, None)
 
     def _unsendable(self, ask: Ask, error: FluxonError) -> None:
         _log.error("the answer of {what} cannot be sent: {text}", what=_describe(ask), text=error.text)
@@ -304,8 +274,12 @@ class Answering:
                 result.discard(lost())
         elif type(result) is Opening:
             self._answer_and_open(ask, command, result)
+        elif self.holding:
+            self._answer_if_read(ask, result)
         else:
             self._answer(ask, result)
+        # Answers that are ready together must not pile up until the end of the turn.
+        self.protocol.write_much()
         self.protocol.flush_soon()
         if not self.conversation.answering:
             self.protocol.all_answered()
@@ -393,7 +367,7 @@ def lost() -> Unavailable:
     return Unavailable("the connection was lost before the end of the stream")
 
 
-def _tell(ask: Ask, error: FluxonError) -> None:
+def _tell(ask: Ask, error: FluxonError | None) -> None:
     observer, ask.observer = ask.observer, None
     if observer is not None:
         observer.ended(error)

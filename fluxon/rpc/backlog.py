@@ -24,9 +24,14 @@ class Backlog:
     def __len__(self) -> int:
         return len(self._pieces)
 
+    @property
+    def behind(self) -> int:
+        """Bytes that wait behind the piece that is being sent."""
+        return self.size - len(self._pieces[0]) if self._pieces else 0
+
     def add(self, piece: bytes) -> bool:
         """Put ``piece`` at the end; False, and nothing done, if too much waits already."""
-        if self._pieces and self.size - len(self._pieces[0]) > self._limit:
+        if self.behind > self._limit:
             return False
         self._pieces.append(piece)
         self.size += len(piece)

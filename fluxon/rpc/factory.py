@@ -13,7 +13,11 @@ from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.internet.protocol import Factory
 from twisted.python.failure import Failure
 
+from fluxon.addresses import is_local, network_of
+from fluxon.bounds import for_client
 from fluxon.limits import Limits
+from fluxon.rpc.allowances import Allowances, Holder
+from fluxon.rpc.busy import BusyReads
 from fluxon.rpc.heartbeat import Watch
 from fluxon.rpc.load import Load
 from fluxon.rpc.peer import Peer
@@ -50,6 +54,9 @@ class PeerFactory(Factory):
         self.limits = limits or Limits()
         self.load = Load(self.limits.in_flight_total)
         self.watch = Watch(clock, self.limits)
+        self.load = Load(self.limits.in_flight_total, self.limits.in_flight_kept)
+        self.busy = BusyReads(self.limits)
+        self.allowances = Allowances(self.limits)
         #: Bytes that came from connections, and that were handed to them, so far.
         self.received = self.sent = 0
         #: The connections that are open now.
@@ -75,7 +82,11 @@ class PeerFactory(Factory):
         """Why a connection from ``address`` is not wanted now; None if it is."""
         if len(self.peers) >= self.limits.connections:
             return "there are too many connections"
-        if address is not None and self._by_address[address] >= self.limits.connections_per_address:
+        return self._refusal_of(address)
+
+    def _refusal_of(self, address: str | None) -> str | None:
+        limit = for_client(self.limits.connections_per_address, is_local(address))
+        if address is not None and limit is not None and self._by_address[network_of(address)] >= limit:
             return "there are too many connections from its address"
         return None
 
@@ -84,8 +95,7 @@ class PeerFactory(Factory):
         peer.since = self.clock.seconds()
         self.peers.add(peer)
         self.accepted += 1
-        if peer.protocol.address is not None:
-            self._by_address[peer.protocol.address] += 1
+        self._count(peer.protocol.address, 1)
         if self._on_connect is not None:
             self._on_connect(peer)
 
@@ -94,23 +104,69 @@ class PeerFactory(Factory):
         if peer not in self.peers:
             return  # it was refused
         self.peers.discard(peer)
-        address = peer.protocol.address
-        if address is not None:
-            self._by_address[address] -= 1
-            if not self._by_address[address]:
-                del self._by_address[address]
+        self._count(peer.protocol.address, -1)
         if self._on_disconnect is not None:
             self._on_disconnect(peer, reason)
 
+    def host_of(self, protocol: PeerProtocol) -> str | None:
+        """Where the other side says that it is now."""
+        host: str | None = getattr(protocol.transport.getPeer(), "host", None)
+        return host
+
+    def locate(self, peer: Peer) -> None:
+        """Look again who the other side is: what a proxy says of its client comes with the first bytes (``haproxy:``).
+
+        Ends the connection if that client has too many already.
+        """
+        protocol = peer.protocol
+        address = self.host_of(protocol)
+        if address != protocol.address:
+            self._count(protocol.address, -1)
+            refusal = self._refusal_of(address)
+            self._count(address, 1)
+            protocol.address = address
+            if refusal is not None:
+                protocol.abort(refusal)
+
+    def _count(self, address: str | None, change: int) -> None:
+        if address is not None:
+            network = network_of(address)
+            self._by_address[network] += change
+            if not self._by_address[network]:
+                del self._by_address[network]
+
+    def used(self) -> dict[str, float]:
+        """What is used of the limits that are a port's, by their names; the most of any, where they are each one's."""
+        peers, now = self.peers, self.clock.seconds()
+        return {
+            "connections": len(peers),
+            "connections_per_address": max(self._by_address.values(), default=0),
+            "in_flight": max((peer.conversation.working for peer in peers), default=0),
+            "in_flight_total": self.load.count,
+            "waiting_asks": max((peer.conversation.waiting for peer in peers), default=0),
+            "output_abort": max((peer.protocol.backlog for peer in peers), default=0),
+            "streams": max((len(peer.streams) for peer in peers), default=0),
+            "request_rate_per_address": self.allowances.busiest(now),
+        }
+
 
 class ServerFactory(PeerFactory):
-    """For a listening endpoint: answers nothing before hello."""
+    """For a listening endpoint: answers nothing before hello, and nobody too often."""
+
+    def connected(self, peer: Peer) -> None:
+        self.allow(peer, None)
+        super().connected(peer)
+
+    def allow(self, peer: Peer, holder: Holder | None) -> None:
+        """Let ``peer`` ask as often as its address and ``holder``, its session if it has one, may."""
+        peer.allowance = self.allowances.of(peer.protocol.address, holder, self.clock.seconds())
 
     def converse(self) -> Conversation:
         limits = self.limits
         return Conversation(
             receive_limit=limits.frame_before_hello,
             send_limit=limits.frame_to_client,
+            item_limit=limits.items_before_hello,
             in_flight=limits.in_flight,
             ask_limit=max(1, limits.in_flight - URGENT),
             waiting_limit=limits.waiting_asks,

@@ -25,6 +25,7 @@ from zope.interface import implementer
 from fluxon.commands import Leaving
 from fluxon.errors import ProtocolError, Unavailable
 from fluxon.rpc.backlog import SLICE, Backlog, pieces
+from fluxon.rpc.busy import MUCH, Pause
 from fluxon.rpc.heartbeat import Heartbeat
 from fluxon.rpc.peer import Peer
 from fluxon.wire import Ask, Conversation
@@ -54,6 +55,7 @@ class PeerProtocol(Protocol):
         "_flush_call",
         "_heartbeat",
         "_leaving",
+        "_pause",
         "_paused",
         "_stall_call",
         "_wake_call",
@@ -82,6 +84,7 @@ class PeerProtocol(Protocol):
         self._heartbeat = Heartbeat(self)
         self._backlog: Backlog | None = None
         self._corked = False
+        self._pause: Pause | None = None
         self._paused = False
         # The other side was told that this one leaves, and has not said that it heard.
         self._leaving = False
@@ -96,7 +99,7 @@ class PeerProtocol(Protocol):
     # --- from the transport -------------------------------------------------------------------------------------------
 
     def connectionMade(self) -> None:
-        self.address = getattr(self.transport.getPeer(), "host", None)
+        self.address = self.factory.host_of(self)
         refusal = self.factory.refusal(self.address)
         if refusal is not None:
             self.abort(refusal)
@@ -120,6 +123,7 @@ class PeerProtocol(Protocol):
         factory = self.factory
         factory.received += len(data)
         self.arrived = factory.clock.seconds()
+        began = factory.busy.now() if len(data) >= MUCH else None
         conversation = self.conversation
         try:
             received = conversation.receive(data)
@@ -143,6 +147,13 @@ class PeerProtocol(Protocol):
             self._write()
         if factory.after_read is not None:
             factory.after_read(self.arrived)
+        if began is not None and (pause := factory.busy.pause_after(began)):
+            self.pause_reading(pause)
+
+    def pause_reading(self, seconds: float) -> None:
+        """Read no more for so many seconds: what the other side sends costs too much of everybody's time."""
+        self._pause = self._pause or Pause(self)
+        self._pause.begin(seconds)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._ended = self._aborted = True
@@ -152,6 +163,8 @@ class PeerProtocol(Protocol):
                 call.cancel()
         self._flush_call = self._stall_call = self._close_call = None
         self._backlog = None
+        if self._pause is not None:
+            self._pause.end()
         self.peer.connection_lost()
         if not self.conversation.answering:
             self._stop_waking()
@@ -163,6 +176,12 @@ class PeerProtocol(Protocol):
     def backlog(self) -> int:
         """Bytes of output that the transport has not taken."""
         return self._backlog.size if self._backlog is not None else 0
+
+    @property
+    def room(self) -> int:
+        """Bytes that an answer may have while those before it are not read; the last quarter is for saying so."""
+        behind = self._backlog.behind if self._backlog is not None else 0
+        return self.factory.limits.output_abort * 3 // 4 - behind - self.conversation.output_size
 
     @property
     def idle(self) -> bool:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from fluxon.errors import Conflict, ResourceExhausted
+from fluxon.rates import Bucket
 from fluxon.sessions.record import SessionRecord, key_of
 
 if TYPE_CHECKING:
@@ -80,6 +81,8 @@ class Session:
     #: client has heard.
     losses: int = 0
     losses_told: int = 0
+    #: How often it may ask; made where that is bounded.
+    bucket: Bucket | None = None
 
     def __repr__(self) -> str:
         who = "anonymous" if self.user_id is None else f"user {self.user_id}"

@@ -97,6 +97,17 @@ class Sessions:
         """How many sessions are live: have a connection, or are on their way to one."""
         return len(self._live)
 
+    def used(self, now: float) -> dict[str, float]:
+        """What is used of the limits of sessions, by their names; the most of one, where they are each one's."""
+        held = self._live.held()
+        return {
+            "connections_per_session": max((len(each.connections) for each in held), default=0),
+            "anonymous_sessions": len(self._memory) if isinstance(self._memory, MemoryStore) else 0,
+            # Of the busiest, over the last seconds.
+            "request_rate": max((each.bucket.used(now) for each in held if each.bucket is not None), default=0.0)
+            / self._limits.request_burst,
+        }
+
     def connected(self) -> list[Session]:
         """The sessions with a connection."""
         return self._live.held()

@@ -97,6 +97,11 @@ class Asking:
     def _expect_chunks(self) -> None:
         """From now on frames may be chunks, which are larger than other frames may be."""
 
+    @property
+    def waiting(self) -> int:
+        """Our asks that wait for a place at the other side."""
+        return len(self._waiting)
+
     # --- asking -----------------------------------------------------------------------------------------------------
 
     def ask(

@@ -15,11 +15,21 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from fluxon.errors import Conflict, FluxonError, InvalidPayload, ProtocolError, ResourceExhausted, Unserialisable
+from fluxon.errors import (
+    Conflict,
+    FluxonError,
+    InvalidPayload,
+    OutcomeUnknown,
+    ProtocolError,
+    ResourceExhausted,
+    Unserialisable,
+)
+from fluxon.limits import MAX_FRAME, MAX_TAG
 from fluxon.wire import messages
 from fluxon.wire.asking import Asked, Asking
 from fluxon.wire.codec import decode_all, encode
-from fluxon.wire.frames import COMPRESSED, MAX_CHUNK_FRAME, RAW, NoSplitter, Part, Splitter, decompress
+from fluxon.wire.frames import COMPRESSED, LARGE, MAX_CHUNK_FRAME, RAW, NoSplitter, Part, Splitter, decompress
+from fluxon.wire.items import exceeds, heads
 from fluxon.wire.messages import (
     Answer,
     Ask,
@@ -44,10 +54,10 @@ LARGEST_IN_FLIGHT = 8
 class Conversation(Asking):
     """The state of one connection. Not for two threads at once.
 
-    ``receive_limit`` and ``send_limit`` bound a frame in bytes, ``in_flight`` the asks of the other side that are
-    worked on at once, ``ask_limit`` ours at the other side, ``waiting_limit`` ours that wait for a place there,
-    ``stream_limit`` the streams that this end opens; the end that accepted the connection opens them. ``templates`` are
-    the asks that come again and again.
+    ``receive_limit`` and ``send_limit`` bound a frame in bytes, ``item_limit`` one that is received in items,
+    ``in_flight`` the asks of the other side that are worked on at once, ``ask_limit`` ours at the other side,
+    ``waiting_limit`` ours that wait for a place there, ``stream_limit`` the streams that this end opens; the end that
+    accepted the connection opens them. ``templates`` are the asks that come again and again.
     """
 
     __slots__ = (
@@ -65,6 +75,7 @@ class Conversation(Asking):
         *,
         receive_limit: int,
         send_limit: int,
+        item_limit: int = MAX_FRAME,
         in_flight: int = 128,
         ask_limit: int = 128,
         waiting_limit: int = 1_000,
@@ -79,7 +90,7 @@ class Conversation(Asking):
             unsolicited_limit=unsolicited_limit,
             stream_limit=stream_limit,
         )
-        self._splitter: Splitter = Splitter(receive_limit)
+        self._splitter: Splitter = Splitter(receive_limit, item_limit)
         self._templates = templates
         self.in_flight = in_flight
         #: The other side's asks without an answer, by tag.
@@ -97,7 +108,11 @@ class Conversation(Asking):
 
     @receive_limit.setter
     def receive_limit(self, limit: int) -> None:
-        self._splitter.limit = limit
+        self.take(limit, self._splitter.item_limit)
+
+    def take(self, limit: int, item_limit: int) -> None:
+        """From now on, frames of so many bytes and items are received."""
+        self._splitter.take(limit, item_limit)
         self._in_flight_bound = limit * LARGEST_IN_FLIGHT
 
     @property
@@ -127,8 +142,6 @@ class Conversation(Asking):
             for flags, body in self._splitter.feed(data):
                 if not flags:
                     bodies.append(body)
-                elif flags == COMPRESSED:
-                    bodies.append(decompress(body, self._splitter.limit))
                 elif flags == RAW:
                     # In order: what came before the chunk is said before it.
                     self._receive_bodies(bodies, received)
@@ -137,13 +150,37 @@ class Conversation(Asking):
                     if chunk is not None:
                         received.append(chunk)
                 else:
-                    raise ProtocolError(f"a frame with unknown flags 0x{flags:02x}")
+                    body = self._unpacked(flags & ~LARGE, body)
+                    if len(body) <= self._splitter.item_limit or not exceeds(body, self._splitter.item_limit):
+                        bodies.append(body)
+                    else:
+                        self._receive_bodies(bodies, received)
+                        bodies = []
+                        self._refuse_items(body)
             self._receive_bodies(bodies, received)
         except ProtocolError:
-            self._splitter = NoSplitter(self._splitter.limit)
+            self._splitter = NoSplitter(self._splitter.limit, self._splitter.item_limit)
             self._take_back(received)
             raise
         return received
+
+    def _unpacked(self, flags: int, body: bytes) -> bytes:
+        if not flags:
+            return body
+        if flags == COMPRESSED:
+            return decompress(body, self._splitter.limit)
+        raise ProtocolError(f"a frame with unknown flags 0x{flags:02x}")
+
+    def _refuse_items(self, body: bytes) -> None:
+        """A body of too many items is not decoded; an ask is answered all the same."""
+        limit = self._splitter.item_limit
+        match heads(body, 3):
+            case [(4, 6), (0, messages.ASK), (0, tag)] if tag <= MAX_TAG:
+                self._refuse_new(tag)
+                text = f"more than {limit:,} items in one request; send it in parts, as bytes, or as a file"
+                self._write_failure(tag, ResourceExhausted(text))
+            case _:
+                raise ProtocolError(f"a frame of more than {limit:,} items")
 
     def _take_back(self, received: list[Message]) -> None:
         for message in received:
@@ -226,10 +263,16 @@ class Conversation(Asking):
 
     # --- answering ----------------------------------------------------------------------------------------------------
 
-    def answer(self, tag: int, value: Any) -> None:
+    @property
+    def working(self) -> int:
+        """The other side's asks that have begun and whose work has not ended, answered or not."""
+        return len(self.answering) + self._lingering
+
+    def answer(self, tag: int, value: Any, room: int | None = None) -> None:
         """Answer an ask of the other side. A value that cannot cross, or is too large, becomes a Failed answer.
 
-        Its error (``Unserialisable``, ``ResourceExhausted``) is raised when the answer has been made, to be logged.
+        Its error (``Unserialisable``, ``ResourceExhausted``) is raised when the answer has been made, to be logged;
+        ``OutcomeUnknown`` for one of more than ``room`` bytes.
         """
         try:
             written = messages.write_answer(tag, encode(value))
@@ -238,6 +281,10 @@ class Conversation(Asking):
         except FluxonError as error:
             self.fail(tag, Unserialisable("the answer cannot be sent; the server's log says why"))
             raise error
+        if room is not None and len(written) > room:
+            dropped = OutcomeUnknown("it was carried out, but its answer was dropped: those before it are not read")
+            self.fail(tag, dropped)
+            raise dropped
         ask = self.answering.pop(tag, None)
         if ask is not None:
             self._in_flight_size -= ask.size

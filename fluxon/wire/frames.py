@@ -18,6 +18,7 @@ from typing import Any
 import lz4.block
 
 from fluxon.errors import ProtocolError
+from fluxon.limits import MAX_FRAME
 
 HEADER = Struct(">IB")
 _RAW_SIZE = Struct(">I")
@@ -26,6 +27,9 @@ _RAW_SIZE_BYTES = 4
 #: Flags.
 COMPRESSED = 0x01
 RAW = 0x02
+
+#: Set by a splitter on a frame that has room for more items than are taken. On the wire it is no flag.
+LARGE = 0x100
 
 #: Bytes of a chunk: enough for one ``sendfile`` to be cheap, little enough for an answer to wait behind it.
 MAX_CHUNK = 1024 * 1024
@@ -87,13 +91,28 @@ class Part:
 class Splitter:
     """Cuts what arrives into ``(flags, body)`` pairs; the body of a RAW frame is a ``Part``, or several one by one.
 
-    ``limit`` bounds what follows a length, and may be raised; ``chunk_limit`` bounds it for RAW frames.
+    ``limit`` bounds what follows a length, and may be raised; ``chunk_limit`` bounds it for RAW frames. Frames of more
+    than ``item_limit`` bytes come with ``LARGE`` among their flags: that is how many items they may hold.
     """
 
-    __slots__ = ("_chunk", "_held", "_left", "_stream", "_wanted", "begun", "chunk_limit", "limit")
+    __slots__ = (
+        "_chunk",
+        "_held",
+        "_item_limit",
+        "_left",
+        "_limit",
+        "_small",
+        "_stream",
+        "_wanted",
+        "begun",
+        "chunk_limit",
+    )
 
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
+    def __init__(self, limit: int, item_limit: int = MAX_FRAME) -> None:
+        self._limit = limit
+        self._item_limit = item_limit
+        # What is not larger is neither too large nor LARGE: one comparison for both.
+        self._small = min(limit, item_limit + 1)
         self.chunk_limit = 0
         self._held: bytearray | None = None
         self._wanted = 0
@@ -103,6 +122,21 @@ class Splitter:
         self._left = 0
         #: How many frames a read has ended within: tells whether an incomplete frame is still the same one.
         self.begun = 0
+
+    @property
+    def limit(self) -> int:
+        """The largest length."""
+        return self._limit
+
+    @property
+    def item_limit(self) -> int:
+        """How many items a frame may hold."""
+        return self._item_limit
+
+    def take(self, limit: int, item_limit: int) -> None:
+        """From now on, these limits hold."""
+        self._limit, self._item_limit = limit, item_limit
+        self._small = min(limit, item_limit + 1)
 
     @property
     def held(self) -> int:
@@ -131,7 +165,7 @@ class Splitter:
             position = self._go_on(data, frames)
         end = len(data)
         unpack = HEADER.unpack_from
-        limit = self.limit
+        small = self._small
         while end - position >= 5:
             length, flags = unpack(data, position)
             if flags == RAW:
@@ -140,8 +174,10 @@ class Splitter:
                     break
                 position = after
                 continue
-            if not 2 <= length <= limit:
-                raise self._refuse(length)
+            if not 2 <= length <= small:
+                if not 2 <= length <= self._limit:
+                    raise self._refuse(length)
+                flags |= LARGE
             after = position + 4 + length
             if after > end:
                 break

@@ -11,10 +11,13 @@ from twisted.internet.task import Clock
 
 from fluxon.database import authentication, models
 from fluxon.database.query import where
-from fluxon.database.throttle import FREE_TRIES, LoginThrottle
+from fluxon.database.throttle import LoginThrottle
 from fluxon.errors import ConfigurationError, ResourceExhausted
+from fluxon.limits import Limits
 from fluxon.security import passwords
 from fluxon.sessions.accounts import DatabaseAccounts
+
+FREE_TRIES = Limits().login_tries
 
 
 class Logins:

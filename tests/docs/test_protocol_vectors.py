@@ -172,10 +172,10 @@ class VectorTests(SynchronousTestCase):
                 return written
 
     def test_refused(self) -> None:
-        """Each ends a connection with a limit of 1,024, or is answered ``InvalidPayload`` under tag 9."""
+        """Each ends a connection with a limit of 1,024 bytes and 50 items, or is answered its error under tag 9."""
         for each in VECTORS["refused"]:
             with self.subTest(each["name"]):
-                end = Conversation(receive_limit=1_024, send_limit=1_024)
+                end = Conversation(receive_limit=1_024, send_limit=1_024, item_limit=50)
                 for _ in range(4):
                     end.ask("call", {}, waiter="w")
                 end.output.clear()
@@ -193,6 +193,7 @@ class VectorTests(SynchronousTestCase):
             "undefined": (b"\x83\x01\x02\xf6", 0),
             "integer-key": (b"\x83\x01\x02\xa1\x61a\x01", 0),
             "duplicate-key": (b"\x83\x01\x02\xa2\x61a\x01\x61b\x02", 0),
+            "too-many-items": (b"\x83\x01\x02\x98\x2e" + b"\x00" * 46, 0),
             "too-deep": (b"\x83\x01\x02" + b"\x81" * 31 + b"\x00", 0),
             "unknown-flag": (b"\x82\x07\x01", 0),
             "chunk-without-bytes": (b"\x00\x00\x00\x01x", 2),
@@ -201,7 +202,7 @@ class VectorTests(SynchronousTestCase):
         names = {each["name"] for each in VECTORS["refused"]}
         for name, (body, flags) in good.items():
             self.assertIn(name, names)
-            end = Conversation(receive_limit=1_024, send_limit=1_024)
+            end = Conversation(receive_limit=1_024, send_limit=1_024, item_limit=50)
             for _ in range(3):
                 end.ask("call", {}, waiter="w")
             end.streams.announced(1)

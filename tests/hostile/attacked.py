@@ -1,7 +1,8 @@
 """The server that the hostile tests attack: a program of its own, with views that misbehave in every way.
 
-Run with a JSON object: ``{"folder": ..., "secure": false, "users": [], "limits": {...}}``. With users there is a
-database in which each has their name as password. It prints its port when it listens, and ends with its standard input.
+Run with a JSON object: ``{"folder": ..., "secure": false, "proxy": false, "users": [], "limits": {...}}``. With users
+there is a database in which each has their name as password. It prints its port when it listens, and ends with its
+standard input.
 """
 
 from __future__ import annotations
@@ -17,9 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from twisted.internet import reactor as _reactor
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredList
 from twisted.logger import globalLogBeginner, textFileLogObserver
 
+from fluxon.console.actions import ACTIONS
+from fluxon.console.console import Console
 from fluxon.database import models
 from fluxon.database.apis import SQLiteDatabase
 from fluxon.database.query import where
@@ -28,6 +31,7 @@ from fluxon.errors import PermissionDenied
 from fluxon.limits import Limits
 from fluxon.routing import Setup
 from fluxon.security import Secrets
+from fluxon.workers import WorkerPool
 
 reactor: Any = _reactor
 released = threading.Event()
@@ -71,6 +75,39 @@ async def state(request: Any) -> dict[str, Any]:
         "answering": max((len(peer.conversation.answering) for peer in peers), default=0),
         "threads": threading.active_count(),
     }
+
+
+class Said:
+    """A console's sink: what it said."""
+
+    width: int | None = None
+    has_room = True
+    text = ""
+
+    def write(self, lines: list[str]) -> None:
+        self.text += "".join(lines)
+
+    def complain(self, line: str) -> None:
+        raise AssertionError(line)
+
+
+async def limits(request: Any) -> dict[str, Any]:
+    """What ``status --json`` says of each limit: what of it is used, and the limit."""
+    said = Said()
+    console = Console(request.server.served, "tests", WorkerPool("console", 1, reactor), ACTIONS)
+    await console.run("status --json", said)
+    return {each["limit"]: [each["used"], each["of"]] for each in json.loads(said.text)["limits"]}
+
+
+async def where_from(request: Any) -> Any:
+    """The client's address."""
+    return request.peername[0]
+
+
+async def ask_back(request: Any) -> list[str]:
+    """Calls the client ``payload`` times at once; what they came to, by code."""
+    calls = [request.connection.send("answer", number) for number in range(request.payload)]
+    return ["ok" if fine else each.value.code for fine, each in await DeferredList(calls, consumeErrors=True)]
 
 
 async def hang(request: Any) -> Any:
@@ -186,7 +223,7 @@ async def hang_up(request: Any) -> None:
 
 VIEWS = (echo, plain_echo, state, hang, hang_stubbornly, hang_thread, sleep, release, later, make, raise_plain)
 VIEWS += (raise_async, leave, leave_plain, an_object, deep, circle)
-VIEWS += (count, count_plain, counted, login, logout, who, change_password, hang_up)
+VIEWS += (limits, where_from, ask_back, count, count_plain, counted, login, logout, who, change_password, hang_up)
 
 
 def main() -> None:
@@ -207,7 +244,9 @@ def main() -> None:
         limits=Limits(**options["limits"]),
         **(database if users else {}),
     )
-    server = AsyncServer(0, options["secure"], setup, host="127.0.0.1")
+    # As behind a proxy that says who its clients are: so that some of them can be of other machines.
+    proxied = {"endpoint": "haproxy:tcp:0:interface=127.0.0.1"}
+    server = AsyncServer(0, options["secure"], setup, **(proxied if options["proxy"] else {"host": "127.0.0.1"}))
 
     async def make_users() -> None:
         for name in users:

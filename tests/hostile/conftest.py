@@ -26,8 +26,8 @@ PATIENCE = 15.0
 class Visitor(RawPeer):
     """A client; what its asks came to is kept."""
 
-    def __init__(self, port: int, context: ssl.SSLContext | None = None, receive_buffer: int | None = None) -> None:
-        super().__init__(connect(port, PATIENCE, context, receive_buffer), ask_limit=100_000)
+    def __init__(self, port: int, context: ssl.SSLContext | None = None, **more: Any) -> None:
+        super().__init__(connect(port, PATIENCE, context, **more), ask_limit=100_000)
         self.outcomes: dict[int, Any] = {}
 
     def __enter__(self) -> Visitor:
@@ -96,15 +96,21 @@ class Attacked:
     """The server's process, and a well-behaved client of it that must never notice anything."""
 
     def __init__(
-        self, folder: str, secure: bool, descriptors: int | None, users: list[str], limits: dict[str, Any]
+        self,
+        folder: str,
+        secure: bool,
+        descriptors: int | None,
+        proxy: bool,
+        users: list[str],
+        limits: dict[str, Any],
     ) -> None:
-        options = json.dumps(
-            {"folder": folder, "secure": secure, "limits": limits, "descriptors": descriptors, "users": users}
-        )
+        options = {"secure": secure, "proxy": proxy, "limits": limits, "descriptors": descriptors, "users": users}
+        options["folder"] = folder
+        self._proxy = proxy
         self.log_path = Path(folder) / "log"
         with self.log_path.open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, Path(__file__).with_name("attacked.py"), options],
+                [sys.executable, Path(__file__).with_name("attacked.py"), json.dumps(options)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -125,8 +131,14 @@ class Attacked:
         return self.log_path.read_text()
 
     def visit(self, **more: Any) -> Visitor:
-        """A new connection."""
+        """A new connection; behind the proxy from the ``address`` that is given, else from this machine."""
+        if self._proxy:
+            more.setdefault("address", "127.0.0.1")
         return Visitor(self.port, self.context, **more)
+
+    def limits(self) -> dict[str, list[Any]]:
+        """What the console's status says: what of each limit is used, and the limit."""
+        return dict(self.result("limits"))
 
     def result(self, view: str, payload: Any = None) -> Any:
         """What a client gets that was there before and does nothing wrong; it comes again if it was silent too long."""
@@ -160,11 +172,15 @@ class Attacked:
 
 @contextmanager
 def attacked(
-    secure: bool = False, descriptors: int | None = None, users: tuple[str, ...] = (), **limits: Any
+    secure: bool = False,
+    descriptors: int | None = None,
+    proxy: bool = False,
+    users: tuple[str, ...] = (),
+    **limits: Any,
 ) -> Iterator[Attacked]:
     """A running server, for as long as the block lasts. It must be there, and clean, at the end."""
     with tempfile.TemporaryDirectory() as folder:
-        server = Attacked(folder, secure, descriptors, list(users), limits)
+        server = Attacked(folder, secure, descriptors, proxy, list(users), limits)
         try:
             yield server
             assert server.result("echo", "alive") == "alive"

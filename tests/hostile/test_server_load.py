@@ -172,16 +172,24 @@ class NeverReadingTests(LoadCase):
             self.assertEqual(server.until(lambda state: state["backlog"] == 0)["backlog"], 0)
 
     def test_answers_that_were_under_way(self) -> None:
-        """128 answers of 200 KB that end one after the other: given up above 4 MiB, without waiting for the clock."""
+        """128 answers of 200 KB that end while none is read: what fits arrives later, the rest is said to be lost."""
         with self.attacked(in_flight=128) as server, server.visit(receive_buffer=4_096) as visitor:
             visitor.greet()
             before = server.state()["resident"]
-            for _ in range(128):
-                visitor.put_call("later", 200_000)
+            tags = [visitor.put_call("later", 200_000) for _ in range(128)]
             visitor.flush()
-            state = server.until(lambda state: state["peers"] == 1, within=10)
-            self.assertEqual(state["peers"], 1)
+            state = server.until(lambda state: state["backlog"] > MIB and state["answering"] <= 1)
+            self.assertGreater(state["backlog"], MIB)
+            self.assertLessEqual(state["backlog"], 3 * MIB + MIB // 2)
             self.assertLess(state["resident"] - before, 40 * MIB)
+            visitor.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, MIB)
+            outcomes = [visitor.outcome(tag) for tag in tags]
+            read = [each for each in outcomes if isinstance(each, bytes)]
+            self.assertEqual({len(each) for each in read}, {200_000})
+            self.assertGreater(len(read), 10)
+            lost = {each.code for each in outcomes if not isinstance(each, bytes)}
+            self.assertEqual(lost, {"OutcomeUnknown"})
+            self.assertEqual(visitor.result("echo", 1), 1)
 
     def test_pings(self) -> None:
         """Pings without end and no pong read: given up."""

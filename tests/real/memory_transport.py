@@ -26,8 +26,16 @@ class Transport:
         self.writes: list[int] = []
         self.queue = b""
         self.aborted = self.disconnecting = self.disconnected = False
+        #: Whether the protocol wants no more to be read. What a test delivers all the same is the test's business.
+        self.paused = False
         self._producer: Any = None
         self._paused = False
+
+    def pauseProducing(self) -> None:
+        self.paused = True
+
+    def resumeProducing(self) -> None:
+        self.paused = False
 
     def write(self, data: bytes) -> None:
         assert type(data) is bytes and not self.aborted and not self.disconnected

@@ -20,14 +20,23 @@ HELLO = {"version": 1, "token": None, "seen": 0, "features": []}
 
 
 def connect(
-    port: int, patience: float, context: ssl.SSLContext | None = None, receive_buffer: int | None = None
+    port: int,
+    patience: float,
+    context: ssl.SSLContext | None = None,
+    receive_buffer: int | None = None,
+    address: str | None = None,
 ) -> socket.socket:
-    """A connection to this machine; with a small ``receive_buffer`` what is not read is soon not sent."""
+    """A connection to this machine; with a small ``receive_buffer`` what is not read is soon not sent.
+
+    With an ``address`` the connection says, as a proxy does, that it is from there.
+    """
     plain = socket.socket()
     if receive_buffer is not None:
         plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
     plain.settimeout(patience)
     plain.connect(("127.0.0.1", port))
+    if address is not None:
+        plain.sendall(f"PROXY TCP4 {address} 127.0.0.1 50000 80\r\n".encode())
     return plain if context is None else context.wrap_socket(plain, server_hostname="localhost")
 
 

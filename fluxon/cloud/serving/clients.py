@@ -43,7 +43,7 @@ class Clients:
         if not to_finish:
             self.must_be_open()
         await self.confirm(peer)
-        result: T = await self._threads.run(peer.session, self._run, (peer, work))
+        result: T = await self._threads.run(peer.session, self._run, (peer, work), peer.protocol.address)
         return result
 
     def _run(self, asked: tuple[Peer, Callable[[Agent], T]]) -> T:

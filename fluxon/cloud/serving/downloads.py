@@ -42,7 +42,7 @@ class Downloads:
         self._clients = clients
         self._transfers = transfers
         self._pool = pool
-        self._slots = Slots("downloads", limits.cloud_downloads, limits.cloud_downloads_per_user)
+        self.slots = Slots("downloads", limits.cloud_downloads, limits.cloud_downloads_per_user)
 
     async def read(self, peer: Peer, arguments: dict[str, Any]) -> Any:
         """Open a content and send it."""
@@ -51,14 +51,14 @@ class Downloads:
             return ready.answer
         owner = owner_of(peer)
         try:
-            self._slots.take(owner)
+            self.slots.take(owner)
         except BaseException:
             os.close(ready.descriptor)
             raise
         answer = ready.answer
         source = FileSource(ready.descriptor, answer["offset"], answer["length"], self._pool.submit)
         outgoing = Outgoing(source)
-        self._transfers.begin(peer, outgoing, lambda: outgoing.sent, lambda: self._slots.give_back(owner))
+        self._transfers.begin(peer, outgoing, lambda: outgoing.sent, lambda: self.slots.give_back(owner))
         return Opening(answer, outgoing)
 
     def _open(self, agent: Agent, arguments: dict[str, Any]) -> _Ready:

@@ -49,6 +49,16 @@ class Slots:
         self._taken: Counter[Hashable] = Counter()
         self._count = 0
 
+    @property
+    def count(self) -> int:
+        """How many are taken."""
+        return self._count
+
+    @property
+    def most(self) -> int:
+        """The most that one owner has taken."""
+        return max(self._taken.values(), default=0)
+
     def has_room(self, owner: Hashable) -> bool:
         """Whether ``owner`` may take one more of their own."""
         return self._taken[owner] < self._each

@@ -111,7 +111,7 @@ class Uploads:
         self._transfers = transfers
         self._limits = limits
         self._in_thread = in_thread
-        self._slots = Slots("uploads", limits.cloud_uploads, limits.cloud_uploads_per_user)
+        self.slots = Slots("uploads", limits.cloud_uploads, limits.cloud_uploads_per_user)
         self._open: dict[str, Upload] = {}
         self._done: OrderedDict[str, Upload] = OrderedDict()
         self._commits: Shared[None] = Shared()
@@ -142,9 +142,9 @@ class Uploads:
 
     async def _begin(self, peer: Peer, wanted: dict[str, Any]) -> Upload:
         owner = owner_of(peer)
-        if not self._slots.has_room(owner):
+        if not self.slots.has_room(owner):
             self._forget_oldest(owner)
-        self._slots.take(owner)
+        self.slots.take(owner)
         # 128 bits: found again by nobody who was not told.
         upload = Upload(secrets.token_hex(16), owner, wanted, touched=self.now())
 
@@ -155,7 +155,7 @@ class Uploads:
         try:
             upload.content = await self._clients.run(peer, begin)
         except BaseException:
-            self._slots.give_back(owner)
+            self.slots.give_back(owner)
             raise
         self._open[upload.name] = upload
         if owner_of(peer) != owner:
@@ -309,7 +309,7 @@ class Uploads:
     def _take_out(self, upload: Upload) -> None:
         """It is no longer under way."""
         del self._open[upload.name]
-        self._slots.give_back(upload.owner)
+        self.slots.give_back(upload.owner)
         self._detach(upload)
         upload.content = None
         _end_pause(upload)

@@ -60,7 +60,7 @@ class Watches:
         self._storage = storage
         self._clients = clients
         self._limits = limits
-        self._slots = Slots("watches", limits.cloud_watches, limits.cloud_watches_per_user)
+        self.slots = Slots("watches", limits.cloud_watches, limits.cloud_watches_per_user)
         self._news = News(storage)
         # Not the clients' threads: news must not keep anybody waiting.
         self._pool = WorkerPool("news", 1, reactor)
@@ -78,7 +78,7 @@ class Watches:
         """Begin to watch a path that the asker may know of."""
         entry = await self._clients.run(peer, lambda agent: self._storage.stat(agent, arguments["path"]))
         owner = owner_of(peer)
-        self._slots.take(owner)
+        self.slots.take(owner)
         watch = _Watch(next(self._numbers) & MAX_TAG, peer, owner, entry.path, place_of(entry.path))
         self._of_peer.setdefault(peer, {})[watch.number] = watch
         self._at.setdefault(watch.place, set()).add(watch)
@@ -115,7 +115,7 @@ class Watches:
         watches = self._of_peer.get(watch.peer, {})
         if watches.pop(watch.number, None) is None:
             return
-        self._slots.give_back(watch.owner)
+        self.slots.give_back(watch.owner)
         if not watches:
             del self._of_peer[watch.peer]
         self._at[watch.place].discard(watch)

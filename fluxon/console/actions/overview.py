@@ -12,11 +12,13 @@ from typing import Any
 import attrs
 
 from fluxon import __version__
+from fluxon.bounds import Elsewhere
 from fluxon.console.command import WrongUsage
 from fluxon.console.console import Run
 from fluxon.console.output import Lines, Output, Record, Table
 from fluxon.console.served import Served
 from fluxon.console.table import COMMANDS
+from fluxon.limits import Limits
 
 
 async def help_(served: Served, run: Run) -> Output:
@@ -33,8 +35,7 @@ async def help_(served: Served, run: Run) -> Output:
 
 async def status(served: Served, run: Run) -> Output:
     """Figures of the moment, and limits."""
-    limits, now = served.setup.limits, served.reactor.seconds()
-    peers = [peer for port in served.ports for peer in port.factory.peers]
+    now = served.reactor.seconds()
     counted = served.requests.values()
     general = Record(
         {
@@ -57,19 +58,24 @@ async def status(served: Served, run: Run) -> Output:
         [(each.name, each.where, each.secure, len(each.factory.peers), each.factory.accepted) for each in served.ports],
         "ports",
     )
+    return [general, ports, _limits(served, general.values["descriptors"])]
+
+
+def _limits(served: Served, descriptors: int | None) -> Table:
+    limits = served.setup.limits
+    used = {**served.used(), "group_places": served.places}
+    rows = [
+        (name, used.get(name), getattr(limits, name), field.metadata["unit"], _holds_for(limits, name))
+        for name, field in attrs.fields_dict(type(limits)).items()
+    ]
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    used = {
-        "connections": len(peers),
-        "in_flight": max((len(peer.conversation.answering) for peer in peers), default=0),
-        "in_flight_total": sum(each.factory.load.count for each in served.ports),
-        **{f"{name.rstrip('s')}_queue": count for name, count in served.queues.items()},
-        "connections_per_session": max((len(each.connections) for each in served.sessions.connected()), default=0),
-        "anonymous_sessions": sum(each.user_id is None for each in served.sessions.connected()),
-        "group_places": served.places,
-    }
-    rows = [(name, used.get(name), value) for name, value in attrs.asdict(limits).items()]
-    rows.append(("descriptors (ulimit -n)", general.values["descriptors"], soft))
-    return [general, ports, Table(("limit", "used", "of"), rows, "limits")]
+    rows.append(("descriptors", descriptors, soft, "ulimit -n", "all"))
+    return Table(("limit", "used", "of", "unit", "clients"), rows, "limits")
+
+
+def _holds_for(limits: Limits, name: str) -> str:
+    """Whose clients a limit is for: a default of what is an address's is for those of other machines."""
+    return "other machines" if isinstance(getattr(limits, name), Elsewhere) else "all"
 
 
 async def reload_certificates(served: Served, run: Run) -> Output:

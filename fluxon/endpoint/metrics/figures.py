@@ -36,6 +36,20 @@ class Measured(Protocol):
     def queues(self) -> Mapping[str, int]:
         """What waits for a thread, by the name of the pool."""
 
+    def used(self) -> Mapping[str, float]:
+        """What is used of the limits, by their names."""
+
+
+def used_of_all(run: Measured) -> dict[str, float]:
+    """What every kind of run has: ports, the fullest of which counts, sessions, and logins."""
+    foundation = run.foundation
+    ports = [listener.factory.used() for listener in run.listeners.values()]
+    used = {name: max(each[name] for each in ports) for name in ports[0]} if ports else {}
+    used.update(foundation.sessions.used(foundation.reactor.seconds()))
+    if foundation.database is not None:
+        used.update(foundation.database.login_throttle.used())
+    return used
+
 
 def samples(run: Measured) -> Iterator[Sample]:
     """Numbers of the moment, and those that only grow."""

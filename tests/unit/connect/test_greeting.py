@@ -7,7 +7,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from fluxon.commands import Hello
-from fluxon.connect.greeting import Greeting, hello_arguments, is_loopback, new_conversation
+from fluxon.connect.greeting import Greeting, hello_arguments, new_conversation
 from fluxon.connect.session import SessionHolder
 from fluxon.errors import ProtocolError
 from fluxon.limits import MAX_FRAME, MIB
@@ -95,8 +95,3 @@ class GreetingTests(SynchronousTestCase):
     def test_token_is_not_shown(self) -> None:
         """A greeting in a traceback or a log does not give the session away."""
         self.assertNotIn("token-of", repr(Greeting.read(answer(token="token-of-emma"), compress=False)))
-
-    def test_loopback(self) -> None:
-        """Compression is for networks."""
-        for address, local in (("127.0.0.1", True), ("::1", True), ("::ffff:127.0.0.1", True), ("10.0.0.1", False)):
-            self.assertIs(is_loopback(address), local)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from fluxon.database.throttle import (
-    FREE_TRIES,
-    FREE_TRIES_OF_A_NAME,
-    FREE_TRIES_OF_AN_ADDRESS,
-    LONGEST_WAIT,
-    LoginThrottle,
-)
+from fluxon.database.throttle import LoginThrottle
 from fluxon.errors import ResourceExhausted
+from fluxon.limits import Limits
+
+FREE_TRIES = Limits().login_tries
+FREE_TRIES_OF_A_NAME = Limits().login_tries_per_name
+FREE_TRIES_OF_AN_ADDRESS = int(Limits().login_tries_per_address)
+LONGEST_WAIT = Limits().login_wait
 
 
 class Tries(SynchronousTestCase):
@@ -105,7 +105,7 @@ class Tries(SynchronousTestCase):
 
     def test_memory_is_bounded(self) -> None:
         """A million made-up names push out only what is older."""
-        self.throttle = LoginThrottle(self.clock.seconds, remembered=30)
+        self.throttle = LoginThrottle(self.clock.seconds, Limits(login_remembered=30))
         for number in range(100):
             self.fail_times(1, name=f"{'x' * 1000}{number}", address=None)
         self.assertEqual(len(self.throttle), 30)
@@ -115,3 +115,14 @@ class Tries(SynchronousTestCase):
         self.fail_times(FREE_TRIES, address=None)
         self.assertEqual(self.wait(address=None), 1)
         self.assertEqual(self.wait(name=None, address=None), 0)
+
+    def test_this_machine(self) -> None:
+        """Its own address is no one stranger's: it is counted as one only if a number was set. Names always are."""
+        for number in range(FREE_TRIES_OF_AN_ADDRESS + 10):
+            self.fail_times(1, name=f"user {number}", address="127.0.0.1")
+        self.assertEqual(self.wait(name="new", address="127.0.0.1"), 0)
+        self.fail_times(FREE_TRIES, address="127.0.0.1")
+        self.assertEqual(self.wait(address="127.0.0.1"), 1)
+        self.throttle = LoginThrottle(self.clock.seconds, Limits(login_tries_per_address=3))
+        self.fail_times(3, name=None, address="127.0.0.1")
+        self.assertEqual(self.wait(name="new", address="127.0.0.1"), 1)

@@ -162,40 +162,62 @@ class AbortTests(BackpressureCase):
         self.assertEqual(line.ended, "ConnectionAborted")
         self.assertEqual(line.clock.getDelayedCalls(), [])
 
-    def test_never_reads(self) -> None:
-        """128 answers that end in turn after turn: given up with little more than 4 MiB behind the one being sent."""
+    def many_answers(self, between: Any) -> list[int]:
+        """128 answers of 100,000 bytes that nobody reads, ``between()`` after each; their tags."""
         jobs: list[Deferred[Any]] = []
         self.line.jobs["wait"] = lambda _: jobs.append(Deferred()) or jobs[-1]
-        for _ in range(128):
-            self.line.ask("wait")
+        tags = [self.line.ask("wait") for _ in range(128)]
         self.stop_reading()
-        most = 0
         for job in jobs:
-            if self.line.ended:
-                break
             job.callback(b"x" * 100_000)
+            between()
+        return tags
+
+    def assert_surplus_dropped(self, tags: list[int]) -> None:
+        """The first answers arrive when they are read, the others are errors, and the connection serves."""
+        self.assertIsNone(self.line.ended)
+        while self.line.transport.queue:
+            self.line.transport.take()
             self.line.clock.advance(0)
-            most = max(most, self.backlog + len(self.line.transport.queue))
-        self.assertEqual(self.line.ended, "ConnectionAborted")
-        self.assertLessEqual(most, 4 * MIB + 4 * 100_000)
-        self.assertGreater(most, 3 * MIB)
-        self.assertEqual(self.backlog, 0)
-        for job in jobs:
-            if not job.called:
-                job.callback(b"x" * 100_000)
-        self.assertEqual(self.line.clock.getDelayedCalls(), [])
+        outcomes = [self.line.outcome(tag) for tag in tags]
+        read = [len(each) for each in outcomes if isinstance(each, bytes)]
+        self.assertEqual(read, [100_000] * len(read))
+        self.assertGreater(len(read), 28)
+        self.assertEqual({each.code for each in outcomes[len(read) :]}, {"OutcomeUnknown"})
+        self.line.transport.reading = True
+        self.assertEqual(self.line.outcome(self.line.ask("echo", 1)), 1)
+
+    def test_never_reads(self) -> None:
+        """Answers that end in turn after turn: what is above 3 MiB is dropped and said so, and the rest is not lost."""
+        sizes: list[int] = []
+
+        def note_size() -> None:
+            self.line.clock.advance(0)
+            sizes.append(self.backlog + len(self.line.transport.queue))
+
+        tags = self.many_answers(note_size)
+        self.assertLessEqual(max(sizes), 3 * MIB + 4 * 100_000)
+        self.assertGreater(max(sizes), 2.5 * MIB)
+        self.assert_surplus_dropped(tags)
 
     def test_burst(self) -> None:
-        """The same 128 answers ready in one turn: no more is kept of them than of answers that come one by one."""
-        jobs: list[Deferred[Any]] = []
-        self.line.jobs["wait"] = lambda _: jobs.append(Deferred()) or jobs[-1]
-        for _ in range(128):
-            self.line.ask("wait")
+        """The same answers ready in one turn: no more is kept of them than of answers that come one by one."""
+        tags = self.many_answers(lambda: None)
+        self.assertLess(self.backlog + len(self.line.transport.queue), 3 * MIB + 4 * 100_000)
+        self.assert_surplus_dropped(tags)
+
+    def test_an_answer_alone(self) -> None:
+        """One answer may be larger than all of that: nothing waits behind it."""
+        done: Deferred[bytes] = Deferred()
+        self.line.jobs["wait"] = lambda _: done
         self.stop_reading()
-        for job in jobs:
-            job.callback(b"x" * 100_000)
-        self.assertEqual(self.line.ended, "ConnectionAborted")
-        self.assertLess(sum(self.line.transport.writes), MIB)
+        tag = self.line.ask("wait")
+        done.callback(b"x" * (10 * MIB))
+        self.read_all()
+        while self.line.transport.queue:
+            self.line.transport.take()
+            self.line.clock.advance(0)
+        self.assertEqual(len(self.line.outcome(tag)), 10 * MIB)
 
     def test_burst_that_is_read(self) -> None:
         """For one who reads, 128 answers of one turn arrive, in slices."""

@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from fluxon.errors import ProtocolError
 from fluxon.wire import COMPRESSED, RAW, Splitter, frame
-from fluxon.wire.frames import Part, compress, decompress
+from fluxon.wire.frames import LARGE, Part, compress, decompress
 
 bodies = st.lists(
     st.one_of(
@@ -128,8 +128,17 @@ class SplitterTests(SynchronousTestCase):
         """After hello a connection takes more, from the next frame on."""
         splitter = Splitter(10)
         splitter.feed(frame(b"abc")[:6])
-        splitter.limit = 1_000
+        splitter.take(1_000, 1_000)
         self.assertEqual(splitter.feed(b"bc" + frame(b"x" * 900)), [(0, b"abc"), (0, b"x" * 900)])
+
+    def test_large_frames_are_marked(self) -> None:
+        """What has room for more items than are taken comes with a mark, compressed or not; the rest does not."""
+        splitter = Splitter(100, item_limit=10)
+        small, large = b"x" * 10, b"x" * 11
+        stream = frame(small) + frame(large) + frame(large, COMPRESSED)
+        self.assertEqual(splitter.feed(stream), [(0, small), (LARGE, large), (LARGE | COMPRESSED, large)])
+        splitter.take(100, 50)
+        self.assertEqual(splitter.feed(frame(large)), [(0, large)])
 
     def test_a_long_reply_keeps_the_stream(self) -> None:
         """120,000 bytes, the size that desynchronised the original's client, and what follows it, both arrive."""
