@@ -52,7 +52,6 @@ class PeerFactory(Factory):
         self.responders = responders
         self.clock = clock
         self.limits = limits or Limits()
-        self.load = Load(self.limits.in_flight_total)
         self.watch = Watch(clock, self.limits)
         self.load = Load(self.limits.in_flight_total, self.limits.in_flight_kept)
         self.busy = BusyReads(self.limits)

@@ -100,7 +100,7 @@ class Asking:
     @property
     def waiting(self) -> int:
         """Our asks that wait for a place at the other side."""
-        return len(self._waiting)
+        return 0 if self._waiting is None else len(self._waiting)
 
     # --- asking -----------------------------------------------------------------------------------------------------
 
