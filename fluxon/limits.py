@@ -81,8 +81,8 @@ class Limits:
         20_000,
         "connections",
         "Of a port. One that waits costs 3 KiB, with TLS 28 (``scripts/bench idle``), the kernel's buffers for its "
-        "socket apart: these fit 1 GiB, with room for what some have under way. Descriptors may run out before (``ulimit "
-        "-n``): then new ones wait until others end.",
+        "socket apart: these fit 1 GiB, with room for what some have under way. Descriptors may run out before "
+        "(``ulimit -n``): then new ones wait until others end.",
         "closed when it comes",
     )
     connections_per_address: int = count(
