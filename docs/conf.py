@@ -3,12 +3,16 @@
 Rules kept here: a warning is an error, a reference that leads nowhere is one, and nothing is fetched from the network.
 """
 
+import re
 import sys
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).resolve().parent
 # The extensions of this folder, and the package as it is here.
 sys.path[:0] = [str(HERE / "_extensions"), str(HERE.parent)]
+
+import attrs  # noqa: E402
 
 import fluxon  # noqa: E402
 
@@ -36,7 +40,7 @@ autodoc_typehints_format = "short"
 autodoc_class_signature = "mixed"
 autodoc_preserve_defaults = True
 python_use_unqualified_type_names = True
-python_maximum_signature_line_length = 100
+python_maximum_signature_line_length = 140
 add_module_names = False
 toc_object_entries_show_parents = "hide"
 
@@ -49,3 +53,22 @@ html_title = f"Fluxon {release}"
 html_copy_source = False
 html_show_sourcelink = False
 html_theme_options = {"navigation_with_keys": True}
+
+
+def attrs_defaults(_: Any, what: str, __: str, cls: Any, ___: Any, signature: str | None, returns: str | None) -> Any:
+    """The signature of an attrs class, with its fields' defaults instead of where attrs keeps them."""
+    if what != "class" or not signature or not attrs.has(cls):
+        return None
+    fields = {field.alias: field.default for field in attrs.fields(cls)}
+
+    def written(match: re.Match[str]) -> str:
+        default = fields[match[1].lstrip("_")]
+        return "..." if isinstance(default, attrs.Factory) else repr(default)
+
+    signature = re.sub(r"attr_dict\['(\w+)'\]\.default", written, signature)
+    return signature.replace("= NOTHING", "= ..."), returns
+
+
+def setup(app: Any) -> None:
+    """Sphinx calls this."""
+    app.connect("autodoc-process-signature", attrs_defaults)

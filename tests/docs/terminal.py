@@ -155,7 +155,7 @@ def _with_free_ports(line: str) -> tuple[str, set[str]]:
     expected = {"8888"} if "fluxon-cloud" in line else {"8080"}
     if "--port" not in line:
         line += f" --port {local}"
-    line = re.sub(r"--port \S+", f"--port {local}", line)
+    line = re.sub(r"--port (haproxy:)?\S+", rf"--port \g<1>{local}", line)
     for option, port in (("--cloud-port", "8888"), ("--manhole", "2222"), ("--metrics", "9100")):
         if option in line:
             expected.add(port)

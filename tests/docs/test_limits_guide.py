@@ -5,15 +5,24 @@ from __future__ import annotations
 import csv
 import importlib
 import io
+import re
+import socket
 from pathlib import Path
+from typing import Any
 
 import attrs
+from pages import ROOT, Page
+from terminal import Terminal
 from twisted.trial.unittest import SynchronousTestCase
 
 from fluxon.bounds import Elsewhere
+from fluxon.errors import ResourceExhausted
 from fluxon.limits import Limits
+from fluxon.routing import Setup
+from fluxon.startproject import generate
+from fluxon.testing import MemoryServer
 
-GUIDE = Path(__file__).resolve().parents[2] / "docs" / "limits.rst"
+GUIDE = ROOT / "docs" / "limits.rst"
 
 
 def rows_of(title: str) -> list[list[str]]:
@@ -31,6 +40,37 @@ def expected() -> list[list[str]]:
         where = " (other machines)" if isinstance(default, Elsewhere) else ""
         rows.append([name, number + where, field.metadata["why"], field.metadata["beyond"]])
     return rows
+
+
+class GuideTests(SynchronousTestCase):
+    def test_blocks(self) -> None:
+        """The limits are made, a port behind a proxy is served, and whoever asks too often is told so."""
+        page = Page(self, "docs/limits.rst")
+        names: dict[str, Any] = {}
+        (router,), ((behind_proxy,),), (refusal,) = page.fragments(), page.commands(), page.shown()
+        exec(router.text, names)
+        self.assertEqual((names["limits"].view_timeout, names["limits"].request_rate), (60, 50))
+
+        generate("AsyncServer", "chat")
+        terminal = Terminal(self, Path("chat").absolute())
+        terminal.type(behind_proxy)
+        with socket.create_connection(("127.0.0.1", int(terminal.ports["8080"])), 60) as proxy:
+            proxy.sendall(b"PROXY TCP4 192.0.2.7 192.0.2.1 50112 8080\r\n\0\0\0\1")  # a frame that is none
+            proxy.recv(1)
+        terminal.servers[0].expect("connection of 192.0.2.7:50112")
+        terminal.stop_servers()
+
+        async def nothing(request: Any) -> None:
+            return None
+
+        limits = Limits(request_rate=1_000, request_burst=0.1)
+        with MemoryServer(Setup(mapping={"nothing": nothing}, secrets="secrets", limits=limits)) as app:
+            client = app.connect()
+            with self.assertRaises(ResourceExhausted) as refused:
+                for _ in range(10_000):
+                    client.send_request("nothing")
+        told = f"{refused.exception.code}: {refused.exception.text}"
+        self.assertEqual(re.sub(r"in \S+ s", "", told), re.sub(r"in \S+ s", "", refusal.strip()))
 
 
 class TableTests(SynchronousTestCase):

@@ -1,0 +1,59 @@
+"""The examples of the reference: each page's are run in a folder of its own, and give what they say."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pages import Page, run_block
+from twisted.trial.unittest import SynchronousTestCase
+
+
+class ExampleTests(SynchronousTestCase):
+    """Short ones, in this process."""
+
+    def run_page(self, page: Page) -> None:
+        names: dict[str, Any] = {"__name__": "example"}
+        seen = sum(run_block(self, block, names) for block in page.fragments())
+        self.assertGreater(seen, 0, page.document)
+        if (db := names.get("db")) is not None:
+            db.close()
+            db.unbind()
+
+    def test_cloud(self) -> None:
+        self.run_page(Page(self, "docs/reference/cloud.rst"))
+
+    def test_endpoint(self) -> None:
+        self.run_page(Page(self, "docs/reference/endpoint.rst"))
+
+    def test_engine(self) -> None:
+        self.run_page(Page(self, "docs/reference/engine.rst"))
+
+    def test_errors(self) -> None:
+        self.run_page(Page(self, "docs/reference/errors.rst"))
+
+    def test_limits(self) -> None:
+        self.run_page(Page(self, "docs/reference/limits.rst"))
+
+    def test_models(self) -> None:
+        self.run_page(Page(self, "docs/reference/models.rst"))
+
+    def test_queries(self) -> None:
+        self.run_page(Page(self, "docs/reference/queries.rst"))
+
+    def test_routing(self) -> None:
+        self.run_page(Page(self, "docs/reference/routing.rst"))
+
+    def test_schemas(self) -> None:
+        self.run_page(Page(self, "docs/reference/schemas.rst"))
+
+    def test_security(self) -> None:
+        self.run_page(Page(self, "docs/reference/security.rst"))
+
+    def test_sessions(self) -> None:
+        self.run_page(Page(self, "docs/reference/sessions.rst"))
+
+    def test_testing(self) -> None:
+        self.run_page(Page(self, "docs/reference/testing.rst"))
+
+    def test_validators(self) -> None:
+        self.run_page(Page(self, "docs/reference/validators.rst"))
