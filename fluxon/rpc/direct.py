@@ -19,10 +19,13 @@ import errno
 import os
 import socket
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from twisted.internet import abstract, main, tcp
 from twisted.python.failure import Failure
+
+from fluxon.rpc.readers import Readers, readers_for
 
 _NEEDED = ("dataBuffer", "_tempDataLen", "connected", "disconnecting", "_writeDisconnected", "producerPaused")
 _NEEDED_OF_SERVER = ("TLS", "_aborting", "doWrite", "startWriting")
@@ -53,6 +56,38 @@ class DirectServer(tcp.Server):
     sends_files = hasattr(os, "sendfile")
 
     _part: _Part | None = None
+
+    def __init__(self, readers: Readers | None, *args: Any) -> None:
+        self._readers = readers
+        super().__init__(*args)
+
+    # --- reading ------------------------------------------------------------------------------------------------------
+
+    def startReading(self) -> None:
+        if self._readers is None:
+            super().startReading()  # type: ignore[no-untyped-call]
+        else:
+            self._readers.add(self)
+
+    def stopReading(self) -> None:
+        if self._readers is None:
+            super().stopReading()  # type: ignore[no-untyped-call]
+        else:
+            self._readers.remove(self)
+
+    def doRead(self) -> Any:
+        try:
+            data = self.socket.recv(self.bufferSize)
+        except BlockingIOError:
+            return None
+        except OSError:
+            return main.CONNECTION_LOST
+        if not data:
+            return main.CONNECTION_DONE
+        self.protocol.dataReceived(data)
+        return None
+
+    # --- writing ------------------------------------------------------------------------------------------------------
 
     @property
     def idle(self) -> bool:
@@ -172,7 +207,7 @@ def send_directly(port: Any) -> bool:
     """Let a listening TCP port's future connections send directly; whether that was possible."""
     if not isinstance(port, tcp.Port) or port.transport is not tcp.Server or not _as_known(port.reactor):
         return False
-    port.transport = DirectServer
+    port.transport = partial(DirectServer, readers_for(port.reactor))  # type: ignore[assignment]  # it is called, no more
     return True
 
 

@@ -1,0 +1,151 @@
+"""Connections that are read together hear and end as if the reactor read each."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.internet.endpoints import TCP4ServerEndpoint
+from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.internet.task import deferLater
+from twisted.python.failure import Failure
+from twisted.trial.unittest import TestCase
+
+from fluxon.rpc import send_directly
+from fluxon.rpc.readers import Readers, readers_for
+
+
+class Listening(Protocol):
+    def __init__(self, factory: Any) -> None:
+        self.factory = factory
+        self.heard = b""
+        self.ended: Failure | None = None
+
+    def connectionMade(self) -> None:
+        self.factory.made.append(self)
+
+    def dataReceived(self, data: bytes) -> None:
+        self.heard += data
+        self.factory.hears(self, data)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self.ended = reason
+
+
+class Made(Factory):
+    def __init__(self) -> None:
+        self.made: list[Listening] = []
+        self.hears: Any = lambda protocol, data: None
+
+    def buildProtocol(self, addr: Any) -> Listening:
+        return Listening(self)
+
+
+def reads() -> list[Any]:
+    return [each for each in reactor.getReaders() if isinstance(each, Readers)]  # type: ignore[attr-defined]
+
+
+class ReadersTests(TestCase):
+    timeout = 30
+
+    async def connected(self, count: int) -> tuple[Made, list[socket.socket]]:
+        factory = Made()
+        port = await TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1").listen(factory)
+        self.addCleanup(port.stopListening)
+        self.assertTrue(send_directly(port))
+        self.assertEqual(reads(), [])
+        clients = [socket.create_connection(("127.0.0.1", port.getHost().port)) for _ in range(count)]
+        for each in clients:
+            self.addCleanup(each.close)
+        await self.until(lambda: len(factory.made) == count)
+        return factory, clients
+
+    async def until(self, condition: Any) -> None:
+        while not condition():
+            await deferLater(reactor, 0.001)
+
+    async def test_all_are_read(self) -> None:
+        """Many that are readable at once all hear; nothing is left in the reactor when the last has gone."""
+        factory, clients = await self.connected(40)
+        self.assertEqual(len(reads()), 1)
+        for number, client in enumerate(clients):
+            client.sendall(b"%d" % number)
+        await self.until(lambda: all(each.heard for each in factory.made))
+        self.assertEqual({each.heard for each in factory.made}, {b"%d" % number for number in range(40)})
+        for client in clients:
+            client.close()
+        await self.until(lambda: all(each.ended for each in factory.made))
+        self.assertEqual(
+            {str(each.ended.value) for each in factory.made if each.ended}, {"Connection was closed cleanly."}
+        )
+        self.assertEqual(reads(), [])
+
+    async def test_one_that_fails(self) -> None:
+        """An exception ends the connection whose bytes caused it, is logged, and harms no other."""
+        factory, (bad, good) = await self.connected(2)
+
+        def hears(protocol: Listening, data: bytes) -> None:
+            if data == b"bad":
+                raise ArithmeticError("these bytes")
+
+        factory.hears = hears
+        bad.sendall(b"bad")
+        good.sendall(b"good")
+        await self.until(lambda: sum(bool(each.ended) for each in factory.made) == 1 and factory.made[1].heard)
+        (ended,) = [each for each in factory.made if each.ended]
+        self.assertEqual(ended.heard, b"bad")
+        self.assertEqual(len(self.flushLoggedErrors(ArithmeticError)), 1)
+        good.sendall(b", still")
+        await self.until(lambda: any(each.heard == b"good, still" for each in factory.made))
+
+    async def test_one_ends_the_others(self) -> None:
+        """Connections that the first of several readable ones ends are not read any more."""
+        factory, clients = await self.connected(5)
+
+        def hears(protocol: Listening, data: bytes) -> None:
+            for each in factory.made:
+                if each is not protocol:
+                    each.transport.abortConnection()  # type: ignore[attr-defined]
+
+        factory.hears = hears
+        for client in clients:
+            client.sendall(b"x")
+        await self.until(lambda: sum(bool(each.ended) for each in factory.made) == 4)
+        self.assertEqual(sorted(each.heard for each in factory.made), [b"", b"", b"", b"", b"x"])
+
+    async def test_paused(self) -> None:
+        """One that pauses its transport is not read until it goes on; others are."""
+        factory, (first, second) = await self.connected(2)
+        paused = factory.made[0]
+        paused.transport.pauseProducing()  # type: ignore[attr-defined]
+        for client in (first, second):
+            client.sendall(b"x")
+        await self.until(lambda: factory.made[1].heard)
+        await deferLater(reactor, 0.02)
+        self.assertEqual(paused.heard, b"")
+        paused.transport.resumeProducing()  # type: ignore[attr-defined]
+        await self.until(lambda: paused.heard)
+
+    async def test_a_reset(self) -> None:
+        """The other side's reset ends the connection uncleanly."""
+        factory, (client,) = await self.connected(1)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
+        client.close()
+        await self.until(lambda: factory.made[0].ended)
+        assert factory.made[0].ended is not None
+        self.assertNotIn("cleanly", str(factory.made[0].ended.value))
+
+    async def test_the_reactor_ends(self) -> None:
+        """What the reactor tells its readers when it ends, each of the connections hears."""
+        factory, _ = await self.connected(3)
+        (readers,) = reads()
+        readers.connectionLost(Failure(ConnectionError("it ends")))
+        self.assertEqual([str(each.ended.value) for each in factory.made if each.ended], ["it ends"] * 3)
+        self.assertEqual(reads(), [])
+
+    def test_other_reactors(self) -> None:
+        """Where a reactor lacks what this needs, it reads its connections itself."""
+        self.assertIsNone(readers_for(object()))
+        self.assertIsNotNone(readers_for(reactor))
+        self.assertEqual(reads(), [])
