@@ -31,7 +31,7 @@ def _options() -> argparse.ArgumentParser:
         command.add_argument("--only", metavar="NAME,…", help="only these of those measured")
         command.add_argument("--venv", type=Path, default=environment.default_folder(), help="(default: %(default)s)")
         if kind == "rpc":
-            default = "1x1,1x64,100x1,1x64-tls,100x1-tls"
+            default = "1x1,1x64,100x1,1x64-tls,100x1-tls,1x64-half,100x1-half"
             command.add_argument("--cases", default=default, help="connections x in flight (default: %(default)s)")
         if kind == "database":
             command.add_argument("--cases", help="as select-key-thread,insert-async-64 (default: all)")

@@ -8,31 +8,45 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from benchmarks.certificate import write_certificate
 from benchmarks.listening import Listening
 from benchmarks.load_generator import LoadFailed, LoadGenerator
 from benchmarks.processes import ServerFailed, free_port, running
-from benchmarks.results import Results, rotated
+from benchmarks.results import STOCK, Results, rotated
 from benchmarks.servers import server
+
+#: Requests that may wait on a connection when they come by the clock: a server that has more does not keep up.
+_QUEUE = 128
 
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """Connections, requests in flight on each, with or without TLS; written as ``100x1`` or ``1x64-tls``."""
+    """Connections, requests in flight on each, with or without TLS; written as ``100x1`` or ``1x64-tls``.
+
+    With ``-half`` behind it, the requests come by the clock instead, half as many as stock Twisted answered in the case
+    without it: then latencies tell how long a request takes, and not how many wait.
+    """
 
     connections: int
     in_flight: int
     tls: bool
+    half: bool = False
 
     @classmethod
     def parse(cls, text: str) -> Case:
-        found = re.fullmatch(r"(\d+)x(\d+)(-tls)?", text)
+        found = re.fullmatch(r"(\d+)x(\d+)(-tls)?(-half)?", text)
         if not found:
-            raise SystemExit(f"bench: a case is written as 100x1 or 1x64-tls, not {text!r}")
-        return cls(connections=int(found[1]), in_flight=int(found[2]), tls=found[3] is not None)
+            raise SystemExit(f"bench: a case is written as 100x1, 1x64-tls or 100x1-half, not {text!r}")
+        return cls(connections=int(found[1]), in_flight=int(found[2]), tls=bool(found[3]), half=bool(found[4]))
 
     def __str__(self) -> str:
+        return f"{self.full}{'-half' if self.half else ''}"
+
+    @property
+    def full(self) -> str:
+        """The case in which nobody waits for the clock."""
         return f"{self.connections}x{self.in_flight}{'-tls' if self.tls else ''}"
 
 
@@ -48,14 +62,23 @@ def measure(names: Sequence[str], cases: Sequence[Case], *, rounds: int, seconds
         if not generator.tls and any(case.tls for case in cases):
             print("bench: no OpenSSL headers: leaving out the cases with TLS", file=sys.stderr)
             cases = [case for case in cases if not case.tls]
-        for number in range(rounds):
-            for name in rotated(names, number):
-                for tls in (False, True):
-                    wanted = [case for case in cases if case.tls == tls]
-                    if wanted and (server(name).TLS or not tls):
-                        _measure_server(name, wanted, tls, seconds, generator, results)
-            print(f"bench: round {number + 1} of {rounds}", file=sys.stderr)
+        for half in (False, True):
+            told = [case for case in cases if case.half == half and (not half or _is_known(case, results))]
+            for number in range(rounds if told else 0):
+                for name in rotated(names, number):
+                    for tls in (False, True):
+                        wanted = [case for case in told if case.tls == tls]
+                        if wanted and (server(name).TLS or not tls):
+                            _measure_server(name, wanted, tls, seconds, generator, results)
+                print(f"bench: round {number + 1} of {rounds}{' at half load' if half else ''}", file=sys.stderr)
     return results
+
+
+def _is_known(case: Case, results: Results) -> bool:
+    if results.has(case.full, STOCK):
+        return True
+    print(f"bench: leaving out {case}: it needs {case.full} of {STOCK} in the same run", file=sys.stderr)
+    return False
 
 
 def _measure_server(
@@ -70,7 +93,9 @@ def _measure_server(
             with running(server(name), listening) as pid:
                 conversation = server(name).conversation(listening)
                 for case in cases:
-                    shape = {"connections": case.connections, "in_flight": case.in_flight}
+                    shape: dict[str, Any] = {"connections": case.connections, "in_flight": case.in_flight}
+                    if case.half:
+                        shape |= {"in_flight": _QUEUE, "rate": results.median(case.full, STOCK) / 2}
                     measures = generator.run(conversation, listening, pid, seconds=seconds, **shape)
                     results.add(str(case), name, measures)
         except (ServerFailed, LoadFailed) as problem:
