@@ -14,7 +14,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from threading import get_ident
-from typing import Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorFromThreads
@@ -28,6 +28,8 @@ T = TypeVar("T")
 #: Longest single wait on a lock: short enough that Ctrl+C in a main thread is answered at once.
 _SLICE = 0.5
 
+_FORGOTTEN = "this is the promise of a result, not the result: you forgot to await it"
+
 
 def on_reactor_thread() -> bool:
     """Whether the caller is on the reactor's thread, and so must not block."""
@@ -38,18 +40,26 @@ class Pending(Deferred[T]):
     """A Deferred that refuses to be mistaken for its result.
 
     ``if User.Check(...)`` without ``await`` would always be true, and ``for row in User.Check(...)`` would spin; both
-    raise ``TypeError`` instead. ``await``, ``yield`` in ``inlineCallbacks`` and callbacks work as with any Deferred.
+    raise ``TypeError`` instead, as do arithmetic and putting it into a text. ``await``, ``yield`` in
+    ``inlineCallbacks`` and callbacks work as with any Deferred.
     """
 
     def _forgotten(self, *_: object) -> NoReturn:
-        raise TypeError("this is the promise of a result, not the result: you forgot to await it")
+        raise TypeError(_FORGOTTEN)
 
     __bool__ = __len__ = __getitem__ = __contains__ = _forgotten
     __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _forgotten
     __int__ = __float__ = __index__ = _forgotten
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = _forgotten
+    __str__ = __format__ = _forgotten
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
         self._forgotten()
+
+    if not TYPE_CHECKING:  # which would believe that everything is there
+
+        def __getattr__(self, name: str) -> NoReturn:
+            raise AttributeError(f"there is no {name!r} here: {_FORGOTTEN}")
 
     __hash__ = Deferred.__hash__
 

@@ -53,7 +53,7 @@ def load_config(path: str | os.PathLike[str]) -> ModuleType:
         name = os.path.basename(error.filename or file.name)
         raise ConfigurationError(f"{name}, line {error.lineno}: {error.msg}") from error
     except Exception as error:
-        raise ConfigurationError(f"{_place(error, file)}: {type(error).__name__}: {error}") from error
+        raise ConfigurationError(f"{_place(error, file)}: {_in_words(error)}") from error
     finally:
         _loading.pop()
     found = getattr(module, "__file__", None)
@@ -62,6 +62,12 @@ def load_config(path: str | os.PathLike[str]) -> ModuleType:
             f"{file.name} was not loaded: another module called {file.stem!r} is imported already; rename yours"
         )
     return module
+
+
+def _in_words(error: Exception) -> str:
+    """As Python says it (from 3.12 on with its guess at what was meant), on one line."""
+    told = traceback.TracebackException.from_exception(error).format_exception_only()
+    return " ".join("".join(told).split())
 
 
 def _place(error: BaseException, file: Path) -> str:

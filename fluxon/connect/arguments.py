@@ -36,8 +36,10 @@ def checked_address(host: object, port: object) -> Address:
     """Raises ``ConfigurationError`` for what can be no host and port."""
     if not isinstance(host, str) or not host.strip():
         raise ConfigurationError("host= is a name or an address, as text")
+    if (found := _PLACE.fullmatch(host.strip())) and found["host"] and found["port"]:
+        raise ConfigurationError(f"host= is the name alone: host={found['host']!r}, port={found['port']}")
     if isinstance(port, bool) or not isinstance(port, int) or not 0 < port < 65_536:
-        raise ConfigurationError("port= is a number from 1 to 65535")
+        raise ConfigurationError(f"port= is a number from 1 to 65535, not {port!r}")
     return Address(host.strip(), port)
 
 

@@ -14,6 +14,7 @@ from typing import Any, TextIO
 
 from fluxon.config import load_config
 from fluxon.database import schema
+from fluxon.database.schema.updating import is_saved
 from fluxon.errors import ConfigurationError, FluxonError
 
 
@@ -71,6 +72,8 @@ def _update(database: Any, directory: Any, options: Any, out: TextIO) -> int:
     for name in updated.copies:
         print(f"a copy of a table as it was: {name}", file=out)
     print(f"the database has schema {updated.number:05}", file=out)
+    if options.number is None and not is_saved(database, directory):
+        print("the models have changed since; to have that in the database, type saveschema and this again", file=out)
     return 0
 
 

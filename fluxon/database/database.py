@@ -64,7 +64,10 @@ class Database(ABC):
         users = [model for model in found if issubclass(model, AuthenticatedUser)]
         if len(users) > 1:
             names = " and ".join(model.__name__ for model in users)
-            raise ConfigurationError(f"there must be exactly one AuthenticatedUser, and {names} are")
+            raise ConfigurationError(
+                f"a project has exactly one AuthenticatedUser, and here are {names}: make the others a models.Model, "
+                "or a column of the one (is_admin = models.BooleanField(default=False))"
+            )
         self.metadata = build_tables(found)
         add_checks(found)
         self.unbind()

@@ -38,6 +38,9 @@ class ModelType(type):
         own = {key: value for key, value in body.items() if isinstance(value, Field | ManyToManyField)}
         for key in own:
             del body[key]
+        for key, value in body.items():
+            if isinstance(value, type) and issubclass(value, Field | ManyToManyField):
+                raise ConfigurationError(f"{name}.{key}: write {value.__name__}(), with parentheses")
         if abstract:
             body["abstract_fields"] = {**_inherited(bases, body), **own}
             body["abstract_options"] = options
@@ -58,6 +61,15 @@ class ModelType(type):
 
     def __repr__(cls) -> str:
         return f"<model {cls.__name__}>"
+
+    if not TYPE_CHECKING:  # which would believe that everything is there
+
+        def __getattr__(cls, attribute: str) -> NoReturn:
+            declaration = cls.__dict__.get("declaration")
+            if declaration is None or attribute.startswith("_"):
+                raise AttributeError(f"type object {cls.__name__!r} has no attribute {attribute!r}")
+            columns = ", ".join([*declaration.fields, *declaration.relations])
+            raise AttributeError(f"{cls.__name__} has no column {attribute!r}; it has {columns}")
 
 
 def _inherited(bases: tuple[type, ...], body: dict[str, Any]) -> dict[str, Any]:

@@ -140,8 +140,8 @@ def bound(model: Any) -> tuple[Declaration, Any]:
         raise TypeError(f"{model.__name__} is abstract: it has no table")
     if declaration.database is None:
         raise ConfigurationError(
-            f"{model.__name__} is not bound to a database: give its module to Setup(models=...) "
-            "or to SQLiteDatabase(path, models=...)"
+            f"{model.__name__} is not bound to a database: the models of Setup(models=...) are while the server runs; "
+            "in a program of its own type SQLiteDatabase(path, models=models), in a test use fluxon.testing"
         )
     return declaration, declaration.database
 

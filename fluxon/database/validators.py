@@ -152,4 +152,4 @@ def _extra(name: str) -> Any:
     try:
         return import_module(name)
     except ImportError:
-        raise ConfigurationError(f"this check needs {name}; install it with: pip install fluxon[validators]") from None
+        raise ConfigurationError(f"this check needs {name}; type: pip install 'fluxon[validators]'") from None

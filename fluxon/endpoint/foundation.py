@@ -116,7 +116,8 @@ class Foundation:
         await database.start(self.reactor)
         if setup.database_schema_dir is not None:
             for line in await self.blocking.submit(schema.prepare, database, setup.database_schema_dir):
-                _log.info("{line}", line=line)
+                # What a person has to do stands out.
+                _log.emit(LogLevel.warn if "; type: " in line else LogLevel.info, "{line}", line=line)
 
     def _begin_sessions(self) -> None:
         setup, database = self.setup, self.database

@@ -10,12 +10,14 @@ Rules of this module:
 
 from __future__ import annotations
 
+import errno
 from typing import Any
 
 from twisted.internet.endpoints import serverFromString
+from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IStreamServerEndpoint
 
-from fluxon.errors import ConfigurationError
+from fluxon.errors import ConfigurationError, FluxonError, Unavailable
 from fluxon.rpc import send_directly, tls_around
 from fluxon.security.tls import ServerTLS
 
@@ -63,9 +65,27 @@ def describe(port: int | str, host: str | None, secure: bool) -> str:
 async def listen(endpoint: IStreamServerEndpoint, factory: IProtocolFactory, tls: ServerTLS | None) -> IListeningPort:
     """Start listening, with TLS around each connection if ``tls`` is given."""
     wrapped = factory if tls is None else tls_around(factory, tls)
-    port: IListeningPort = await endpoint.listen(wrapped)
+    try:
+        port: IListeningPort = await endpoint.listen(wrapped)
+    except CannotListenError as error:
+        raise _not_listening(error) from error
     send_directly(port)
     return port
+
+
+def _not_listening(error: CannotListenError) -> FluxonError:
+    where = f"{error.interface or 'port'}:{error.port}" if error.interface else f"port {error.port}"
+    match getattr(error.socketError, "errno", None):
+        case errno.EADDRINUSE:
+            return Unavailable(
+                f"{where} is in use: another program listens there, or this server runs already; end it, or choose "
+                "another port (port=... in server.py)"
+            )
+        case errno.EACCES:
+            return ConfigurationError(f"{where} is not for everybody: choose a port from 1024 on")
+        case errno.EADDRNOTAVAIL:
+            return ConfigurationError(f"{where} is no address of this machine: check host= in server.py")
+    return Unavailable(f"nobody can listen on {where}: {error.socketError}")
 
 
 def address_of(port: IListeningPort) -> str:

@@ -14,6 +14,7 @@ from twisted.python.failure import Failure
 from fluxon.config import must_not_be_loading
 from fluxon.endpoint.foreground import Foreground
 from fluxon.endpoint.service import ServerService
+from fluxon.errors import ConfigurationError
 
 _log = Logger(namespace="fluxon.server")
 
@@ -26,6 +27,8 @@ def run_server(server: ServerService[Any]) -> None:
     start. Call it once, in the main thread.
     """
     must_not_be_loading("run_server(...)")
+    if not isinstance(server, ServerService):
+        raise ConfigurationError("run_server takes a server: run_server(AsyncServer(setup=router.setup))")
     from twisted.internet import reactor as global_reactor
 
     reactor: Any = server._reactor or global_reactor

@@ -77,21 +77,23 @@ def _checked(name: str, function: Any, kind: str, argument: str) -> View:
         raise ConfigurationError(f"{what} must be a function, not the class {function.__name__}")
     if not callable(function):
         raise ConfigurationError(f"{what} must be a function, not {type(function).__name__}")
-    _check_takes(what, function, argument)
+    _check_takes(what, function, kind, argument)
     plain = _undecorated(function)
     if inspect.isasyncgenfunction(plain) or (inspect.isgeneratorfunction(plain) and plain is _innermost(function)):
         raise ConfigurationError(f"{what} yields; decorate it with inlineCallbacks, or return its result")
     return View(name, function, in_thread=not _runs_on_reactor(function))
 
 
-def _check_takes(what: str, function: Any, argument: str) -> None:
+def _check_takes(what: str, function: Any, kind: str, argument: str) -> None:
     # A decorator may pass more to its view than it is given itself; inlineCallbacks hands on what it gets.
     wrapped = getattr(function, "__wrapped__", None)
     for each in (function, wrapped) if inspect.isgeneratorfunction(wrapped) else (function,):
         try:
             inspect.signature(each, follow_wrapped=False).bind(object())
         except TypeError:
-            raise ConfigurationError(f"{what} must take one argument, the {argument}") from None
+            raise ConfigurationError(
+                f"{what} must take one argument, the {argument}; one that is no {kind} begins with an underscore"
+            ) from None
         except ValueError:  # a builtin without a signature
             pass
 

@@ -13,10 +13,12 @@ Rules of this module:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from math import inf
 from typing import Any
 
 import attrs
 from twisted.internet.defer import Deferred, DeferredList, fail, succeed
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from fluxon.blocking import Pending, either
@@ -24,12 +26,17 @@ from fluxon.commands import Call
 from fluxon.errors import DeadlineExceeded, InvalidPayload, ResourceExhausted, Unavailable
 from fluxon.limits import Limits
 from fluxon.routing.clients import clients_of
-from fluxon.routing.delivery import OFFLINE, QUEUED, TIMEOUT, Delivery, Gathering, Result, settled
+from fluxon.routing.delivery import FAILED, OFFLINE, QUEUED, TIMEOUT, Delivery, Gathering, Result, settled
 from fluxon.routing.keeping import Keeping
 from fluxon.routing.outbox import OVERHEAD
 from fluxon.routing.request import Connection
 from fluxon.sessions import Session, Sessions
 from fluxon.wire import encode
+
+_log = Logger(namespace="fluxon.routing")
+
+#: Seconds between two lines of the log that say why a client failed: clients decide how often they do.
+_QUIET = 1.0
 
 
 @attrs.frozen
@@ -59,6 +66,7 @@ class Reverse:
         self._reactor = reactor
         self._limits = limits
         self._wait = wait
+        self._quiet_until = -inf
 
     def reverse_request(
         self, user_id: Any, name: str, payload: Any, timeout: float | None, keep: float | None = None
@@ -105,7 +113,23 @@ class Reverse:
         resting = self._limits.reverse_rest if rest else None
         # What is asked has its deadline itself.
         within = None if message.keep is None else seconds
-        return Delivery(await Gathering(self._reactor, pending, resting, within).done + away)
+        results = await Gathering(self._reactor, pending, resting, within).done
+        self._tell(message.arguments["view"], results)
+        return Delivery(results + away)
+
+    def _tell(self, name: str, results: Iterable[Result]) -> None:
+        """Why clients failed, where the program only sees that nobody heard: now and then, for whoever writes it."""
+        failed = next((each for each in results if each.state == FAILED), None)
+        now = self._reactor.seconds()
+        if failed is not None and failed.error is not None and now >= self._quiet_until:
+            self._quiet_until = now + _QUIET
+            _log.warn(
+                "the reverse request {name!r} failed at a client, session {session}: {code}: {text}",
+                name=name,
+                session=failed.session,
+                code=failed.error.code,
+                text=failed.error.text,
+            )
 
     def call_client(self, target: Any, name: str, payload: Any, timeout: float | None) -> Any:
         """See ``AsyncServer.call_client``."""

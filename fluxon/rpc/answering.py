@@ -104,7 +104,8 @@ class Answering(Admission):
         else:
             found = self._find(ask.command)
             if found is None:
-                self.conversation.fail(ask.tag, NotFound(f"there is no command {ask.command[:64]!r} here"))
+                missing = NotFound(f"there is no command {ask.command[:64]!r} here: check the port")
+                self.conversation.fail(ask.tag, missing)
                 return
             command, responder, check = found
         if not self._open or self._load.crowded:

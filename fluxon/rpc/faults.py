@@ -36,7 +36,8 @@ def to_internal(failure: Failure, what: str) -> Internal:
     # 64 bits: found again by searching the log, guessed by nobody, collides never.
     incident = secrets.token_hex(8)
     _log.failure("incident {incident} in {what}", failure, incident=incident, what=what)
-    return Internal(f"the server failed on this request (incident {incident})", details={"incident": incident})
+    text = f"the server failed on this request; its log says why, under incident {incident}"
+    return Internal(text, details={"incident": incident})
 
 
 def _make_presentable(error: FluxonError) -> bool:

@@ -340,7 +340,10 @@ def _check_special(value: Any) -> None:
     elif isinstance(value, int) and not MIN_INT <= value <= MAX_INT:
         raise Unserialisable("an integer of more than 64 bits cannot be sent; send it as text")
     elif not isinstance(value, (str, bytes, bytearray, int, float, date, UUID, CrossesAs)):
-        raise Unserialisable(f"a {type(value).__name__} cannot be sent; send text, numbers, bytes, lists and dicts")
+        kind = type(value).__name__
+        if hasattr(value, "__await__"):
+            raise Unserialisable(f"the promise of a result ({kind}) cannot be sent: you forgot to await it")
+        raise Unserialisable(f"a value of type {kind} cannot be sent; send text, numbers, bytes, lists and dicts")
 
 
 def _check_decimal(value: Decimal) -> None:

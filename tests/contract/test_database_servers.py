@@ -128,7 +128,7 @@ class Connections(ServerCase):
         """Says what to type."""
         self.patch(sys, "modules", {**sys.modules, self.driver: None})
         error = self.assertRaises(ConfigurationError, self.adapter, self.url)
-        self.assertIn(f"pip install fluxon[{self.adapter.dialect_name}]", error.text)
+        self.assertIn(f"pip install 'fluxon[{self.adapter.dialect_name}]'", error.text)
 
     def test_connections_are_bounded(self: Any) -> None:
         """Fifty threads share eight connections of each kind, and all are answered."""

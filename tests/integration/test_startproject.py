@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -203,24 +202,6 @@ class FirstDayTests(ProjectTestCase):
         os.kill(server.pid, signal.SIGINT)
         self.assertEqual(server.end_of_input(), 0)
         self.assertFalse(any("Traceback" in line for line in server.transcript), server.transcript)
-
-    def test_port_in_use(self) -> None:
-        """Status 1 and a line that names the port, not a traceback."""
-        taken = socket.create_server(("127.0.0.1", 0))
-        self.addCleanup(taken.close)
-        port = taken.getsockname()[1]
-        self.edit("server.py", "port=0", f"port={port}")
-        server = self.start(sys.executable, "server.py")
-        server.expect(f"cannot start.*{port}")
-        self.assertEqual(server.end_of_input(), 1)
-        self.assertFalse(any("Traceback" in line for line in server.transcript), server.transcript)
-
-    def test_secrets_that_others_can_read(self) -> None:
-        """A key that was copied about with loose modes stops the start; the line says what to type."""
-        (self.project / "secrets/password.key").chmod(0o644)
-        server = self.start(sys.executable, "server.py")
-        server.expect("chmod 600 .*password.key")
-        self.assertEqual(server.end_of_input(), 1)
 
 
 class ProjectsTestsTests(SynchronousTestCase):

@@ -55,11 +55,24 @@ class PendingTests(SynchronousTestCase):
             lambda it: it or 1,
             lambda it: it and 1,
             lambda it: [0][it],
+            lambda it: it + 1,
+            lambda it: 2 / it,
+            lambda it: f"{it}",
+            str,
         ]
         for number, use in enumerate(uses):
             with self.subTest(number):
                 error = self.assertRaises(TypeError, use, pending(succeed([1])))
                 self.assertIn("forgot to await", str(error))
+
+    def test_what_it_does_not_have(self) -> None:
+        """A row's column is looked for on the promise of the row; what a Deferred has is there."""
+        promise = pending(succeed(1))
+        error = self.assertRaises(AttributeError, lambda: promise.username)
+        self.assertIn("no 'username' here", str(error))
+        self.assertIn("forgot to await", str(error))
+        self.assertFalse(hasattr(promise, "email"))
+        self.assertTrue(promise.called)
 
     def test_can_be_kept(self) -> None:
         """It has an identity: programs keep promises in sets and dicts."""

@@ -43,7 +43,7 @@ class MySQLDatabase(ServerDatabase):
 
     def __init__(self, url: str | sqlalchemy.URL, models: Any = None, *, reactor: Any = None) -> None:
         if importlib.util.find_spec("pymysql") is None:
-            raise ConfigurationError("MySQLDatabase needs PyMySQL; type: pip install fluxon[mysql]")
+            raise ConfigurationError("MySQLDatabase needs PyMySQL; type: pip install 'fluxon[mysql]'")
         self.statements = MySQLStatements()
         super().__init__(url, models, reactor=reactor)
 

@@ -29,7 +29,7 @@ class PostgreSQLDatabase(ServerDatabase):
 
     def __init__(self, url: str | sqlalchemy.URL, models: Any = None, *, reactor: Any = None) -> None:
         if importlib.util.find_spec("psycopg") is None:
-            raise ConfigurationError("PostgreSQLDatabase needs psycopg; type: pip install fluxon[postgresql]")
+            raise ConfigurationError("PostgreSQLDatabase needs psycopg; type: pip install 'fluxon[postgresql]'")
         self.statements = PostgreSQLStatements()
         super().__init__(url, models, reactor=reactor)
 

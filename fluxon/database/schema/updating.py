@@ -149,6 +149,13 @@ def check(database: Any, directory: str | os.PathLike[str]) -> list[str]:
     return lines
 
 
+def is_saved(database: Any, directory: str | os.PathLike[str]) -> bool:
+    """Whether the newest schema file says what the models do. Blocks."""
+    folder = Path(directory)
+    existing = files.numbers(folder)
+    return bool(existing) and files.read(folder, existing[-1]).content.body == _declared(database).body
+
+
 def schemas(database: Any, directory: str | os.PathLike[str]) -> list[str]:
     """The schema files, a line each, the database's own marked. Blocks."""
     folder = Path(directory)

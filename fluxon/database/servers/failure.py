@@ -9,8 +9,8 @@ from fluxon.errors import AlreadyExists, ConfigurationError, Conflict, InvalidPa
 
 UNREACHABLE = "the database server cannot be reached now; see that it runs, and try again"
 NO_TABLE = (
-    "the database does not have the tables of the models; "
-    "run: python -m fluxon.database --config router.py updateschema"
+    "the database does not have the tables and columns of the models; type: "
+    "python -m fluxon.database --config router.py saveschema, and then the same with updateschema"
 )
 
 

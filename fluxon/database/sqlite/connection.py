@@ -24,6 +24,7 @@ from fluxon.database.prepared import Prepared
 from fluxon.database.rows import Row
 from fluxon.database.sqlite.errors import is_busy, is_constraint, translate
 from fluxon.database.statements import Statements
+from fluxon.errors import ConfigurationError
 
 #: Seconds to wait for another program's lock before ``Locked``.
 BUSY_SECONDS = 5.0
@@ -170,10 +171,19 @@ def _create_private(path: str) -> None:
     except FileExistsError:
         pass
     except OSError as error:
-        raise translate(_cannot_open(error)) from error
+        raise _not_made(path, error) from error
 
 
-def _cannot_open(error: OSError) -> sqlite3.Error:
+def _not_made(path: str, error: OSError) -> Exception:
+    """Why there is no file at ``path``, in words without the path: of it only the last names."""
+    folder, name = os.path.basename(os.path.dirname(path)) or "/", os.path.basename(path)
+    if isinstance(error, (FileNotFoundError, NotADirectoryError)):
+        return ConfigurationError(f"the folder {folder!r} for the database {name} does not exist; type: mkdir {folder}")
+    if isinstance(error, PermissionError):
+        return ConfigurationError(
+            f"the database {name} cannot be made, since the server's user may not write to the folder {folder!r}; "
+            f"type: chown $(id -un) {folder}"
+        )
     answer = sqlite3.OperationalError(str(error))
     answer.sqlite_errorcode = sqlite3.SQLITE_CANTOPEN
-    return answer
+    return translate(answer)

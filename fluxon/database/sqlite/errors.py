@@ -25,11 +25,14 @@ from fluxon.errors import (
 
 _LOCKED = "the database is being written by another program; try again in a moment"
 _FULL = "there is no room left where the database is; free some and try again"
-_UNREADABLE = "the database file cannot be read or written now; look at its folder's rights and disk"
+_UNREADABLE = (
+    "the database file cannot be read or written now: see that the server's user may write to it and to its folder "
+    "(ls -l), and that the disk is well"
+)
 _DAMAGED = "the database file is damaged or is no SQLite file; restore it from a backup"
 _NO_TABLE = (
-    "the database does not have the tables of the models; "
-    "run: python -m fluxon.database --config router.py updateschema"
+    "the database does not have the tables and columns of the models; type: "
+    "python -m fluxon.database --config router.py saveschema, and then the same with updateschema"
 )
 
 

@@ -32,7 +32,7 @@ class MetricsPort:
             from fluxon.endpoint.metrics.collector import ServerCollector
             from fluxon.endpoint.metrics.site import MetricsSite
         except ImportError as error:
-            raise ConfigurationError("metrics need the extra: pip install 'fluxon[metrics]'") from error
+            raise ConfigurationError("metrics need prometheus-client; type: pip install 'fluxon[metrics]'") from error
         self._endpoint = endpoint
         collector = ServerCollector(lambda: run.requests, lambda: samples(run))
         self._site: MetricsSite = MetricsSite(reactor, collector, lambda: health(run, stopping))

@@ -9,7 +9,6 @@ import attrs
 from cloud_serving import MIB, CloudTestCase, Held, Kept, Model, claim, content_of, login
 from serving import Person
 from twisted.internet.defer import Deferred
-from twisted.internet.error import CannotListenError
 
 from fluxon.cloud.serving import uploads
 from fluxon.commands import Call, cloud
@@ -85,7 +84,7 @@ class TogetherTests(CloudTestCase):
         blocker = await self.start(setup, endpoint=f"tcp:{port}:interface=127.0.0.1")
         server = AsyncServer(port=0, setup=self.cloud_setup(), cloud_storage=CloudStorageServer(port=port))
         server.startService()
-        await self.fails(CannotListenError, server.when_ready())
+        await self.fails(Unavailable, server.when_ready())
         await blocker.stopService()
         await server.stopService()
         server.startService()

@@ -14,7 +14,6 @@ from twisted.application.service import MultiService, Service
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ServerEndpoint, serverFromString
-from twisted.internet.error import CannotListenError
 from twisted.internet.task import deferLater
 from twisted.logger import globalLogPublisher
 
@@ -378,7 +377,7 @@ class FailureTests(Observed):
         with socket.create_server(("127.0.0.1", 0)) as taken:
             port = taken.getsockname()[1]
             setup = self.setup_of(echo, users=True, logs_dir="logs")
-            await self.refused(setup, CannotListenError, str(port), "in use", port=port)
+            await self.refused(setup, Unavailable, str(port), "in use", port=port)
         self.assertIn("cannot start", Path("logs", "fluxon.log").read_text())
         # The same setup serves when the port is free.
         await self.start(setup)
