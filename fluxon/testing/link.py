@@ -39,7 +39,7 @@ class Direction:
         self._reactor = reactor
         self._sender = sender
         self._receiver = receiver
-        sender.out = receiver.back = self
+        sender.out = self
         self._begun = b""
         self._raw = False
         # What is on its way: when it is there, and what it is. None is the end of the line.
@@ -50,7 +50,6 @@ class Direction:
         self.delivered = 0
         self._delay = 0.0
         self._held = False
-        self._reading = True
         self._twice = 0
         self._losing = -1
         self._call: Any = None
@@ -127,15 +126,6 @@ class Direction:
         """Whether nothing arrives any more, ever."""
         return self._ending is not None
 
-    def stop_reading(self) -> None:
-        """The receiver takes nothing for now."""
-        self._reading = False
-
-    def go_on_reading(self) -> None:
-        """It does again."""
-        self._reading = True
-        self._deliver_soon()
-
     def end(self, for_sender: Exception, for_receiver: Exception) -> None:
         """The line is over: both hear of it in the next turn."""
         if self._ending is None:
@@ -153,7 +143,7 @@ class Direction:
     # --- delivering ---------------------------------------------------------------------------------------------------
 
     def _deliver_soon(self) -> None:
-        if self._queue and not self._held and self._reading:
+        if self._queue and not self._held:
             if self._call is not None:
                 if self._call.getTime() <= self._queue[0][0]:
                     return
@@ -165,7 +155,7 @@ class Direction:
         now = self._reactor.seconds()
         # What is here now, not what its answers bring.
         for _ in range(len(self._queue)):
-            if not self._queue or self._queue[0][0] > now or self._held or not self._reading:
+            if not self._queue or self._queue[0][0] > now or self._held:
                 break
             _, frame = self._queue.popleft()
             if frame is None:

@@ -5,7 +5,8 @@ Rules of this module:
 - It behaves as Twisted's TCP transport does where protocols can tell: nothing arrives within the call that sent it; a
   registered producer is paused when much is on the way and goes on when nothing is; a polite close lets everything
   arrive and waits for the producer; an abort does not; ``connectionLost`` comes once, from a turn of its own.
-- How and when bytes arrive is the business of ``link.Direction``.
+- How and when bytes arrive is the business of ``link.Direction``. A protocol cannot put it off, as it can with a socket:
+  for how long would be a matter of the real clock, which a test's server must not depend on.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet.address import IPv4Address
 from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
-from twisted.internet.interfaces import IConsumer, IPushProducer, ITransport
+from twisted.internet.interfaces import IConsumer, ITransport
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -26,16 +27,15 @@ if TYPE_CHECKING:
 BUFFER = 64 * 1024
 
 
-@implementer(ITransport, IConsumer, IPushProducer)
+@implementer(ITransport, IConsumer)
 class MemoryTransport:
-    """Sends into ``out``; what comes from ``back`` is for ``protocol``."""
+    """Sends into ``out``; what comes is for ``protocol``."""
 
     def __init__(self, here: IPv4Address, there: IPv4Address) -> None:
         self._here = here
         self._there = there
         self.protocol: Any = None
         self.out: Direction
-        self.back: Direction
         self.connected = True
         self.disconnecting = False
         self._producer: Any = None
@@ -87,20 +87,6 @@ class MemoryTransport:
             self._producer_paused = False
             self._producer.resumeProducing()
         self._close_if_done()
-
-    # --- receiving ----------------------------------------------------------------------------------------------------
-
-    def pauseProducing(self) -> None:
-        """Take nothing for now."""
-        self.back.stop_reading()
-
-    def resumeProducing(self) -> None:
-        """Take what comes again."""
-        self.back.go_on_reading()
-
-    def stopProducing(self) -> None:
-        """As ``loseConnection``."""
-        self.loseConnection()
 
     # --- ending -------------------------------------------------------------------------------------------------------
 

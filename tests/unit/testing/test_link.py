@@ -171,13 +171,13 @@ class LinkTests(TestCase):
         )
 
     async def test_a_producer(self) -> None:
-        """Pauses while much is on the way, and goes on when nothing is; a reader that takes nothing holds it up."""
+        """Pauses while much is on the way, and goes on when nothing is; one direction has one."""
         self.here.transport.registerProducer(self.here, True)
         self.assertRaises(RuntimeError, self.here.transport.registerProducer, self.here, True)
-        self.there.transport.pauseProducing()
+        self.link.to_server.hold()
         self.here.transport.write(frame(b"x" * BUFFER))
         await self.settled()
         self.assertEqual((self.here.paused, self.there.received), (True, []))
-        self.there.transport.resumeProducing()
+        self.link.to_server.release()
         await self.settled()
         self.assertEqual((self.here.paused, len(self.there.received)), (False, 1))
