@@ -5,8 +5,8 @@ Rules of this module:
 - It behaves as Twisted's TCP transport does where protocols can tell: nothing arrives within the call that sent it; a
   registered producer is paused when much is on the way and goes on when nothing is; a polite close lets everything
   arrive and waits for the producer; an abort does not; ``connectionLost`` comes once, from a turn of its own.
-- How and when bytes arrive is the business of ``link.Direction``. A protocol cannot put it off, as it can with a socket:
-  for how long would be a matter of the real clock, which a test's server must not depend on.
+- How and when bytes arrive is the business of ``link.Direction``. A protocol cannot put it off, as it can with a
+  socket: for how long would be a matter of the real clock, which a test's server must not depend on.
 """
 
 from __future__ import annotations
