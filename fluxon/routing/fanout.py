@@ -32,6 +32,7 @@ from fluxon.errors import (
 from fluxon.limits import Limits
 from fluxon.routing.delivery import FAILED, HANDLED, OFFLINE, SENT, TIMEOUT, Delivery, Result
 from fluxon.rpc import Peer
+from fluxon.sessions import Session
 from fluxon.sessions.shared import unstoppable
 from fluxon.wire import Failed, SharedAsk
 
@@ -59,16 +60,15 @@ class Audience(Protocol[M]):
 class Copy:
     """One client's part of a sending; what its conversation keeps as waiter."""
 
-    __slots__ = ("_sending", "_who", "error", "peer", "state", "tag")
+    __slots__ = ("_sending", "over", "peer", "session", "tag")
 
     def __init__(self, sending: Sending, peer: Peer) -> None:
         self._sending = sending
         self.peer = peer
-        self._who: Who = (peer.session.user_id, peer.session.public_id)
-        #: None as long as it may still be answered.
-        self.state: str | None = None
-        self.error: FluxonError | None = None
+        self.session: Session = peer.session
         self.tag = -1
+        #: Whether it is known what became of it.
+        self.over = False
 
     def answered(self, value: Any) -> None:
         """Its function has run."""
@@ -85,11 +85,6 @@ class Copy:
         else:
             self._sending.ended(self, OFFLINE, Unavailable())
 
-    def result(self) -> Result:
-        """What became of it, as far as that is known."""
-        user_id, session = self._who
-        return Result(self.state or SENT, user_id, session, error=self.error)
-
 
 class Sending:
     """One call on its way to many. ``done`` fires when all that is waited for has happened."""
@@ -99,6 +94,8 @@ class Sending:
         self._acknowledge = acknowledge
         self._copies: dict[Peer, Copy] = {}
         self._unanswered = 0
+        # Made one by one, as they become known: ten thousand at once would hold up the reactor for a moment.
+        self._results: list[Result] = []
         #: Members who had no client, and those whose turn did not come in time; None as long as it may.
         self.away: list[Who] = []
         self._unreached: list[Who] | None = None
@@ -115,33 +112,41 @@ class Sending:
         if peer in self._copies or peer.session is None:
             return
         copy = self._copies[peer] = Copy(self, peer)
+        self._unanswered += 1
         try:
             copy.tag = peer.ask_shared(self._shared, copy)
         except FluxonError as error:
-            copy.state, copy.error = FAILED if isinstance(error, ResourceExhausted) else OFFLINE, error
-        else:
-            self._unanswered += 1
+            self.ended(copy, FAILED if isinstance(error, ResourceExhausted) else OFFLINE, error)
+            return
+        if not self._acknowledge:
+            self._note(copy, SENT)
+
+    def ended(self, copy: Copy, state: str, error: FluxonError | None = None) -> None:
+        """It is known what became of one."""
+        if copy.over:
+            return
+        copy.over = True
+        self._unanswered -= 1
+        if self._acknowledge or copy.tag < 0:
+            self._note(copy, state, error)
+        self._look()
+
+    def _note(self, copy: Copy, state: str, error: FluxonError | None = None) -> None:
+        session = copy.session
+        self._results.append(Result(state, session.user_id, session.public_id, error=error))
 
     def spread(self, unreached: list[Who]) -> None:
         """Everybody has been sent it, but for these."""
         self._unreached = unreached
         self._look()
 
-    def ended(self, copy: Copy, state: str, error: FluxonError | None = None) -> None:
-        """One has its outcome."""
-        if copy.state is None:
-            copy.state, copy.error = state, error
-            self._unanswered -= 1
-            self._look()
-
     def expire(self) -> list[Copy]:
         """The time is over: those who have not answered, and will not be heard any more."""
         self.timer = None
-        late = [each for each in self._copies.values() if each.state is None]
+        late = [each for each in self._copies.values() if not each.over]
+        error = DeadlineExceeded()
         for each in late:
-            each.state, each.error = TIMEOUT, DeadlineExceeded()
-        self._unanswered = 0
-        self._look()
+            self.ended(each, TIMEOUT, error)
         return late
 
     def _look(self) -> None:
@@ -151,14 +156,10 @@ class Sending:
             self.timer.cancel()
             self.timer = None
         if not self.done.called and (not self._unanswered or not self._acknowledge):
-            self.done.callback(self._delivery(self._unreached))
-
-    def _delivery(self, unreached: list[Who]) -> Delivery:
-        results = [each.result() for each in self._copies.values()]
-        late, away = DeadlineExceeded(), Unavailable("the client is away")
-        results += [Result(TIMEOUT, *who, error=late) for who in unreached]
-        results += [Result(OFFLINE, *who, error=away) for who in self.away]
-        return Delivery(results)
+            late, away = DeadlineExceeded(), Unavailable("the client is away")
+            self._results += [Result(TIMEOUT, *who, error=late) for who in self._unreached]
+            self._results += [Result(OFFLINE, *who, error=away) for who in self.away]
+            self.done.callback(Delivery(self._results))
 
 
 class Fanout:

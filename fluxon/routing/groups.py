@@ -22,7 +22,7 @@ from twisted.internet.interfaces import IDelayedCall
 
 from fluxon.blocking import Pending, either
 from fluxon.commands.arguments import Text
-from fluxon.errors import Unavailable
+from fluxon.errors import InvalidPayload, Unavailable
 from fluxon.limits import MAX_NAME, Limits
 from fluxon.routing.audience import Everybody, Members, sessions_of
 from fluxon.routing.clients import Clients, clients_of
@@ -30,7 +30,7 @@ from fluxon.routing.delivery import Delivery
 from fluxon.routing.events import Event
 from fluxon.routing.fanout import Fanout
 from fluxon.routing.membership import Key, Membership
-from fluxon.routing.online import OnlineSession, Wait, id_of
+from fluxon.routing.online import OnlineSession, Wait
 from fluxon.routing.request import Request
 from fluxon.sessions import Session
 from fluxon.sessions.session import public_id
@@ -230,7 +230,12 @@ def _named(name: str) -> str:
 def _key_of(member: Any) -> Key:
     if isinstance(member, (Request, Event)):
         return member.session.key
-    return member.key if isinstance(member, OnlineSession) else id_of(member)
+    if isinstance(member, OnlineSession):
+        return member.key
+    user_id = getattr(member, "id", member)
+    if type(user_id) is not int:
+        raise InvalidPayload("a member is a request, an event, a session of server.online, or a user, who has an id")
+    return user_id
 
 
 def _excluded(exclude: Any) -> frozenset[Key]:

@@ -199,6 +199,27 @@ class RunningTests(EventsTestCase):
         await second.abort()
         await self.hear(1)
 
+    async def test_threads(self) -> None:
+        """No more plain ones run at once than there are threads for them; the others wait, and are told, too."""
+        gate = threading.Event()
+        self.addCleanup(gate.set)
+        begun: list[str] = []
+
+        def slow(event: Event) -> None:
+            begun.append(event.kind)
+            gate.wait(20)
+            self.heard.append(event.kind)
+
+        server = await self.people(on_connect=slow, limits={"event_threads": 1})
+        for _ in range(3):
+            await self.wire(server)
+        self.assertEqual(await (await self.wire(server)).call("echo", 1), 1)
+        while not begun:
+            await deferLater(reactor, 0)
+        self.assertEqual((begun, server._running().events.waiting), (["connect"], 4))
+        gate.set()
+        self.assertEqual(await self.hear(4), ["connect"] * 4)
+
     async def test_one_that_fails(self) -> None:
         """It is in the log with an incident id; the client, and the events after it, notice nothing."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable
+from queue import SimpleQueue
 from typing import Any
 
 from serving import Person, ServingTestCase, Wire
@@ -13,6 +14,7 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 
+from fluxon.connect import ConnectionInterface
 from fluxon.console.actions import ACTIONS
 from fluxon.console.console import Console
 from fluxon.endpoint import AsyncServer
@@ -45,6 +47,11 @@ def say_in_a_thread(request: Request) -> Any:
     return [members, groups.of(request), counts(groups.send("room", "told", request.payload, exclude=[request]))]
 
 
+async def shout(request: Request) -> int:
+    told = await request.server.broadcast("told", request.payload)
+    return int(told.count("handled"))
+
+
 async def login(request: Request) -> None:
     await request.login(request.payload)
 
@@ -53,7 +60,7 @@ async def logout(request: Request) -> None:
     await request.logout()
 
 
-VIEWS = (join, join_as_user, leave, say, say_in_a_thread, login, logout)
+VIEWS = (join, join_as_user, leave, say, say_in_a_thread, shout, login, logout)
 
 
 def counts(told: Any) -> dict[str, int]:
@@ -247,6 +254,26 @@ class SendingTests(GroupsTestCase):
         ann.functions["told"] = lambda payload: Deferred()
         told = await server.broadcast("told", 1, acknowledge=False, timeout=0.01)
         self.assertEqual(counts(told), {"sent": 1})
+
+    async def test_blocking_clients(self) -> None:
+        """Clients that block take part as all others do, and hear while they wait for an answer of their own."""
+        server = await self.people()
+        port = server.listening_port.getHost().port
+
+        def talk() -> tuple[Any, list[str]]:
+            heard: SimpleQueue[str] = SimpleQueue()
+            with ConnectionInterface(port=port) as ann, ConnectionInterface(port=port) as bob:
+                ann.reverse_request_mapping({"told": lambda text: heard.put(f"ann {text}")})
+                bob.reverse_request_mapping({"told": lambda text: heard.put(f"bob {text}")})
+                ann.send_request("join", "room")
+                bob.send_request("join", "room")
+                answer = ann.send_request("say", {"text": "hello"})
+                told = bob.send_request("shout", {"text": "all"})
+                return (answer, told), sorted(heard.get(timeout=20) for _ in range(3))
+
+        answers, heard = await deferToThread(talk)
+        self.assertEqual(answers, ({"handled": 1}, 2))
+        self.assertEqual(heard, ["ann all", "bob all", "bob hello"])
 
     async def test_order(self) -> None:
         """What is sent to a group arrives in its order, however much of it is on its way at once."""
