@@ -45,7 +45,7 @@ class ConnectionInterface:
 
     ``on_session_lost`` is called without arguments when the server no longer knows the session: whoever was logged in
     has to log in again. ``on_reconnect`` is called each time that a lost connection has come back, with ``recovered``.
-    Both run like a reverse function.
+    Both run like a function that the server calls.
 
     Raises ``ConfigurationError`` for arguments that cannot be right; that nobody listens is said by the first request.
     """

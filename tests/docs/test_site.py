@@ -82,6 +82,19 @@ def is_documented(value: Any) -> bool:
     return bool((inspect.getdoc(value) or "").strip())
 
 
+class GlossaryTests(SynchronousTestCase):
+    def test_the_protocol_has_the_same_words(self) -> None:
+        """Whatever the protocol defines is in the glossary; the words are used for one thing."""
+        protocol = (ROOT / "docs" / "protocol.rst").read_text("utf-8")
+        section = protocol.partition("Glossary\n========\n")[2].partition("\n\n\n")[0]
+        defined = re.findall(r"^(\w[\w ]*)\n   \w", section, re.MULTILINE)
+        self.assertGreater(len(defined), 12)
+        glossary = (ROOT / "docs" / "glossary.rst").read_text("utf-8")
+        terms = re.findall(r"^   (\w[\w ]*)\n      \w", glossary, re.MULTILINE)
+        self.assertEqual(sorted(set(defined) - set(terms)), [])
+        self.assertEqual(len(terms), len(set(terms)))
+
+
 class DocstringTests(SynchronousTestCase):
     """What is public says what it promises."""
 
