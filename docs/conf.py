@@ -52,7 +52,12 @@ html_theme = "furo"
 html_title = f"Fluxon {release}"
 html_copy_source = False
 html_show_sourcelink = False
-html_theme_options = {"navigation_with_keys": True}
+html_static_path = ["_static"]
+html_css_files = ["wide.css"]
+html_theme_options = {
+    "navigation_with_keys": True,
+    "light_css_variables": {"code-font-size": "81.25%"},
+}
 
 
 def attrs_defaults(_: Any, what: str, __: str, cls: Any, ___: Any, signature: str | None, returns: str | None) -> Any:

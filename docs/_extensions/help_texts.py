@@ -23,7 +23,7 @@ class Help(SphinxDirective):
         program, *rest = shlex.split(self.arguments[0])
         bin_folder = Path(sys.executable).parent
         command = [sys.executable if program == "python" else str(bin_folder / program), *rest, "--help"]
-        environment = {**os.environ, "COLUMNS": "100", "PYTHONPATH": os.pathsep.join(sys.path), "NO_COLOR": "1"}
+        environment = {**os.environ, "COLUMNS": "88", "PYTHONPATH": os.pathsep.join(sys.path), "NO_COLOR": "1"}
         done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60)
         if done.returncode:
             raise self.error(f"{self.arguments[0]} --help failed: {done.stderr}")

@@ -3,7 +3,7 @@
 A page that is named by its path in the project (``docs/protocol.rst``) is linked by its title.
 
 Rules kept here: only what the reference has is linked, by its own name (``Setup``), with its class (``Limits.drain``)
-or in full; a name that two things have is left alone; headings and links are left alone.
+or in full; a name that two things have is left alone; headings, links and names of other projects are left alone.
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ class LinkNames(SphinxPostTransform):
     def run(self, **_: Any) -> None:
         names = self._names()
         for literal in list(self.document.findall(nodes.literal)):
-            if any(isinstance(each, nodes.reference | nodes.title) for each in _above(literal)):
+            if any(
+                isinstance(each, nodes.reference | nodes.title) or self._is_theirs(each) for each in _above(literal)
+            ):
                 continue
             name = literal.astext().removesuffix("()")
             if (page := re.fullmatch(r"docs/(\w+)\.rst", name)) and page[1] in self.env.titles:
@@ -46,6 +48,12 @@ class LinkNames(SphinxPostTransform):
                 continue
             link = make_refnode(self.app.builder, self.env.docname, page, anchor, literal.deepcopy(), name)
             literal.replace_self(link)
+
+    def _is_theirs(self, node: nodes.Node) -> bool:
+        """The first column of a table that compares: another project's names, which may be spelt like ours."""
+        if not self.env.docname.startswith("coming_from/") or not isinstance(node, nodes.entry):
+            return False
+        return node.parent.index(node) == 0
 
     def _names(self) -> dict[str, tuple[str, str]]:
         """Every way to name something that is not ambiguous: page and anchor."""
