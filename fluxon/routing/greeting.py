@@ -79,7 +79,6 @@ class Greeting:
                 f"this server speaks version {PROTOCOL_VERSION} of the protocol (fluxon {__version__}), "
                 f"the client version {arguments['version']}: update the older of them"
             )
-        peer.protocol.factory.locate(peer)
         token = arguments.get("token")
         resumed = await self._sessions.resume(token)
         self._adopt(peer, resumed.session, told=True)

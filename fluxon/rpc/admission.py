@@ -71,7 +71,9 @@ class Admission:
         self._open = self._greeted and not self._stopping and self._allowance is None
 
     def _refusal(self, command: type[Command]) -> FluxonError | None:
-        if self._stopping and self._greeted:
+        if not self._greeted:
+            self.protocol.factory.introduce(self.protocol.peer)
+        elif self._stopping:
             return stopping()
         allowance = self._allowance
         if allowance is not None:

@@ -112,6 +112,9 @@ class PeerFactory(Factory):
         host: str | None = getattr(protocol.transport.getPeer(), "host", None)
         return host
 
+    def introduce(self, peer: Peer) -> None:
+        """The other side asks before it has said hello."""
+
     def locate(self, peer: Peer) -> None:
         """Look again who the other side is: what a proxy says of its client comes with the first bytes (``haproxy:``).
 
@@ -152,9 +155,11 @@ class PeerFactory(Factory):
 class ServerFactory(PeerFactory):
     """For a listening endpoint: answers nothing before hello, and nobody too often."""
 
-    def connected(self, peer: Peer) -> None:
-        self.allow(peer, None)
-        super().connected(peer)
+    def introduce(self, peer: Peer) -> None:
+        """A stranger asks, who may turn out to be from elsewhere (``locate``): bound how often."""
+        self.locate(peer)
+        if peer.allowance is None:
+            self.allow(peer, None)
 
     def allow(self, peer: Peer, holder: Holder | None) -> None:
         """Let ``peer`` ask as often as its address and ``holder``, its session if it has one, may."""

@@ -22,8 +22,13 @@ class RateTests(SynchronousTestCase):
     def line_from(self, host: str | None, **limits: Any) -> Any:
         """A server's connection from ``host``, without a session."""
         line = self.make_line(**limits)
-        line.connect(host=host)
+        self.connect(line, host)
         return line
+
+    def connect(self, line: Any, host: str | None) -> None:
+        """Another connection, which has asked something before it said hello."""
+        line.connect(host=host)
+        line.factory.introduce(line.peer)
 
     def codes(self, line: Any, times: int) -> list[str]:
         outcomes = [line.outcome(line.ask("echo", number)) for number in range(times)]
@@ -43,13 +48,13 @@ class RateTests(SynchronousTestCase):
         """Another connection of its /64, or one that comes when the first has gone, has no more; others have."""
         line = self.line_from("2001:db8::1", request_rate_per_address=10, request_burst=0.5)
         self.codes(line, 5)
-        line.connect(host="2001:db8::2")
+        self.connect(line, "2001:db8::2")
         self.assertEqual(self.codes(line, 1), ["ResourceExhausted"])
         line.transport.abortConnection()
         line.clock.advance(0)
-        line.connect(host="2001:db8::1")
+        self.connect(line, "2001:db8::1")
         self.assertEqual(self.codes(line, 1), ["ResourceExhausted"])
-        line.connect(host="2001:db8:0:1::1")
+        self.connect(line, "2001:db8:0:1::1")
         self.assertEqual(self.codes(line, 1), ["ok"])
 
     def test_this_machine(self) -> None:
