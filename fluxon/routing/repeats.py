@@ -18,7 +18,7 @@ from collections import OrderedDict
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.defer import CancelledError, Deferred, fail
+from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.python.failure import Failure
 
 from fluxon.commands import CallOnce
@@ -59,7 +59,7 @@ class _Carried(Deferred[Any]):
 class Keyed:
     """One key: under way, or with what it came to."""
 
-    __slots__ = ("answer", "answers", "at", "digest", "done", "error", "key", "peer", "waiting")
+    __slots__ = ("answer", "answers", "at", "digest", "done", "failed", "key", "peer", "waiting")
 
     def __init__(self, answers: Answers, key: str, digest: bytes, peer: Peer) -> None:
         self.answers: Answers | None = answers
@@ -69,11 +69,12 @@ class Keyed:
         #: The connection that asked last.
         self.peer = peer
         self.done = False
-        #: Those who wait for the end.
-        self.waiting: list[Deferred[Any]] = []
-        #: The encoded value, or the error; neither when it was carried out and the answer is forgotten.
+        #: Those who wait for the end; who gives up is out of it at once, and may come again as often as they like.
+        self.waiting: dict[Deferred[Any], None] = {}
+        #: The encoded value, or code, text and details of the error; None when it was carried out and the answer is
+        #: forgotten.
         self.answer: bytes | None = None
-        self.error: FluxonError | None = None
+        self.failed = False
         #: When it ended.
         self.at = 0.0
 
@@ -83,17 +84,25 @@ class Keyed:
 
     def again(self) -> Deferred[Any]:
         """What a repeat is answered."""
-        answer: Deferred[Any] = Deferred()
         if not self.done:
-            self.waiting.append(answer)
+            answer: Deferred[Any] = Deferred(self._given_up)
+            self.waiting[answer] = None
             return answer
-        if self.error is not None:
-            answer.errback(from_wire(self.error.code, self.error.text, self.error.details))
-        elif self.answer is not None:
-            answer.callback(decode(self.answer))
-        else:
-            answer.errback(OutcomeUnknown("the request with this key was carried out; its answer is no longer kept"))
-        return answer
+        if self.answer is None:
+            return fail(OutcomeUnknown("the request with this key was carried out; its answer is no longer kept"))
+        value = decode(self.answer)
+        return fail(from_wire(*value)) if self.failed else succeed(value)
+
+    def _given_up(self, answer: Deferred[Any]) -> None:
+        self.waiting.pop(answer, None)
+
+    def failed_with(self, error: FluxonError) -> None:
+        """It has ended with ``error``."""
+        self.failed = True
+        try:
+            self.answer = encode([error.code, error.text, error.details])
+        except Unserialisable:  # what of it cannot be sent the first one was not sent either
+            self.answer = encode([error.code, type(error).default_text, {}])
 
 
 class Answers:
@@ -135,6 +144,8 @@ class Pool:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._ended: OrderedDict[Keyed, None] = OrderedDict()
+        # Those of them whose answer is kept.
+        self._answered: OrderedDict[Keyed, None] = OrderedDict()
         #: Bytes of it.
         self.size = 0
 
@@ -144,6 +155,7 @@ class Pool:
         keyed.at = now
         answers.keyed.move_to_end(keyed.key)
         self._ended[keyed] = None
+        self._answered[keyed] = None
         self._count(answers, keyed.size)
         while self._ended and next(iter(self._ended)).at <= now - limits.repeat_time:
             self.forget(next(iter(self._ended)))
@@ -151,11 +163,19 @@ class Pool:
             self.forget(oldest)
         if answers.size > limits.repeat_bytes:
             for each in answers.keyed.values():
-                if each.done and each.answer is not None and answers.size > limits.repeat_bytes:
-                    self._count(answers, -len(each.answer))
-                    each.answer = None
+                if each.done and answers.size > limits.repeat_bytes:
+                    self._forget_answer(each)
+        # Answers first: with its key a request could be made to run twice by whoever asks for much.
+        while self.size > limits.repeat_total and self._answered:
+            self._forget_answer(next(iter(self._answered)))
         while self.size > limits.repeat_total and self._ended:
             self.forget(next(iter(self._ended)))
+
+    def _forget_answer(self, keyed: Keyed) -> None:
+        self._answered.pop(keyed, None)
+        if keyed.answer is not None and keyed.answers is not None:
+            self._count(keyed.answers, -len(keyed.answer))
+            keyed.answer = None
 
     def _count(self, answers: Answers, size: int) -> None:
         answers.size += size
@@ -174,6 +194,7 @@ class Pool:
         """Forget it, if it is here."""
         if keyed in self._ended:
             del self._ended[keyed]
+            self._answered.pop(keyed, None)
             self.size -= keyed.size
 
 
@@ -236,25 +257,25 @@ class Repeats:
         return first
 
     def _ended(self, outcome: Any, keyed: Keyed, first: Deferred[Any]) -> None:
-        remembered = True
+        error: FluxonError | None = None
         if isinstance(outcome, Failure):
-            keyed.error = to_error(outcome, CallOnce, f"a request with the key {keyed.key[:16]!r}")
-            remembered = not isinstance(keyed.error, _NOTHING_DONE)
+            error = to_error(outcome, CallOnce, f"a request with the key {keyed.key[:16]!r}")
+            keyed.failed_with(error)
         else:
             try:
                 keyed.answer = encode(outcome)
             except Unserialisable:
-                keyed.error = Unserialisable("the answer cannot be sent; the server's log says why")
+                keyed.failed_with(Unserialisable("the answer cannot be sent; the server's log says why"))
         keyed.done = True
-        if not remembered and keyed.answers is not None:
+        if isinstance(error, _NOTHING_DONE) and keyed.answers is not None:
             del keyed.answers.keyed[keyed.key]
             keyed.answers = None
-        waiting, keyed.waiting = keyed.waiting, []
+        waiting, keyed.waiting = keyed.waiting, {}
         repeated = [(each, keyed.again()) for each in waiting]
         if keyed.answers is not None:
             keyed.answers.pool.add(keyed, keyed.answers, self._router.seconds())
-        if isinstance(outcome, Failure):
-            first.errback(keyed.error)
+        if error is not None:
+            first.errback(error)
         else:
             first.callback(outcome)
         for each, answer in repeated:

@@ -74,8 +74,13 @@ class Views:
         self.ran.append(request.payload)
         return "x" * 1_000
 
+    async def refuse(self, request: Request) -> Any:
+        self.ran.append(request.payload)
+        raise NotFound("no", details={"much": "x" * 1_000})
+
     def all(self) -> list[Any]:
-        return [self.count, self.plain, self.wait, self.fail, self.wrong, self.enter, self.leave, self.large]
+        running = [self.count, self.plain, self.wait, self.enter, self.leave, self.large]
+        return [*running, self.fail, self.refuse, self.wrong]
 
 
 class RepeatsTestCase(KeepingTestCase):
@@ -285,20 +290,54 @@ class BoundTests(RepeatsTestCase):
         self.assertLessEqual(server._running().router.repeats.size, 5_000)
 
     async def test_bytes_of_all(self) -> None:
-        """One session after the other is forgotten, the oldest first; strangers do not push out users."""
-        server, client, views = await self.begin_views(repeat_total=5_000)
+        """Answers go before keys, the oldest first: much asking makes no request run twice. Strangers are apart."""
+        server, client, views = await self.begin_views(repeat_total=8_000)
         entering = client.call("enter")
         await until(lambda: client.session.authenticated)
         views.waiting[0].callback(None)
         await entering
         await client.call("large", "user", key="k")
-        for number in range(10):
-            stranger = await self.client(server, None)
+        strangers = [await self.client(server, None) for _ in range(10)]
+        for number, stranger in enumerate(strangers):
             await stranger.call("large", number, key="k")
         await client.call("large", "user", key="k")
-        await stranger.call("large", 9, key="k")
+        await strangers[9].call("large", 9, key="k")
+        await self.fails(OutcomeUnknown, strangers[0].call("large", 0, key="k"))
         self.assertEqual(views.ran[1:], ["user", *range(10)])
-        self.assertLessEqual(server._running().router.repeats.size, 5_000 + 1_600)
+        self.assertLessEqual(server._running().router.repeats.size, 8_000 + 1_600)
+        for number in range(10, 30):
+            await strangers[9].call("large", number, key=str(number))
+        await strangers[0].call("large", 0, key="k")
+        self.assertEqual(views.ran[-1], 0)
+        self.assertLessEqual(server._running().router.repeats.size, 8_000 + 1_600)
+
+    async def test_errors_with_much_in_them(self) -> None:
+        """What an error says is counted like an answer, and forgotten like one."""
+        server, client, views = await self.begin_views(repeat_bytes=7_000)
+        for number in range(9):
+            await self.fails(NotFound, client.call("refuse", number, key=str(number)))
+        await self.fails(OutcomeUnknown, client.call("refuse", 0, key="0"))
+        error = await self.fails(NotFound, client.call("refuse", 8, key="8"))
+        self.assertEqual(error.details, {"much": "x" * 1_000})
+        self.assertEqual(views.ran, list(range(9)))
+        self.assertLessEqual(server._running().router.repeats.size, 7_000)
+
+    async def test_repeats_that_are_given_up(self) -> None:
+        """Whoever repeats what is under way and gives up, over and over, leaves nothing behind."""
+        server, client, views = await self.begin_views()
+        first = client.call("wait", 1, key="k")
+        await until(lambda: views.waiting)
+        peer = next(iter(self.peers(server)))
+        for _ in range(50):
+            repeat = client.call("wait", 1, key="k")
+            await until(lambda: len(peer.conversation.answering) == 2)
+            repeat.addErrback(lambda _: None).cancel()
+            await until(lambda: len(peer.conversation.answering) == 1)
+        (keyed,) = peer.session.answers.keyed.values()
+        self.assertEqual(len(keyed.waiting), 0)
+        views.waiting[0].callback("once")
+        self.assertEqual(await first, "once")
+        self.assertEqual(views.ran, [1])
 
     async def test_time(self) -> None:
         """Afterwards the key is as good as new."""
