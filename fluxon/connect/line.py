@@ -163,7 +163,7 @@ class Line:
         while True:
             try:
                 link = self.greeted_link(deadline)
-            except (Unavailable, Overdue) as error:
+            except (FluxonError, Overdue) as error:
                 attempts.check_nothing_sent(error)
                 if isinstance(error, Overdue):
                     raise overdue_error(what, seconds, False) from None

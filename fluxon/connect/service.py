@@ -25,7 +25,7 @@ from fluxon.connect.backoff import Backoff
 from fluxon.connect.greeting import Greeting, hello_arguments
 from fluxon.connect.reconnecting import Connection, Reconnecting
 from fluxon.connect.session import Session
-from fluxon.errors import ConfigurationError, DeadlineExceeded, OutcomeUnknown, Unavailable
+from fluxon.errors import ConfigurationError, DeadlineExceeded, FluxonError, OutcomeUnknown, Unavailable
 from fluxon.rpc import Peer, Responder, Responders
 from fluxon.security.tls import client_tls
 
@@ -140,7 +140,7 @@ class ClientService(Service):
                 if connector.current is not connection:
                     continue
                 left = self._left(deadline)
-            except (Unavailable, DeadlineExceeded) as error:
+            except FluxonError as error:
                 attempts.check_nothing_sent(error)
                 raise
             attempts.check_remembered()

@@ -16,7 +16,6 @@ from collections.abc import Iterable
 from typing import Any
 
 from fluxon.errors import (
-    Conflict,
     FluxonError,
     InvalidPayload,
     OutcomeUnknown,
@@ -239,7 +238,7 @@ class Conversation(Asking):
     def _refuse_new(self, tag: int) -> None:
         """A tag in use twice: whichever answer is sent, the other side cannot know whose it is."""
         if tag in self.answering:
-            self._write_failure(tag, Conflict("two asks with one tag"))
+            self._write_failure(tag, OutcomeUnknown("two asks with one tag: one of them may be carried out"))
             raise ProtocolError("two asks with one tag")
 
     def _receive_other(self, message: Message) -> Message | None:

@@ -426,7 +426,7 @@ class OffenceTests(ServerTestCase):
                     self.assertEqual(await self.outcome_of(bytes.fromhex(each["hex"])), "ends")
 
     async def test_one_tag_twice(self) -> None:
-        """Two asks under way with one tag: ``Conflict``, and the end."""
+        """Two asks under way with one tag: ``OutcomeUnknown``, and the end."""
         slow = independent.write_value([0, 50, "call", {"view": "slow", "payload": None}, None, {}])
         frame = (len(slow) + 1).to_bytes(4, "big") + b"\x00" + slow
 
@@ -442,7 +442,7 @@ class OffenceTests(ServerTestCase):
                 return code, "ends"
             return code, "lives"
 
-        self.assertEqual(await self.in_thread(work), ("Conflict", "ends"))
+        self.assertEqual(await self.in_thread(work), ("OutcomeUnknown", "ends"))
 
     async def test_unsolicited_answers(self) -> None:
         """Nine are overlooked, the tenth ends the connection."""

@@ -147,12 +147,12 @@ class OffenceTests(WireCase):
                     self.assertTrue(visitor.ends())
 
     def test_duplicate_tag(self) -> None:
-        """A tag that is in use: Conflict, as far as it can be said, and the end."""
+        """A tag that is in use: the outcome is unknown, as far as that can be said, and the end."""
         with self.server.visit() as visitor:
             visitor.greet()
             tag = visitor.call("hang")
             visitor.send(write_ask(tag, "call", {"view": "echo", "payload": 1}, None, {}))
-            self.assertIn(visitor.code(tag), ("Conflict", "Ellipsis"))
+            self.assertIn(visitor.code(tag), ("OutcomeUnknown", "Ellipsis"))
             self.assertTrue(visitor.ends())
 
     def test_unsolicited_answers(self) -> None:

@@ -357,7 +357,7 @@ class OffenceTests(AnsweringCase):
         self.assertEqual(ran, [])
 
     def test_two_asks_with_one_tag(self) -> None:
-        """Conflict is said, as far as it can be, and the connection aborted; what runs goes on."""
+        """That the outcome is unknown is said, as far as it can be, and the connection aborted; what runs goes on."""
         done: list[Any] = []
 
         async def wait(_: Any) -> None:
@@ -368,7 +368,7 @@ class OffenceTests(AnsweringCase):
         self.line.raw(write_ask(5, "do", {"job": "wait", "value": None}, None, {}))
         self.line.remote.asked[5] = _asked()
         self.line.raw(write_ask(5, "do", {"job": "echo", "value": None}, None, {}))
-        self.assertEqual(self.line.code(5), "Conflict")
+        self.assertEqual(self.line.code(5), "OutcomeUnknown")
         self.assertEqual(self.line.ended, "ConnectionAborted")
         waiting.callback("work goes on")
         self.assertEqual(done, ["work goes on"])

@@ -6,7 +6,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from fluxon.errors import Conflict, FluxonError, NotFound, ProtocolError, ResourceExhausted, Unserialisable
+from fluxon.errors import FluxonError, NotFound, OutcomeUnknown, ProtocolError, ResourceExhausted, Unserialisable
 from fluxon.wire import RAW, Answer, Ask, Cancel, Conversation, Failed, decode, encode, frame
 from fluxon.wire.messages import (
     MAX_TEXT,
@@ -202,7 +202,7 @@ class OffenceTests(SynchronousTestCase):
         end = conversation()
         end.receive(ask(4))
         self.assertRaises(ProtocolError, end.receive, ask(4))
-        self.assertEqual([each[:3] for each in sent(end)], [[2, 4, Conflict.code]])
+        self.assertEqual([each[:3] for each in sent(end)], [[2, 4, OutcomeUnknown.code]])
         end = conversation()
         self.assertRaises(ProtocolError, end.receive, ask(4) + ask(4))
         end = conversation()
