@@ -78,6 +78,9 @@ class MemoryClient:
         self.received: list[ReceivedCall] = []
         self._taken = 0
         self._waiting: list[tuple[str | None, Deferred[ReceivedCall]]] = []
+        for name in ("on_session_lost", "on_reconnect"):
+            if keywords.get(name) is not None:
+                keywords[name] = self.in_turn(keywords[name])
         # The first delay between attempts is then the same in every run.
         self.client = _Client(server.reactor, endpoint, random=lambda: 0.0, **keywords)
         self.client.told = self._received
@@ -114,12 +117,28 @@ class MemoryClient:
 
     # --- asking -------------------------------------------------------------------------------------------------------
 
-    def send_request(self, view_name: str, payload: Any = None, timeout: float | None = None) -> Any:
+    def send_request(
+        self,
+        view_name: str,
+        payload: Any = None,
+        timeout: float | None = None,
+        *,
+        idempotent: bool = False,
+        key: str | None = None,
+    ) -> Any:
         """Have the server's view ``view_name`` answer ``payload``, within ``timeout`` seconds of the clock.
 
-        Raises what ``ConnectionInterface.send_request`` raises, and ``NoAnswer`` when nothing comes of it.
+        Takes and raises what ``ConnectionInterface.send_request`` does, and ``NoAnswer`` when nothing comes of it.
         """
-        return self._run(f"send_request({view_name!r})", lambda: self.client.call(view_name, payload, timeout=timeout))
+        return self._run(
+            f"send_request({view_name!r})",
+            lambda: self.client.call(view_name, payload, timeout=timeout, idempotent=idempotent, key=key),
+        )
+
+    @property
+    def recovered(self) -> bool:
+        """See ``ConnectionInterface.recovered``."""
+        return self.client.recovered
 
     def reverse_request_mapping(self, mapping: Mapping[str, Function]) -> None:
         """Let the server call these functions, by these names; earlier ones of other names stay."""

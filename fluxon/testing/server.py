@@ -222,6 +222,7 @@ class MemoryServer:
         address: str = LOCALHOST,
         timeout: float = 30.0,
         on_session_lost: Callable[[], Any] | None = None,
+        on_reconnect: Callable[[bool], Any] | None = None,
     ) -> MemoryClient:
         """A client of the server, connected and greeted; logged in as ``user`` if one is given (see ``login_as``).
 
@@ -237,6 +238,7 @@ class MemoryServer:
             session=session,
             timeout=timeout,
             on_session_lost=on_session_lost,
+            on_reconnect=on_reconnect,
         )
 
     def cloud_endpoint(self) -> MemoryClientEndpoint:
