@@ -102,7 +102,8 @@ class Engine:
         """What is used of the limits, by their names."""
         threads = self.router.threads
         cloud = {} if self._cloud_port is None else self._cloud_port.used()
-        return {**used_of_all(self), "view_threads": threads.busy, "view_queue": threads.waiting, **cloud}
+        views = {"view_threads": threads.busy, "view_queue": threads.waiting}
+        return {**used_of_all(self), **views, **self.foundation.keeping.used(), **self.router.repeats.used(), **cloud}
 
     async def start(self) -> None:
         """Open everything, and listen last: who can connect is served."""

@@ -47,6 +47,15 @@ class Keeping:
         """Sessions that are expected back."""
         return len(self._users) + len(self._strangers)
 
+    def used(self) -> dict[str, float]:
+        """What is used of the limits, by their names; the most of any client, where they are each one's."""
+        return {
+            "outbox_requests": max((len(each.entries) for each in self.outboxes), default=0),
+            "outbox_bytes": max((each.size for each in self.outboxes), default=0),
+            "outbox_total": self.kept,
+            "away_sessions": max(len(self._users), len(self._strangers)),
+        }
+
     def stop(self) -> None:
         """Keep nothing any more: the process ends."""
         for outbox in tuple(self.outboxes):

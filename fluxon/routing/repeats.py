@@ -213,6 +213,10 @@ class Repeats:
         """Bytes that are remembered."""
         return self._users.size + self._strangers.size
 
+    def used(self) -> dict[str, float]:
+        """What is used of the limits, by their names."""
+        return {"repeat_total": max(self._users.size, self._strangers.size)}
+
     def call_once(self, peer: Peer, arguments: dict[str, Any]) -> Deferred[Any]:
         """Run a view, or answer what it answered."""
         session = peer.session

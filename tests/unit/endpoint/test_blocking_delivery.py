@@ -1,0 +1,101 @@
+"""Delivery to and from the blocking client, in threads of its own."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from serving import Person
+from test_keeping import KeepingTestCase, until
+from test_repeats import Views
+from twisted.internet.defer import Deferred
+from twisted.internet.threads import deferToThread
+
+from fluxon.connect import ConnectionInterface
+from fluxon.endpoint import AsyncServer
+from fluxon.errors import Conflict, InvalidPayload, OutcomeUnknown
+from fluxon.routing import Request
+
+
+async def login(request: Request) -> None:
+    await request.login(request.payload)
+
+
+class BlockingDeliveryTests(KeepingTestCase):
+    """``ConnectionInterface``."""
+
+    async def begin_blocking(self, **keywords: Any) -> tuple[AsyncServer, ConnectionInterface]:
+        self.views = Views()
+        server = await self.serve(login, *self.views.all(), users=True)
+        self.addCleanup(lambda: [each.callback(None) for each in self.views.waiting if not each.called])
+        await Person.Insert(username="ann", password="x")
+        port = server.listening_port.getHost().port
+        connection = ConnectionInterface("127.0.0.1", port, random=lambda: 0.0, **keywords)
+        self.addCleanup(deferToThread, connection.close)
+        await deferToThread(connection.send_request, "login", 1)
+        return server, connection
+
+    async def cut_off(self, server: AsyncServer) -> None:
+        """End the connection of the one client, and wait until it is back."""
+        (peer,) = self.peers(server)
+        peer.protocol.transport.abortConnection()
+        await until(lambda: self.peers(server) and peer not in self.peers(server))
+
+    async def test_kept(self) -> None:
+        """What is under way when the connection is lost runs once, in order with what follows."""
+        server, connection = await self.begin_blocking()
+        ran: list[int] = []
+        go_on = threading.Event()
+        self.addCleanup(go_on.set)
+
+        def note(number: int) -> None:
+            ran.append(number)
+            if number == 0:
+                go_on.wait(20)
+
+        connection.reverse_request_mapping({"note": note})
+        first = server.reverse_request(1, "note", 0, keep=60, timeout=60)
+        await until(lambda: ran)
+        rest = [server.reverse_request(1, "note", number, keep=60, timeout=60) for number in range(1, 60)]
+        await self.cut_off(server)
+        self.assertEqual([each.state for each in await first], ["queued"])
+        go_on.set()
+        await until(lambda: not server._running().foundation.keeping.kept)
+        self.assertEqual(ran, list(range(60)))
+        self.assertTrue(all([await each for each in rest]))
+
+    async def test_on_reconnect(self) -> None:
+        """It is told before what was kept is carried out, and not for the first connection."""
+        events: list[Any] = []
+        server, connection = await self.begin_blocking(on_reconnect=events.append)
+        connection.reverse_request_mapping({"note": events.append})
+        self.assertEqual((events, connection.recovered), ([], False))
+        (peer,) = self.peers(server)
+        peer.protocol.transport.abortConnection()
+        await server.reverse_request(1, "note", "kept", keep=60, timeout=0.01)
+        await until(lambda: len(events) == 2)
+        self.assertEqual((events, connection.recovered), ([True, "kept"], True))
+
+    async def test_asked_again(self) -> None:
+        """An idempotent request comes through, any other does not; keys are checked, and mean one request."""
+        server, connection = await self.begin_blocking()
+        once: Deferred[Any] = deferToThread(connection.send_request, "wait", 1, idempotent=True)
+        plain: Deferred[Any] = deferToThread(connection.send_request, "wait", 2)
+        await until(lambda: len(self.views.waiting) == 2)
+        await self.cut_off(server)
+        await self.fails(OutcomeUnknown, plain)
+        for each in self.views.waiting:
+            each.callback("once")
+        self.assertEqual(await once, "once")
+        self.assertEqual(sorted(self.views.ran), [1, 2])
+        await deferToThread(connection.send_request, "count", 3, key="k")
+        await self.fails(Conflict, deferToThread(connection.send_request, "count", 4, key="k"))
+        await self.fails(InvalidPayload, deferToThread(connection.send_request, "count", 4, key=""))
+
+    async def test_close(self) -> None:
+        """Nobody is expected back."""
+        server, connection = await self.begin_blocking()
+        await deferToThread(connection.close)
+        await until(lambda: not self.peers(server))
+        self.assertEqual(server._running().foundation.keeping.away, 0)
+        self.assertFalse(await server.reverse_request(1, "note", keep=60))
