@@ -146,7 +146,7 @@ class ServerTestCase(TestCase):
         setup = Setup(
             mapping=views.mapping(),
             secrets=folder / "secrets",
-            limits=Limits(heartbeat=0.2, frame_anonymous=self.frame),
+            limits=Limits(heartbeat=0.2, frame_anonymous=self.frame, frame_before_hello=min(self.frame, 16_384)),
             **(database if self.users else {}),
         )
         self.server = views.server = AsyncServer(setup=setup, endpoint="tcp:0:interface=127.0.0.1")
