@@ -100,7 +100,7 @@ class IndependentStreamTests(TestCase):
         peer.protocol.greeted()
         limits = Limits()
         names = {"frame": limits.frame_anonymous, "frame_authenticated": 1, "frame_to_client": limits.frame_to_client}
-        return {"token": "t", "authenticated": False, "fresh": False, "limits": names}
+        return {"token": "t", "authenticated": False, "fresh": False, "recovered": False, "limits": names}
 
     def get(self, peer: Peer, arguments: dict[str, Any]) -> Opening:
         return Opening({}, Outgoing(Blocks(arguments["size"])))
