@@ -127,8 +127,7 @@ class Views:
 class ServerTestCase(TestCase):
     """``AsyncServer`` over TCP, clients in threads."""
 
-    #: Frame limit for strangers that said hello.
-    frame = 20_000
+    limits: dict[str, int] = {"frame_anonymous": 20_000}
     #: Whether there is a database with users.
     users = False
 
@@ -146,7 +145,7 @@ class ServerTestCase(TestCase):
         setup = Setup(
             mapping=views.mapping(),
             secrets=folder / "secrets",
-            limits=Limits(heartbeat=0.2, frame_anonymous=self.frame, frame_before_hello=min(self.frame, 16_384)),
+            limits=Limits(heartbeat=0.2, **self.limits),
             **(database if self.users else {}),
         )
         self.server = views.server = AsyncServer(setup=setup, endpoint="tcp:0:interface=127.0.0.1")
@@ -393,7 +392,7 @@ class StopPinging(Exception):
 class OffenceTests(ServerTestCase):
     """What the specification says ends a connection."""
 
-    frame = 1_024
+    limits = {"frame_before_hello": 1_024, "frame_anonymous": 1_024, "items_before_hello": 50, "items_anonymous": 50}
 
     def outcome_of(self, data: bytes) -> Deferred[str]:
         """What the server does when a client sends ``data`` after its hello."""
