@@ -12,6 +12,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+#: What may come again because it could not be begun; a server has few calls on their way at once.
+_REFUSED = 1_000
+
 #: Connections that wait to hear that one call has ended: each that was lost meanwhile left one behind.
 _WAITING = 8
 
@@ -66,3 +69,5 @@ class Numbers:
         with self._lock:
             self._under_way.pop(number, None)
             self._refused.add(number)
+            if len(self._refused) > _REFUSED:
+                self._refused.remove(min(self._refused))

@@ -165,6 +165,8 @@ class Greeting:
     def _follow(self, peer: Peer, former: Session, session: Session, token: str) -> Deferred[Any]:
         """Fires when the client has acknowledged its new session, or it is clear that it does not."""
         if peer.lost:
+            if self.keeping is not None:
+                self.keeping.dropped(former)
             # Nobody will ever present a token that was never sent.
             self._sessions.revoke(session).addErrback(_ignore)
             if session.user_id is not None:

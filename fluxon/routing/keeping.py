@@ -116,6 +116,11 @@ class Keeping:
             session.answers = former.answers.carried(peer)
             _forget_answers(former)
 
+    def dropped(self, former: Session) -> None:
+        """The connection that was to go on with another session is gone."""
+        _end_outbox(former)
+        _forget_answers(former)
+
     def ended(self, session: Session) -> None:
         """A session is over."""
         self._away(session).discard(session)

@@ -12,7 +12,7 @@ from twisted.internet.task import deferLater
 
 from fluxon.connect import Client, connect
 from fluxon.endpoint import AsyncServer
-from fluxon.errors import InvalidPayload, NotFound, ResourceExhausted
+from fluxon.errors import InvalidPayload, NotFound, OutcomeUnknown, ResourceExhausted
 from fluxon.routing import Request
 
 
@@ -215,6 +215,31 @@ class KeptTests(KeepingTestCase):
 
 class EndTests(KeepingTestCase):
     """What ends an outbox."""
+
+    async def test_a_login_that_nobody_followed(self) -> None:
+        """The connection is lost while the user logs in again: the login is undone, and so is what was kept."""
+        server, client = await self.begin()
+        waiting: Deferred[None] = Deferred()
+        client.reverse_request_mapping({"wait": lambda: waiting})
+        keeping = server._running().foundation.keeping
+        (peer,) = self.peers(server)
+        sessions = server.sessions
+        login_of = sessions.login
+
+        def lost_meanwhile(*arguments: Any) -> Any:
+            peer.protocol.transport.abortConnection()
+            gone: Deferred[None] = Deferred()
+            reactor.callLater(0.01, gone.callback, None)  # type: ignore[attr-defined]
+            return gone.addCallback(lambda _: login_of(*arguments))
+
+        kept = server.reverse_request(1, "wait", keep=60, timeout=60)
+        self.patch(sessions, "login", lost_meanwhile)
+        again = client.call("login", 1)
+        self.assertEqual([each.state for each in await kept], ["queued"])
+        await self.fails(OutcomeUnknown, again)
+        await until(lambda: not keeping.outboxes)
+        self.assertEqual(keeping.kept, 0)
+        waiting.callback(None)
 
     async def test_close(self) -> None:
         """A client that is closed says so: it is not expected back, and nothing is kept."""
