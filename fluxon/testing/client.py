@@ -227,7 +227,7 @@ class MemoryClient:
 
     @property
     def user(self) -> Any:
-        """Who the server takes this client for: the row of its user, or None."""
+        """Who the server takes this client for: the row of its user, or None. ``Unavailable`` without a connection."""
         return self.peer.session.user
 
     @property
@@ -246,8 +246,11 @@ class MemoryClient:
 
     @property
     def peer(self) -> Peer:
-        """The server's end of the connection."""
-        peer: Peer = self.link.server.protocol.peer
+        """The server's end of the connection. ``Unavailable`` when that is lost."""
+        protocol = self.link.server.protocol
+        if protocol is None:
+            raise Unavailable("this client has no connection now; reconnect() waits for the next one")
+        peer: Peer = protocol.peer
         return peer
 
     @property

@@ -14,14 +14,15 @@ Rules of this module:
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.address import IPv4Address
 from twisted.internet.error import ConnectionLost
+from twisted.internet.interfaces import IReactorTime
 
 from fluxon.limits import MAX_FRAME
 from fluxon.testing.calling import Calls
-from fluxon.testing.clock import ClockedReactor
 from fluxon.testing.transport import MemoryTransport
 from fluxon.wire.frames import HEADER
 
@@ -33,9 +34,15 @@ class Direction:
     """One direction of a link: ``link.to_server`` or ``link.to_client``."""
 
     def __init__(
-        self, calls: Calls, reactor: ClockedReactor, sender: MemoryTransport, receiver: MemoryTransport
+        self,
+        calls: Calls,
+        reactor: IReactorTime,
+        sender: MemoryTransport,
+        receiver: MemoryTransport,
+        over: Callable[[], None],
     ) -> None:
         self._calls = calls
+        self._over = over
         self._reactor = reactor
         self._sender = sender
         self._receiver = receiver
@@ -139,6 +146,7 @@ class Direction:
         self.size = 0
         self._sender.lost(for_sender)
         self._receiver.lost(for_receiver)
+        self._over()
 
     # --- delivering ---------------------------------------------------------------------------------------------------
 
@@ -173,14 +181,21 @@ class Direction:
 class Link:
     """One connection: a client, a server, and both directions between them."""
 
-    def __init__(self, calls: Calls, reactor: ClockedReactor, client: IPv4Address, server: IPv4Address) -> None:
+    def __init__(
+        self,
+        calls: Calls,
+        reactor: IReactorTime,
+        client: IPv4Address,
+        server: IPv4Address,
+        over: Callable[[Link], None] = lambda _: None,
+    ) -> None:
         self._calls = calls
         self.client = MemoryTransport(client, server)
         self.server = MemoryTransport(server, client)
         #: What the client sends.
-        self.to_server = Direction(calls, reactor, self.client, self.server)
+        self.to_server = Direction(calls, reactor, self.client, self.server, lambda: over(self))
         #: What the server sends.
-        self.to_client = Direction(calls, reactor, self.server, self.client)
+        self.to_client = Direction(calls, reactor, self.server, self.client, lambda: over(self))
 
     def __repr__(self) -> str:
         return f"<Link of {self.client.getHost().port}, {'open' if self.open else 'over'}>"

@@ -12,11 +12,16 @@ from typing import Any
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.error import ConnectError, ConnectionRefusedError
-from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IStreamClientEndpoint, IStreamServerEndpoint
+from twisted.internet.interfaces import (
+    IListeningPort,
+    IProtocolFactory,
+    IReactorTime,
+    IStreamClientEndpoint,
+    IStreamServerEndpoint,
+)
 from zope.interface import implementer
 
 from fluxon.testing.calling import Calls
-from fluxon.testing.clock import ClockedReactor
 from fluxon.testing.link import Link
 
 #: Where clients are unless a test says otherwise.
@@ -26,13 +31,13 @@ LOCALHOST = "127.0.0.1"
 class Network:
     """All listeners and links of a test."""
 
-    def __init__(self, calls: Calls, reactor: ClockedReactor) -> None:
+    def __init__(self, calls: Calls, reactor: IReactorTime) -> None:
         self._calls = calls
         self._reactor = reactor
         self._listening: dict[int, IProtocolFactory] = {}
         self._ports = count(50_000)
-        #: Every connection that was made.
-        self.links: list[Link] = []
+        #: Every connection that there is.
+        self.links: set[Link] = set()
 
     def listen(self, port: int, factory: IProtocolFactory) -> MemoryPort:
         """Have ``factory`` serve the clients that connect to ``port``."""
@@ -53,13 +58,14 @@ class Network:
             self._reactor,
             IPv4Address("TCP", address, next(self._ports)),
             IPv4Address("TCP", LOCALHOST, port),
+            self.links.discard,
         )
         client = factory.buildProtocol(link.client.getPeer())
         server = listening.buildProtocol(link.server.getPeer())
         if client is None or server is None:
             raise ConnectionRefusedError()
         link.client.protocol, link.server.protocol = client, server
-        self.links.append(link)
+        self.links.add(link)
         server.makeConnection(link.server)
         client.makeConnection(link.client)
         return link, client

@@ -111,4 +111,6 @@ class MemoryTransport:
             if self._producer is not None:
                 self._producer.stopProducing()
                 self._producer = None
-            self.protocol.connectionLost(Failure(reason))
+            # Whoever keeps one end does not keep the other side's protocol.
+            protocol, self.protocol = self.protocol, None
+            protocol.connectionLost(Failure(reason))

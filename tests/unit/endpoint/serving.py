@@ -1,14 +1,20 @@
-"""A server and raw clients of it in the test's own process, over real sockets: every token and message is seen."""
+"""A server and raw clients of it in the test's own process: every token and message is seen.
+
+What ``serve`` gives is reached in memory (``fluxon.testing``), by the real clock; ``start`` listens where it is told.
+"""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import clientFromString, connectProtocol
+from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.trial.unittest import TestCase
 
 from fluxon.commands import PROTOCOL_VERSION, Call, Hello, SessionChanged
@@ -20,6 +26,8 @@ from fluxon.limits import Limits
 from fluxon.routing import Setup
 from fluxon.rpc import ClientFactory, Peer, Responders
 from fluxon.security import Secrets
+from fluxon.testing.calling import Calls
+from fluxon.testing.network import MemoryClientEndpoint, MemoryPort, MemoryServerEndpoint, Network
 
 
 class Person(models.AuthenticatedUser):
@@ -27,6 +35,9 @@ class Person(models.AuthenticatedUser):
 
     username = models.CharField(max_length=100, unique=True)
     password = models.CharField(max_length=200)
+
+
+_PORTS = itertools.count(1)
 
 
 class Wire:
@@ -39,13 +50,14 @@ class Wire:
         self.lost: Deferred[None] = Deferred()
         self.peer: Peer
 
-    async def connect(self, where: str) -> Wire:
+    async def connect(self, where: str | IStreamClientEndpoint) -> Wire:
         responders = Responders({Call: self._called, SessionChanged: self._session_changed})
         factory = ClientFactory(responders, reactor, on_disconnect=lambda *_: self.lost.callback(None))
         # Tests may send what well-behaved clients would not.
         protocol = factory.buildProtocol(None)
         protocol.conversation.send_limit = 16 * 2**20
-        await connectProtocol(clientFromString(reactor, where), protocol)
+        endpoint = clientFromString(reactor, where) if isinstance(where, str) else where
+        await connectProtocol(endpoint, protocol)
         self.peer = protocol.peer
         return self
 
@@ -110,13 +122,27 @@ class ServingTestCase(TestCase):
         return server
 
     async def serve(self, *views: Callable[..., Any], **keywords: Any) -> AsyncServer:
-        """A running server with ``views``."""
-        return await self.start(self.setup_of(*views, **keywords))
+        """A running server with ``views``, in memory."""
+        return await self.start(self.setup_of(*views, **keywords), endpoint=self.new_place())
+
+    @cached_property
+    def network(self) -> Network:
+        """Where the servers and clients of this test meet."""
+        return Network(Calls(reactor, blocks=False), reactor)
+
+    def new_place(self) -> MemoryServerEndpoint:
+        """Somewhere to listen."""
+        return MemoryServerEndpoint(self.network, next(_PORTS))
+
+    def place_of(self, server: Any) -> str | MemoryClientEndpoint:
+        """Where clients find a server."""
+        port = server.listening_port
+        number = port.getHost().port
+        return MemoryClientEndpoint(self.network, number) if isinstance(port, MemoryPort) else f"tcp:127.0.0.1:{number}"
 
     async def wire(self, server: AsyncServer, token: str | None = None, *, greet: bool = True) -> Wire:
         """A client of ``server``, greeted."""
-        address = server.listening_port.getHost()
-        wire = await Wire().connect(f"tcp:127.0.0.1:{address.port}")
+        wire = await Wire().connect(self.place_of(server))
         self.addCleanup(wire.abort)
         if greet:
             await wire.hello(token)

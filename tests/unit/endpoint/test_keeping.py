@@ -61,8 +61,7 @@ class KeepingTestCase(ServingTestCase):
 
     async def client(self, server: AsyncServer, user: int | None = 1, **keywords: Any) -> Client:
         """A client of ``user``, whose function "note" keeps what it is told in ``client.notes``."""
-        where = f"127.0.0.1:{server.listening_port.getHost().port}"
-        client = await connect(reactor, where, random=lambda: 0.0, **keywords)
+        client = await connect(reactor, self.place_of(server), random=lambda: 0.0, **keywords)
         self.addCleanup(client.close)
         client.notes = []  # type: ignore[attr-defined]
         client.reverse_request_mapping({"note": client.notes.append})  # type: ignore[attr-defined]

@@ -153,7 +153,7 @@ class LoginTests(SessionsTestCase):
         server = await self.people()
         wire, silence = Wire(), Deferred()
         self.patch(wire, "_session_changed", lambda *_: silence)
-        await wire.connect(f"tcp:127.0.0.1:{server.listening_port.getHost().port}")
+        await wire.connect(self.place_of(server))
         self.addCleanup(wire.abort)
         await wire.hello()
         await wire.call("login_unawaited", 1)

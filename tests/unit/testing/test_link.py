@@ -84,6 +84,9 @@ class LinkTests(TestCase):
         self.assertEqual(self.here.transport.getPeer(), self.port.getHost())
         await MemoryClientEndpoint(self.network, 1).connect(Factory.forProtocol(Noting))
         self.assertEqual(len({each.client.getHost().port for each in self.network.links}), 2)
+        self.link.cut()
+        await self.settled()
+        self.assertNotIn(self.link, self.network.links)
 
     async def test_nobody_listens(self) -> None:
         """At another port, and at one that was closed."""
