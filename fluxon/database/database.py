@@ -30,6 +30,7 @@ from fluxon.database.rows import Row
 from fluxon.database.statements import Statements
 from fluxon.database.throttle import LoginThrottle
 from fluxon.errors import ConfigurationError
+from fluxon.outcomes import Outcome, attempt
 
 T = TypeVar("T")
 
@@ -147,6 +148,13 @@ class Database(ABC):
     @abstractmethod
     def write_blocking(self, work: Callable[..., T], *args: Any) -> T:
         """As ``write``; blocks until COMMIT."""
+
+    def write_all_blocking(self, works: Sequence[Callable[[Any], Any]]) -> list[Outcome]:
+        """What became of each of several works, as ``write_blocking`` would have told.
+
+        They fail one by one, and share what a commit costs where the database lets them.
+        """
+        return [attempt(self.write_blocking, work) for work in works]
 
     @abstractmethod
     def hash(self, work: Callable[..., T], *args: Any) -> Deferred[T]:

@@ -31,6 +31,7 @@ from fluxon.database.sqlite.opening import Opening, nothing
 from fluxon.database.sqlite.writer import Piece, always
 from fluxon.database.statements import Statements
 from fluxon.errors import ConfigurationError
+from fluxon.outcomes import Outcome
 
 T = TypeVar("T")
 
@@ -102,6 +103,13 @@ class SQLiteDatabase(OpenedDatabase[Opening]):
         self._refuse_reactor_thread()
         opened = self._opened or self._open()
         return opened.writer.write(self._within(work, *args))  # type: ignore[no-any-return]
+
+    def write_all_blocking(self, works: Sequence[Callable[[Any], Any]]) -> list[Outcome]:
+        if self._current() is not None:
+            return super().write_all_blocking(works)
+        self._refuse_reactor_thread()
+        opened = self._opened or self._open()
+        return opened.writer.write_all([self._within(work) for work in works])
 
     def make_tables(self, tables: Sequence[sqlalchemy.Table]) -> None:
         self.write_blocking(create_engine_tables, tables)

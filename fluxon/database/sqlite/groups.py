@@ -22,6 +22,7 @@ from twisted.logger import Logger
 from fluxon.database.sqlite.connection import SQLiteConnection
 from fluxon.database.sqlite.errors import is_full, translate
 from fluxon.errors import DeadlineExceeded, Locked, OutcomeUnknown
+from fluxon.outcomes import Outcome
 
 #: Seconds that one piece may hold the only writer.
 MAX_SECONDS = 5.0
@@ -30,8 +31,6 @@ MAX_SECONDS = 5.0
 _INSTRUCTIONS_BETWEEN_CHECKS = 100_000
 
 Work = Callable[[SQLiteConnection], Any]
-#: A result and None, or None and an error.
-Outcome = tuple[Any, BaseException | None]
 
 
 class _Lost(Exception):

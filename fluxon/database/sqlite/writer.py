@@ -12,15 +12,16 @@ Rules kept here:
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple
 
 from twisted.logger import Logger
 
 from fluxon.database.sqlite.connection import SQLiteConnection
-from fluxon.database.sqlite.groups import Outcome, Work, WritingConnection
+from fluxon.database.sqlite.groups import Work, WritingConnection
 from fluxon.errors import ResourceExhausted, Unavailable
+from fluxon.outcomes import Outcome, result_of
 
 #: Pieces of work in one transaction: a sync is shared by many, and none of them waits long for the rest.
 MAX_GROUP = 256
@@ -86,8 +87,8 @@ class Writer:
         connection = self._connection
         return {"writes": connection.writes, "commits": connection.commits, "write_seconds": connection.seconds}
 
-    def submit(self, piece: Piece) -> None:
-        """Put ``piece`` in the queue. Raises ``ResourceExhausted`` when it is full, ``Unavailable`` after ``stop``."""
+    def submit(self, *pieces: Piece) -> None:
+        """Put ``pieces`` in the queue. Raises ``ResourceExhausted`` when it is full, ``Unavailable`` after ``stop``."""
         with self._lock:
             if self._stopped:
                 raise Unavailable(_CLOSED)
@@ -96,44 +97,47 @@ class Writer:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
                 self._thread.start()
-            self._waiting.put(piece)
+            for piece in pieces:
+                self._waiting.put(piece)
 
     def write(self, work: Work) -> Any:
         """Do ``work`` and return its result after COMMIT: in the calling thread if nobody writes just now. Blocks."""
+        return result_of(self.write_all([work])[0])
+
+    def write_all(self, works: Sequence[Work]) -> list[Outcome]:
+        """What became of each of ``works``, which share a transaction; as ``write``, but errors are told, not raised.
+
+        Raises ``ResourceExhausted`` and ``Unavailable`` as ``submit`` does; then nothing is done.
+        """
         if self._waiting.empty() and not self._group_due and not self._turn.locked():
             # Between the question and this another may have begun: then one transaction is waited for.
             with self._turn:
-                result, error = self._write_here(work)
-        else:
-            result, error = self._write_there(work)
-        if error is not None:
-            try:
-                raise error
-            finally:
-                del error  # or it would hold this frame, and this frame it
-        return result
+                return self._write_here(works)
+        return self._write_there(works)
 
-    def _write_here(self, work: Work) -> Outcome:
+    def _write_here(self, works: Sequence[Work]) -> list[Outcome]:
         if self._stopped:
             raise Unavailable(_CLOSED)
         try:
-            return self._connection.carry_out([work])[0]
+            return self._connection.carry_out(works)
         except BaseException:  # Ctrl+C between two steps: nobody may find what it left half done
             self._connection.close()
             raise
 
-    def _write_there(self, work: Work) -> Outcome:
+    def _write_there(self, works: Sequence[Work]) -> list[Outcome]:
         done = threading.Lock()
         done.acquire()
-        box: list[Outcome] = []
+        outcomes: list[Outcome] = []
 
         def answer(result: Any, error: BaseException | None) -> None:
-            box.append((result, error))
-            done.release()
+            # Pieces are answered in the order they came, by one thread.
+            outcomes.append((result, error))
+            if len(outcomes) == len(works):
+                done.release()
 
-        self.submit(Piece(work, answer, always))
+        self.submit(*(Piece(work, answer, always) for work in works))
         done.acquire()
-        return box[0]
+        return outcomes
 
     def stop(self) -> threading.Thread | None:
         """Take no more work. What waits is still done; the returned thread (if any) has then ended."""

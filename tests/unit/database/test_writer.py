@@ -280,6 +280,30 @@ class WriterTests(SynchronousTestCase):
         self.assertEqual((sorted(found), self.keys()), (list(range(8)), list(range(8))))
         self.assertEqual(self.trace.count("COMMIT"), 2)
 
+    def several(self, first: int) -> list[Any]:
+        """What becomes of three inserts of one caller, of which the second fails."""
+        outcomes = self.writer.write_all([self.insert(first), self.insert(first), self.insert(first + 1)])
+        return [error or result for result, error in outcomes]
+
+    def test_several_of_one_caller_share_a_commit(self) -> None:
+        """Each is told its own outcome, and none undoes another; while somebody else writes as well."""
+        first, failed, last = self.several(1)
+        self.assertEqual((first, type(failed), last), (1, sqlite3.IntegrityError, 2))
+        self.assertEqual(self.trace.count("COMMIT"), 1)
+        held, release = threading.Event(), threading.Event()
+        self.writer.submit(self.answers.piece("hold", lambda _: (held.set(), release.wait(30))))
+        held.wait(30)
+        found: list[Any] = []
+        caller = threading.Thread(target=lambda: found.extend(self.several(11)))
+        caller.start()
+        while self.writer._waiting.qsize() < 3:
+            self.assertFalse(release.wait(0.001))
+        release.set()
+        caller.join(30)
+        self.assertEqual((found[0], type(found[1]), found[2]), (11, sqlite3.IntegrityError, 12))
+        self.assertEqual(self.trace.count("COMMIT"), 3)
+        self.assertEqual(self.keys(), [1, 2, 11, 12])
+
     def test_a_thread_that_writes_without_pause_lets_others_in(self) -> None:
         """What was submitted is written while another thread writes one row after another by itself."""
         done = threading.Event()
