@@ -24,7 +24,7 @@ from zope.interface import implementer
 
 from fluxon.commands import Leaving
 from fluxon.errors import ProtocolError, Unavailable
-from fluxon.rpc.backlog import SLICE, Backlog, pieces
+from fluxon.rpc.backlog import JOINED, MAX_PIECES, SLICE, Backlog, slices
 from fluxon.rpc.busy import MUCH, Pause
 from fluxon.rpc.heartbeat import Heartbeat
 from fluxon.rpc.peer import Peer
@@ -215,21 +215,19 @@ class PeerProtocol(Protocol):
         conversation = self.conversation
         output = conversation.output
         if not self._paused and not self._ended and conversation.output_size <= SLICE:
-            data = output[0] if len(output) == 1 else b"".join(output)
-            output.clear()
-            conversation.output_size = 0
-            self.factory.sent += len(data)
-            self.transport.write(data)
+            whole, size = output[:], conversation.output_size
+            self._discard()
+            self._send(whole, size)
             return
         # Answer by answer, so that each is counted, however many are ready at once.
-        ready = pieces(output)
+        ready = slices(output)
         self._discard()
         if self._ended:
             return
         if self._backlog is None:
             self._backlog = Backlog(self.factory.limits.output_abort)
-        for piece in ready:
-            if not self._backlog.add(piece):
+        for each in ready:
+            if not self._backlog.add(each):
                 self.abort("it does not read its answers")
                 return
             self._write_backlog()
@@ -239,9 +237,16 @@ class PeerProtocol(Protocol):
     def _write_backlog(self) -> None:
         backlog = self._backlog
         while backlog and not self._paused and not self._ended:
-            piece = backlog.take()
-            self.factory.sent += len(piece)
-            self.transport.write(piece)
+            before = backlog.size
+            pieces = backlog.take()
+            self._send(pieces, before - backlog.size)
+
+    def _send(self, pieces: list[bytes], size: int) -> None:
+        self.factory.sent += size
+        if len(pieces) == 1 or size < JOINED or len(pieces) > MAX_PIECES:
+            self.transport.write(b"".join(pieces))
+        else:
+            self.transport.writeSequence(pieces)
 
     def _discard(self) -> None:
         self.conversation.output.clear()

@@ -286,6 +286,31 @@ def encode(value: Any) -> bytes:
         raise Unserialisable(f"the value cannot be sent: {type(error).__name__}") from error
 
 
+#: Bytes from which on copying them costs more than sending a piece by itself, and up to which they are one of a few.
+_SEPARATE = 16 * 1024
+_SEPARATE_UP_TO = 256 * 1024
+#: A CBOR head that counts up to so many entries is one byte.
+_SHORT = 23
+
+
+def encode_apart(value: Any) -> tuple[bytes, bytes] | None:
+    """The CBOR of a dict that ends with many bytes, in two pieces: what comes before those bytes, and they themselves.
+
+    None for anything else, which ``encode`` writes. Raises ``Unserialisable``.
+    """
+    if type(value) is not dict or len(value) > _SHORT:
+        return None
+    last = next(reversed(value), None)
+    data = value.get(last)
+    if type(last) is not str or type(data) is not bytes or not _SEPARATE <= len(data) <= _SEPARATE_UP_TO:
+        return None
+    rest = dict(value)
+    del rest[last]
+    before = encode(rest)
+    count = bytes((before[0] + 1,))
+    return b"".join((count, memoryview(before)[1:], encode(last), b"\x5a", len(data).to_bytes(4, "big"))), data
+
+
 def _check(value: Any) -> bool:
     """Raise ``Unserialisable`` for what does not cross; whether there is anything that our encoders have to write.
 

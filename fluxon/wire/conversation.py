@@ -26,7 +26,7 @@ from fluxon.errors import (
 from fluxon.limits import MAX_FRAME, MAX_TAG
 from fluxon.wire import messages
 from fluxon.wire.asking import Asked, Asking
-from fluxon.wire.codec import decode_all, encode
+from fluxon.wire.codec import decode_all, encode, encode_apart
 from fluxon.wire.frames import COMPRESSED, LARGE, MAX_CHUNK_FRAME, RAW, NoSplitter, Part, Splitter, decompress
 from fluxon.wire.items import exceeds, heads
 from fluxon.wire.messages import (
@@ -273,14 +273,22 @@ class Conversation(Asking):
         Its error (``Unserialisable``, ``ResourceExhausted``) is raised when the answer has been made, to be logged;
         ``OutcomeUnknown`` for one of more than ``room`` bytes.
         """
+        data = b""
         try:
-            written = messages.write_answer(tag, encode(value))
-            if self.compress_from is not None or len(written) > self.send_limit:
-                written = self._fit(written)
+            apart = encode_apart(value) if self.compress_from is None else None
+            if apart is not None:
+                data = apart[1]
+                written = messages.write_answer(tag, apart[0], len(data))
+                if len(written) + len(data) > self.send_limit:
+                    written, data = self._fit(written + data), b""
+            else:
+                written = messages.write_answer(tag, encode(value))
+                if self.compress_from is not None or len(written) > self.send_limit:
+                    written = self._fit(written)
         except FluxonError as error:
             self.fail(tag, Unserialisable("the answer cannot be sent; the server's log says why"))
             raise error
-        if room is not None and len(written) > room:
+        if room is not None and len(written) + len(data) > room:
             dropped = OutcomeUnknown("it was carried out, but its answer was dropped: those before it are not read")
             self.fail(tag, dropped)
             raise dropped
@@ -289,6 +297,9 @@ class Conversation(Asking):
             self._in_flight_size -= ask.size
             self.output.append(written)
             self.output_size += len(written)
+            if data:
+                self.output.append(data)
+                self.output_size += len(data)
 
     def fail(self, tag: int, error: FluxonError, *, linger: bool = False) -> None:
         """Answer an ask of the other side with an error.

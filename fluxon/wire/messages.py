@@ -304,9 +304,12 @@ def retagged(written: bytes, tag: int) -> bytes:
     return written[: _PREFIX.size - 4] + tag.to_bytes(4, "big") + written[_PREFIX.size :]
 
 
-def write_answer(tag: int, encoded: bytes) -> bytes:
-    """``encoded`` is the value, encoded already: so that its failure is told from the connection's."""
-    return _answer_prefix(_BODY_OVERHEAD + len(encoded), _ANSWER_HEAD, tag) + encoded
+def write_answer(tag: int, encoded: bytes, following: int = 0) -> bytes:
+    """``encoded`` is the value, encoded already: so that its failure is told from the connection's.
+
+    ``following`` bytes of the value come behind this, by themselves.
+    """
+    return _answer_prefix(_BODY_OVERHEAD + len(encoded) + following, _ANSWER_HEAD, tag) + encoded
 
 
 def write_failed(tag: int, code: str, text: str, details: dict[str, Any]) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from twisted.internet.error import ConnectionAborted, ConnectionDone
@@ -46,6 +47,9 @@ class Transport:
         elif self._producer is not None and len(self.queue) > self.bufferSize:
             self._paused = True
             self._producer.pauseProducing()
+
+    def writeSequence(self, pieces: Iterable[bytes]) -> None:
+        self.write(b"".join(pieces))
 
     def take(self, size: int = 2**62) -> None:
         """The other side reads that many bytes of what is queued."""

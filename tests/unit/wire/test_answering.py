@@ -56,6 +56,20 @@ class AnsweringTests(SynchronousTestCase):
         self.assertEqual(sent(end), [[1, 5, {"b": 2}]])
         self.assertEqual(end.answering, {})
 
+    def test_an_answer_with_many_bytes(self) -> None:
+        """They leave as they are, behind the rest of their frame; one that is too large becomes an error."""
+        end = conversation()
+        data = bytes(50_000)
+        for tag in (1, 2):
+            end.receive(ask(tag))
+        end.answer(1, {"name": "a", "data": data})
+        self.assertIs(end.output[1], data)
+        self.assertEqual(end.output_size, sum(map(len, end.output)))
+        end.output[:] = [b"".join(end.output)]
+        self.assertEqual(sent(end), [[1, 1, {"name": "a", "data": data}]])
+        self.assertRaises(ResourceExhausted, end.answer, 2, {"data": bytes(100_000)})
+        self.assertEqual(sent(end)[0][:3], [2, 2, "Unserialisable"])
+
     def test_a_failure(self) -> None:
         """Code, text and details of the error."""
         end = conversation()

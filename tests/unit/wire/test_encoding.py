@@ -20,7 +20,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from fluxon.errors import Unserialisable
 from fluxon.limits import MAX_DEPTH, MAX_INT, MIN_INT
 from fluxon.wire import Conversation, decode, encode
-from fluxon.wire.codec import SUSPECT, check_value
+from fluxon.wire.codec import SUSPECT, check_value, encode_apart
 
 zones = st.integers(-23 * 60, 23 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
 decimals = st.builds(
@@ -334,3 +334,29 @@ class RefusalTests(SynchronousTestCase):
         except Unserialisable:
             return
         back(value)
+
+
+class ApartTests(SynchronousTestCase):
+    """Many bytes at the end of an answer leave by themselves, so that they are not copied."""
+
+    @given(
+        st.dictionaries(st.text(max_size=5), values, max_size=25), st.sampled_from([16_383, 16_384, 65_536, 262_144])
+    )
+    @settings(max_examples=60, deadline=None)
+    def test_the_same_bytes(self, rest: dict[str, Any], size: int) -> None:
+        """What leaves is to the byte what one piece would have been; or it is one piece."""
+        value = {**rest, "the last one": bytes(size)}
+        apart = encode_apart(value)
+        if apart is None:
+            self.assertTrue(size < 16_384 or len(value) > 23)
+        else:
+            self.assertIs(apart[1], value["the last one"])
+            self.assertEqual(decode(apart[0] + apart[1]), decode(encode(value)))
+
+    def test_what_stays_whole(self) -> None:
+        """Bytes that are not the last, not bytes, or too many; and no dict."""
+        many = bytes(100_000)
+        whole = ({"a": many, "b": 1}, {"a": bytearray(many)}, {"a": bytes(300_000)}, {1: many}, [many], many, {}, None)
+        self.assertEqual([encode_apart(value) for value in whole], [None] * len(whole))
+        self.assertRaises(Unserialisable, encode_apart, {"a": object(), "b": many})
+        self.assertRaises(Unserialisable, encode_apart, {1: "b", "a": many})
