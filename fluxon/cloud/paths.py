@@ -73,7 +73,9 @@ def component(name: Any) -> str:
     made = unicodedata.normalize("NFC", name)
     if made in (".", ".."):
         raise InvalidPayload("a path has no . and .. in it; name the item itself")
-    for character in made:
+    # What is printable in ASCII needs a closer look only for these two.
+    plain = made.isascii() and made.isprintable() and "/" not in made and "\\" not in made
+    for character in "" if plain else made:
         if character in "/\\":
             raise InvalidPayload("a name holds no slash and no backslash")
         if unicodedata.category(character) == "Cc":
@@ -91,6 +93,8 @@ def component(name: Any) -> str:
 
 def key(name: str) -> str:
     """What two names of one directory must not have in common: the name without its case."""
+    if name.isascii():
+        return name.lower()  # which is what follows, for a tenth of the time
     folded = unicodedata.normalize("NFC", name).casefold()
     return unicodedata.normalize("NFC", folded)
 

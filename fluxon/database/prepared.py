@@ -40,6 +40,11 @@ class Prepared:
     #: Values of the text's own that follow those given by position (SQLAlchemy's OFFSET 0).
     extra: tuple[Any, ...] = ()
     plain: bool = False
+    _ways: tuple[tuple[str, _Processor | None], ...] = attrs.field(init=False)
+
+    @_ways.default
+    def _name_and_processor(self) -> tuple[tuple[str, _Processor | None], ...]:
+        return tuple(zip(self.names, self.processors, strict=True))
 
     def by_position(self, values: tuple[Any, ...]) -> Sequence[Any]:
         """The driver's arguments from a shape's values."""
@@ -57,6 +62,14 @@ class Prepared:
     def by_name(self, parameters: Mapping[str, Any]) -> Sequence[Any]:
         """The driver's arguments from parameters by name; a missing one is a ``TypeError``."""
         constants = self.constants
+        if not constants and len(parameters) == len(self.names):
+            try:
+                return [
+                    parameters[name] if processor is None else processor(parameters[name])
+                    for name, processor in self._ways
+                ]
+            except KeyError:
+                pass  # the same again, to say what is missing
         arguments = []
         for name, processor in zip(self.names, self.processors, strict=True):
             if name in parameters:
