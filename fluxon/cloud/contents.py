@@ -10,8 +10,10 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from fluxon.cloud import refusals, tree, versions
+from fluxon.cloud.acts import Act
 from fluxon.cloud.entries import Entry, Opened
 from fluxon.cloud.operation import Operation, P
+from fluxon.cloud.steps import Steps
 from fluxon.cloud.writing import no_version, number
 from fluxon.errors import InvalidPayload, NotFound, Unavailable
 
@@ -27,7 +29,7 @@ _DAMAGED = "the file's content is not on the server's disk; tell the administrat
 
 def open_read(
     storage: Storage, agent: Agent, path: Any, offset: int, length: int | None, version: int | None
-) -> Opened:
+) -> Steps[Opened]:
     """See ``Storage.open_read``."""
     number(offset)
     if length is not None:
@@ -51,8 +53,9 @@ def open_read(
             raise refusals.Refused(InvalidPayload(f"the content ends at {content.size}, before the offset"))
         return op.entry(row, place.path), content.object, content.size
 
+    deciding = Act(storage, agent, "read", path, work)
     for _ in range(_TRIES):
-        entry, name, size = storage.act(agent, "read", path, work)
+        entry, name, size = yield deciding
         available = size - offset
         wanted = available if length is None else min(length, available)
         if name is None:
@@ -66,9 +69,9 @@ def open_read(
 
 def read(
     storage: Storage, agent: Agent, path: Any, offset: int, length: int | None, version: int | None
-) -> tuple[Entry, bytes]:
+) -> Steps[tuple[Entry, bytes]]:
     """See ``Storage.read``."""
-    opened = open_read(storage, agent, path, offset, length, version)
+    opened = yield from open_read(storage, agent, path, offset, length, version)
     if opened.descriptor is None:
         return opened.entry, b""
     try:

@@ -6,8 +6,10 @@ import hashlib
 from typing import TYPE_CHECKING, Any
 
 from fluxon.cloud import refusals, tree
+from fluxon.cloud.acts import Act
 from fluxon.cloud.entries import Entry
 from fluxon.cloud.operation import Operation, P
+from fluxon.cloud.steps import Steps
 
 if TYPE_CHECKING:
     from fluxon.cloud.agent import Agent
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 EMPTY = hashlib.sha256().hexdigest()
 
 
-def make_directory(storage: Storage, agent: Agent, path: Any, parents: bool) -> Entry:
+def make_directory(storage: Storage, agent: Agent, path: Any, parents: bool) -> Steps[Entry]:
     """See ``Storage.make_directory``."""
 
     def work(op: Operation) -> Entry:
@@ -47,10 +49,10 @@ def make_directory(storage: Storage, agent: Agent, path: Any, parents: bool) -> 
             op.tell(done, directory)
         return op.entry(directory, done)
 
-    return storage.act(agent, "create", path, work, changes=True)
+    return (yield Act(storage, agent, "create", path, work, changes=True))  # type: ignore[no-any-return]
 
 
-def make_file(storage: Storage, agent: Agent, path: Any) -> Entry:
+def make_file(storage: Storage, agent: Agent, path: Any) -> Steps[Entry]:
     """See ``Storage.make_file``."""
 
     def work(op: Operation) -> Entry:
@@ -58,7 +60,7 @@ def make_file(storage: Storage, agent: Agent, path: Any) -> Entry:
         directory = op.require_free(place, P.CREATE_FILE)
         return add_file(op, directory, place.path)
 
-    return storage.act(agent, "create", path, work, changes=True)
+    return (yield Act(storage, agent, "create", path, work, changes=True))  # type: ignore[no-any-return]
 
 
 def add_file(

@@ -13,12 +13,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fluxon.cloud import locks, paths, quotas, refusals, tree
+from fluxon.cloud.acts import Act
 from fluxon.cloud.entries import Entry
 from fluxon.cloud.making import EMPTY
 from fluxon.cloud.objects import Stored
 from fluxon.cloud.operation import Operation, P, Place
 from fluxon.cloud.permissions import Permissions
 from fluxon.cloud.removing import CREATES, move_quota, must_fit, must_not_gain, require_below
+from fluxon.cloud.steps import Steps
 from fluxon.cloud.writing import unless_kept
 from fluxon.errors import Conflict, InvalidPayload, NotFound, ResourceExhausted
 
@@ -33,7 +35,7 @@ _MOVES = dict.fromkeys((tree.FILE, tree.DIRECTORY), P.MOVE)
 _READS: dict[str, Permissions] = {tree.FILE: P.READ_FILE, tree.DIRECTORY: P.READ_TREE_DIRECTORY}
 
 
-def move(storage: Storage, agent: Agent, path: Any, to: Any, lock: str | None) -> Entry:
+def move(storage: Storage, agent: Agent, path: Any, to: Any, lock: str | None) -> Steps[Entry]:
     """See ``Storage.move``."""
     wanted = paths.parse(to)
 
@@ -66,7 +68,7 @@ def move(storage: Storage, agent: Agent, path: Any, to: Any, lock: str | None) -
         op.tell(new_path, now, place.path)
         return op.entry(now, new_path)
 
-    return storage.act(agent, "move", path, work, changes=True)
+    return (yield Act(storage, agent, "move", path, work, changes=True))  # type: ignore[no-any-return]
 
 
 def copy(storage: Storage, agent: Agent, path: Any, to: Any) -> Entry:

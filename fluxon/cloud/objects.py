@@ -20,8 +20,8 @@ import os
 import re
 import secrets
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from twisted.logger import Logger
@@ -29,16 +29,18 @@ from twisted.logger import Logger
 from fluxon.cloud.disk import close, disk_error, write_all
 from fluxon.cloud.folder import CloudFolder, open_folder
 from fluxon.cloud.shelves import Shelves
+from fluxon.cloud.storing import NEW, New, sync, undo
 from fluxon.cloud.sweep import Swept, sweep_objects, sweep_uploads
+from fluxon.cloud.syncing import Syncs
 from fluxon.cloud.uploads import STEP, Pace, Stored, Upload
 from fluxon.errors import NotFound, Unavailable
+from fluxon.outcomes import Outcome, result_of
 
 __all__ = ["Objects", "Stored", "Swept", "Upload"]
 
 _log = Logger()
 
 _NAME = re.compile("[0-9a-f]{32}")
-_NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 #: Copied by the system in one call: large enough to cost nothing, small enough that a thread can be stopped between.
@@ -56,6 +58,7 @@ class Objects:
         self._folder: CloudFolder | None = None
         self._shelves = Shelves()
         self._pace = Pace()
+        self._syncs = Syncs()
         self._uploads: set[Upload] = set()
         self._fresh = True  # nothing was stored since it was opened
 
@@ -79,6 +82,7 @@ class Objects:
         for upload in uploads:
             upload.discard()
         self._pace.stop()
+        self._syncs.stop()
         self._shelves.close()
         folder.close()
 
@@ -89,18 +93,32 @@ class Objects:
 
         Raises ``ResourceExhausted`` when the disk is full, ``Unavailable`` when it fails: then nothing is kept.
         """
-        digest = hashlib.sha256(data).hexdigest()
-        with self._new() as (name, descriptor):
-            write_all(descriptor, data)
-            os.fsync(descriptor)
-        return Stored(name, len(data), digest)
+        return result_of(self.store_all([data])[0])  # type: ignore[no-any-return]
+
+    def store_all(self, contents: Sequence[bytes | bytearray | memoryview]) -> list[Outcome]:
+        """What became of each of several contents: as ``store``, but they are on their way to the disk together."""
+        folder = self._used()
+        new: list[New] = []
+        try:
+            with ExitStack() as shelves:
+                for data in contents:
+                    new.append(New(data))
+                    new[-1].write(lambda: shelves.enter_context(self._shelves.current(folder.objects)))
+                sync(new, self._syncs)
+        except BaseException:
+            for each in new:
+                each.give_up()
+            raise
+        finally:
+            folder.leave()
+        return [each.outcome for each in new]
 
     def begin(self, ready: Callable[[], None] | None = None) -> Upload:
         """Begin an upload; ``ready`` is called, in some thread, when a pause that ``append`` asked for is over."""
         folder = self._used()
         name = secrets.token_hex(16)
         try:
-            descriptor = os.open(name, _NEW, 0o600, dir_fd=folder.uploads)
+            descriptor = os.open(name, NEW, 0o600, dir_fd=folder.uploads)
         except OSError as error:
             folder.leave()
             raise disk_error(error) from error
@@ -128,7 +146,7 @@ class Objects:
         try:
             with self._shelves.current(folder.objects) as shelf:
                 name = shelf.name + secrets.token_hex(15)
-                descriptor = os.open(name, _NEW, 0o600, dir_fd=shelf.descriptor)
+                descriptor = os.open(name, NEW, 0o600, dir_fd=shelf.descriptor)
                 try:
                     try:
                         yield name, descriptor
@@ -136,7 +154,7 @@ class Objects:
                         close(descriptor)
                     shelf.sync()
                 except BaseException:
-                    _undo(name, shelf.descriptor)
+                    undo(name, shelf.descriptor)
                     raise
         except OSError as error:
             raise disk_error(error) from error
@@ -258,13 +276,13 @@ class _Home:
                 os.fsync(descriptor)
                 shelf.sync()
             except BaseException:
-                _undo(name, shelf.descriptor)
+                undo(name, shelf.descriptor)
                 raise
             return name
 
     def ended(self, upload: Upload, placed: bool) -> None:
         if not placed:
-            _undo(upload.name, self._folder.uploads)
+            undo(upload.name, self._folder.uploads)
         with self._objects._mutex:
             self._objects._uploads.discard(upload)
         self._folder.leave()
@@ -274,15 +292,6 @@ def _path_of(name: str) -> str:
     if _NAME.fullmatch(name) is None:
         raise ValueError("not the name of an object")
     return f"{name[:2]}/{name}"
-
-
-def _undo(name: str, folder: int) -> None:
-    """Remove a file that is to be nobody's. What cannot be removed is unnamed, and the sweep's."""
-    try:
-        os.unlink(name, dir_fd=folder)
-    except OSError as error:
-        if error.errno != errno.ENOENT:
-            _log.error("What was given up could not be removed, and is left to the next sweep: {error}", error=error)
 
 
 def _copy_bytes(source: int, target: int) -> int:

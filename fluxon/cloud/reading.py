@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from fluxon.cloud import patterns, tree
+from fluxon.cloud.acts import Act
 from fluxon.cloud.entries import Entry, Page
 from fluxon.cloud.operation import Operation, P, Place
 from fluxon.cloud.policy import Grant
+from fluxon.cloud.steps import Steps
 from fluxon.errors import InvalidPayload
 
 if TYPE_CHECKING:
@@ -37,14 +39,14 @@ _BATCH = 256
 METADATA = (P.READ_METADATA, P.READ_FILE, P.READ_TREE_DIRECTORY, P.WRITE_FILE)
 
 
-def stat(storage: Storage, agent: Agent, path: Any) -> Entry:
+def stat(storage: Storage, agent: Agent, path: Any) -> Steps[Entry]:
     """See ``Storage.stat``."""
 
     def work(op: Operation) -> Entry:
         place = op.locate(op.path)
         return op.entry(op.require(place, *METADATA), place.path)
 
-    return storage.act(agent, "stat", path, work)
+    return (yield Act(storage, agent, "stat", path, work))  # type: ignore[no-any-return]
 
 
 def listing(

@@ -15,11 +15,13 @@ import sqlalchemy
 from sqlalchemy import and_, bindparam, or_, select
 
 from fluxon.cloud import cursors, locks, paths, quotas, refusals, tree
+from fluxon.cloud.acts import Act
 from fluxon.cloud.entries import DeletedEntry, Entry, Page
 from fluxon.cloud.operation import Operation, P, Place
 from fluxon.cloud.permissions import Permissions
 from fluxon.cloud.policy import Grant
 from fluxon.cloud.reading import MAX_PAGE
+from fluxon.cloud.steps import Steps
 from fluxon.cloud.tables import ITEMS
 from fluxon.cloud.writing import must_open
 from fluxon.errors import InvalidPayload
@@ -65,7 +67,7 @@ _DELETES = {tree.FILE: P.DELETE_FILE, tree.DIRECTORY: P.DELETE_SUB_DIRECTORY}
 CREATES = {tree.FILE: P.CREATE_FILE, tree.DIRECTORY: P.CREATE_SUB_DIRECTORY}
 
 
-def delete(storage: Storage, agent: Agent, path: Any, kind: str | None, lock: str | None) -> None:
+def delete(storage: Storage, agent: Agent, path: Any, kind: str | None, lock: str | None) -> Steps[None]:
     """See ``Storage.delete``."""
 
     def work(op: Operation) -> None:
@@ -91,7 +93,7 @@ def delete(storage: Storage, agent: Agent, path: Any, kind: str | None, lock: st
                 op.connection.run(_END, {"item": older.id, "at": LONG_AGO})
         op.tell(place.path, row)
 
-    storage.act(agent, "delete", path, work, changes=True)
+    yield Act(storage, agent, "delete", path, work, changes=True)
     if not storage.options.keeps:
         storage.purge()
 

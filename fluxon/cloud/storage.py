@@ -18,8 +18,6 @@ from datetime import UTC, datetime
 from datetime import time as time_of_day
 from typing import Any, TypeVar
 
-from twisted.logger import Logger
-
 from fluxon.cloud import (
     allowances,
     assignments,
@@ -28,16 +26,17 @@ from fluxon.cloud import (
     leases,
     making,
     moving,
-    paths,
     purging,
     reading,
     removing,
     roles,
+    steps,
     tree,
     writing,
 )
+from fluxon.cloud.acts import Act
 from fluxon.cloud.agent import Agent
-from fluxon.cloud.audit import DONE, Action
+from fluxon.cloud.audit import Action
 from fluxon.cloud.constraints import constraint
 from fluxon.cloud.cursors import Cursors
 from fluxon.cloud.entries import CloudOptions, DeletedEntry, Entry, Listener, Opened, Page
@@ -58,8 +57,6 @@ from fluxon.database.database import Database
 from fluxon.errors import NotFound
 
 T = TypeVar("T")
-
-_log = Logger(namespace="fluxon.cloud")
 
 _UNSAID = CloudOptions()
 
@@ -118,7 +115,7 @@ class Storage:
 
     def stat(self, agent: Agent, path: Any) -> Entry:
         """What is known of an item; needs any right at it that reads or writes."""
-        return reading.stat(self, agent, path)
+        return steps.run(self, reading.stat(self, agent, path))
 
     def listing(self, agent: Agent, path: Any, after: str | None = None, limit: int = 1_000) -> Page[Entry]:
         """What is in a directory, by name, as far as the actor may know of it; needs READ_TREE_DIRECTORY."""
@@ -139,11 +136,11 @@ class Storage:
 
         With ``parents`` those above it that are missing are made as well, and one that is there is no error.
         """
-        return making.make_directory(self, agent, path, parents)
+        return steps.run(self, making.make_directory(self, agent, path, parents))
 
     def make_file(self, agent: Agent, path: Any) -> Entry:
         """A new empty file; needs CREATE_FILE where it is to be. ``AlreadyExists`` if the name is taken."""
-        return making.make_file(self, agent, path)
+        return steps.run(self, making.make_file(self, agent, path))
 
     def write(
         self,
@@ -162,7 +159,7 @@ class Storage:
         ``Locked`` if another holds it. ``ResourceExhausted`` if it does not fit in a quota, or on the disk.
         """
         wanted = Wanted(memoryview(data).nbytes, create, _version(if_version), lock)
-        return writing.write(self, agent, path, data, wanted)
+        return steps.run(self, writing.write(self, agent, path, data, wanted))
 
     def begin_upload(
         self,
@@ -176,7 +173,7 @@ class Storage:
     ) -> None:
         """Raise what ``write`` would, before any byte is sent. Allowed, it is no action yet."""
         wanted = Wanted(0 if size is None else writing.number(size), create, _version(if_version), lock)
-        writing.begin(self, agent, path, wanted)
+        steps.run(self, writing.begin(self, agent, path, wanted))
 
     def finish_upload(
         self,
@@ -189,7 +186,8 @@ class Storage:
         lock: str | None = None,
     ) -> Entry:
         """Make an object the content of a file; decides again. If it certainly fails, the object is removed."""
-        return writing.finish(self, agent, path, stored, Wanted(stored.size, create, _version(if_version), lock))
+        wanted = Wanted(stored.size, create, _version(if_version), lock)
+        return steps.run(self, writing.finish(self, agent, path, stored, wanted))
 
     # --- reading --------------------------------------------------------------------------------------------------
 
@@ -197,13 +195,13 @@ class Storage:
         self, agent: Agent, path: Any, *, offset: int = 0, length: int | None = None, version: int | None = None
     ) -> Opened:
         """Open a file's content, or an older one; needs READ_FILE. The caller closes the descriptor."""
-        return contents.open_read(self, agent, path, offset, length, version)
+        return steps.run(self, contents.open_read(self, agent, path, offset, length, version))
 
     def read(
         self, agent: Agent, path: Any, *, offset: int = 0, length: int | None = None, version: int | None = None
     ) -> bytes:
         """The bytes themselves."""
-        return contents.read(self, agent, path, offset, length, version)[1]
+        return steps.run(self, contents.read(self, agent, path, offset, length, version))[1]
 
     # --- changing the tree ----------------------------------------------------------------------------------------
 
@@ -212,7 +210,7 @@ class Storage:
 
         Needs DELETE_FILE or DELETE_SUB_DIRECTORY at it, and at everything in it. ``type``: only if it is that.
         """
-        removing.delete(self, agent, path, type, lock)
+        steps.run(self, removing.delete(self, agent, path, type, lock))
 
     def move(self, agent: Agent, path: Any, to: Any, *, lock: str | None = None) -> Entry:
         """Give an item the path ``to``, which must be free.
@@ -220,7 +218,7 @@ class Storage:
         Needs MOVE at it and at everything in it, and the right to create it where it goes; the actor may not have
         more rights at it there than here.
         """
-        return moving.move(self, agent, path, to, lock)
+        return steps.run(self, moving.move(self, agent, path, to, lock))
 
     def copy(self, agent: Agent, path: Any, to: Any) -> Entry:
         """Make a copy at the path ``to``, which must be free; it is the actor's, with the present contents only.
@@ -238,7 +236,7 @@ class Storage:
 
     def restore_version(self, agent: Agent, path: Any, version: int) -> Entry:
         """Make an older content the present one again, as a new version; needs READ_FILE and WRITE_FILE."""
-        return writing.restore_version(self, agent, path, version)
+        return steps.run(self, writing.restore_version(self, agent, path, version))
 
     def deleted(self, agent: Agent, path: Any, after: str | None = None, limit: int = 1_000) -> Page[DeletedEntry]:
         """What was deleted below a directory and is kept, the newest first; needs READ_TREE_DIRECTORY."""
@@ -341,56 +339,11 @@ class Storage:
 
     def act(self, agent: Agent, action: str, path: Any, work: Callable[[Operation], T], *, changes: bool = False) -> T:
         """``work(operation)`` in a transaction that ends with the audit log's row, refused or not."""
-        self._must_be_alone()
-        parts = paths.parse(path)
-
-        def attempt(connection: Any) -> tuple[Operation, Any, Refused | None]:
-            if changes:
-                tree.take_turn(connection, self.dialect)
-            operation = Operation(self, connection, agent, action, parts)
-            result, refused = None, None
-            try:
-                operation.require_user()
-                result = work(operation)
-            except Refused as caught:
-                refused = caught
-            operation.log(DONE if refused is None else refused.error.code)
-            return operation, result, refused
-
-        operation, result, refused = self.database.write_blocking(attempt)
-        if refused is not None:
-            raise refused.error
-        self._settle(operation)
-        return result  # type: ignore[no-any-return]
+        return steps.run(self, steps.only(Act(self, agent, action, path, work, changes=changes)))  # type: ignore[no-any-return]
 
     def look(self, agent: Agent, action: str, path: Any, work: Callable[[Operation], T]) -> T:
         """``work(operation)``, which only reads, before an ``act``: consent leaves no row, a refusal one."""
-        self._must_be_alone()
-        parts = paths.parse(path)
-
-        def attempt(connection: Any) -> T:
-            operation = Operation(self, connection, agent, action, parts)
-            operation.require_user()
-            return work(operation)
-
-        try:
-            return self.database.read_blocking(attempt)
-        except Refused:
-            return self.act(agent, action, path, work)
-
-    def _must_be_alone(self) -> None:
-        if self.database.in_transaction:
-            raise RuntimeError("a call of the cloud has a transaction of its own; make it before or after this one")
-
-    def _settle(self, operation: Operation) -> None:
-        if operation.removed:
-            self.objects.remove(operation.removed)
-        for change in operation.changes:
-            for listener in list(self.changed):
-                try:
-                    listener(change)
-                except Exception:
-                    _log.failure("a listener of the cloud's changes failed")
+        return steps.run(self, steps.may(Act(self, agent, action, path, work)))  # type: ignore[no-any-return]
 
     def now(self) -> datetime:
         """The clock's time."""

@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from fluxon.cloud import locks, quotas, refusals, tree, versions
+from fluxon.cloud.acts import Act
 from fluxon.cloud.entries import Entry
 from fluxon.cloud.making import EMPTY, add_file
 from fluxon.cloud.objects import Stored
 from fluxon.cloud.operation import Operation, P, Place, Room
+from fluxon.cloud.steps import Steps, Store, may
 from fluxon.errors import FluxonError, InvalidPayload, NotFound, OutcomeUnknown
 
 if TYPE_CHECKING:
@@ -48,22 +50,26 @@ class _Decision:
     more: int
 
 
-def write(storage: Storage, agent: Agent, path: Any, data: Any, wanted: Wanted) -> Entry:
+def write(storage: Storage, agent: Agent, path: Any, data: Any, wanted: Wanted) -> Steps[Entry]:
     """See ``Storage.write``."""
-    begin(storage, agent, path, wanted)
-    stored = storage.objects.store(data) if wanted.size else Stored("", 0, EMPTY)
-    return finish(storage, agent, path, stored, wanted)
+    yield from may(_asked(storage, agent, path, wanted))
+    stored = (yield Store(data)) if wanted.size else Stored("", 0, EMPTY)
+    return (yield from finish(storage, agent, path, stored, wanted))
 
 
-def begin(storage: Storage, agent: Agent, path: Any, wanted: Wanted) -> None:
+def begin(storage: Storage, agent: Agent, path: Any, wanted: Wanted) -> Steps[None]:
     """Refuse what may not be written; a refusal is in the log, a consent not yet."""
-    storage.look(agent, "write", path, lambda op: _decide(op, wanted))
+    yield from may(_asked(storage, agent, path, wanted))
 
 
-def finish(storage: Storage, agent: Agent, path: Any, stored: Stored, wanted: Wanted) -> Entry:
+def finish(storage: Storage, agent: Agent, path: Any, stored: Stored, wanted: Wanted) -> Steps[Entry]:
     """Make what was stored the content of the file."""
     with unless_kept(storage, [stored.name] if stored.name else []):
-        return storage.act(agent, "write", path, lambda op: _carry_out(op, stored, wanted), changes=True)
+        return (yield Act(storage, agent, "write", path, lambda op: _carry_out(op, stored, wanted), changes=True))  # type: ignore[no-any-return]
+
+
+def _asked(storage: Storage, agent: Agent, path: Any, wanted: Wanted) -> Act:
+    return Act(storage, agent, "write", path, lambda op: _decide(op, wanted))
 
 
 @contextmanager
@@ -78,7 +84,7 @@ def unless_kept(storage: Storage, objects: list[str]) -> Iterator[None]:
         raise
 
 
-def restore_version(storage: Storage, agent: Agent, path: Any, version: int) -> Entry:
+def restore_version(storage: Storage, agent: Agent, path: Any, version: int) -> Steps[Entry]:
     """See ``Storage.restore_version``."""
     number(version)
 
@@ -99,14 +105,14 @@ def restore_version(storage: Storage, agent: Agent, path: Any, version: int) -> 
         source(op)
         raise no_version()
 
-    older = storage.look(agent, "restore", path, source)
+    older = yield from may(Act(storage, agent, "restore", path, source))
     stored = Stored("", 0, EMPTY)
     if older.object is not None:
         try:
             stored = storage.objects.copy(older.object)
         except NotFound:
             # Its time was over a moment ago.
-            return storage.act(agent, "restore", path, gone)  # type: ignore[no-any-return]
+            return (yield Act(storage, agent, "restore", path, gone))  # type: ignore[no-any-return]
 
     def work(op: Operation) -> Entry:
         op.details["version"] = version
@@ -114,7 +120,7 @@ def restore_version(storage: Storage, agent: Agent, path: Any, version: int) -> 
         return _carry_out(op, stored, Wanted(stored.size, create=False))
 
     with unless_kept(storage, [stored.name] if stored.name else []):
-        return storage.act(agent, "restore", path, work, changes=True)
+        return (yield Act(storage, agent, "restore", path, work, changes=True))  # type: ignore[no-any-return]
 
 
 def no_version() -> refusals.Refused:

@@ -43,6 +43,7 @@ class Kills(SynchronousTestCase):
         self.chance = random.Random()
         self.told = 0
         self.unexpected: list[str] = []
+        self.connections = cloud_writers.WRITERS
 
     def test_nothing_told_is_lost(self) -> None:
         """With versions, each kept as it was."""
@@ -69,6 +70,12 @@ class Kills(SynchronousTestCase):
         self.kill = self.kill_server  # type: ignore[method-assign]
         self.kill_often(-(-KILLS // 4), 2)
 
+    def test_a_server_that_does_much_at_once(self) -> None:
+        """The same over two connections: what waits in a session is done together, and dies together."""
+        self.kill = self.kill_server  # type: ignore[method-assign]
+        self.connections = 2
+        self.kill_often(-(-KILLS // 8), 2)
+
     def kill_server(self, number: int, versions: int, diary: Path) -> None:
         """Start a server and eight clients, and kill it at a random moment of their work."""
         tests = Path(cloud_writers.__file__).parent
@@ -83,12 +90,12 @@ class Kills(SynchronousTestCase):
             line = child.stdout.readline()
             self.assertTrue(line, (self.folder / "log").read_text())
             clients = [
-                CloudStorageConnector("127.0.0.1", int(line), ANONYMOUS, timeout=20)
-                for _ in range(cloud_writers.WRITERS)
+                CloudStorageConnector("127.0.0.1", int(line), ANONYMOUS, timeout=20) for _ in range(self.connections)
             ]
+            shared = clients * (cloud_writers.WRITERS // self.connections)
             threads = [
                 threading.Thread(target=self.write_until_killed, args=(client, told, f"{number}-{index}", index))
-                for index, client in enumerate(clients)
+                for index, client in enumerate(shared)
             ]
             for thread in threads:
                 thread.start()

@@ -20,7 +20,7 @@ import failing_disk
 import power_loss
 from twisted.trial.unittest import SynchronousTestCase
 
-from fluxon.cloud import folder, objects, shelves, sweep
+from fluxon.cloud import folder, objects, shelves, storing, sweep, syncing
 from fluxon.cloud.objects import Objects
 from fluxon.errors import FluxonError
 
@@ -31,10 +31,10 @@ CALLS = 400
 
 
 #: A line that makes something durable.
-SYNC = re.compile(r"\s+(os\.fsync\([\w.]+\)|shelf\.sync\(\)|_sync_parent\(path\))")
+SYNC = re.compile(r"\s+(os\.fsync\([\w.\[\]]+\)|shelf\.sync\(\)|_sync_parent\(path\))")
 
 #: What ``Objects`` is made of, by the names that it knows them by.
-PARTS = ("Shelves", "open_folder")
+PARTS = ("Shelves", "Syncs", "open_folder", "sync")
 
 
 class Rows:
@@ -191,14 +191,14 @@ class Power(SynchronousTestCase):
     def test_every_fsync_is_needed(self) -> None:
         """Without any single one of them, in whatever line it is, something is lost."""
         tried = []
-        for room in (objects, shelves, folder):
+        for room in (objects, storing, syncing, shelves, folder):
             source = Path(str(room.__file__)).read_text().split("\n")
             for number, line in enumerate(source):
                 if SYNC.fullmatch(line):
                     without = [*source[:number], re.sub(r"\S.*", "pass", line), *source[number + 1 :]]
                     tried.append(f"{room.__name__}:{number + 1}: {line.strip()}")
                     self.assertTrue(self.caught(room, "\n".join(without)), tried[-1])
-        self.assertEqual(len(tried), 10, tried)
+        self.assertEqual(len(tried), 11, tried)
 
     def caught(self, room: ModuleType, source: str) -> bool:
         """Whether some loss of power shows what is wrong with a module."""

@@ -15,6 +15,7 @@ import sys
 import tempfile
 import threading
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -190,17 +191,17 @@ class Commits(Disks):
             storage.make_directory(ADMIN, f"/{part}")
         carry_out(storage, ["write", "/a/old", "o:300"])
         database: Any = storage.database
-        write = database.write_blocking
+        write = database.write_all_blocking
 
-        def write_blocking(*args: Any) -> Any:
+        def write_all_blocking(works: list[Any]) -> list[Any]:
             if is_kept:
-                write(*args)
-            raise error
+                write(works)
+            return [(None, error)] * len(works)
 
-        self.patch(database, "write_blocking", write_blocking)
+        self.patch(database, "write_all_blocking", write_all_blocking)
         with self.assertRaises(type(error)):
             carry_out(storage, plan)
-        self.patch(database, "write_blocking", write)
+        self.patch(database, "write_all_blocking", write)
         return storage, is_kept
 
     def test_outcome_unknown(self) -> None:
@@ -299,15 +300,18 @@ class Power(Disks):
     def commit_to(self, storage: Storage, disk: power_loss.Disk) -> None:
         """Each transaction comes before the power goes, or does not."""
         database: Any = storage.database
-        write = database.write_blocking
 
-        def write_blocking(*args: Any) -> Any:
-            disk.step()
-            result = write(*args)
-            disk.step()
-            return result
+        def stepping(write: Callable[..., Any]) -> Callable[..., Any]:
+            def stepped(*args: Any) -> Any:
+                disk.step()
+                result = write(*args)
+                disk.step()
+                return result
 
-        self.patch(database, "write_blocking", write_blocking)
+            return stepped
+
+        for name in ("write_blocking", "write_all_blocking"):
+            self.patch(database, name, stepping(getattr(database, name)))
 
 
 class Injected(Disks):

@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
-from fluxon.cloud import disk, folder, objects, shelves, sweep, uploads
+from fluxon.cloud import disk, folder, objects, shelves, storing, sweep, syncing, uploads
 
 #: The modules that touch the disk.
-ROOMS: tuple[ModuleType, ...] = (disk, folder, objects, shelves, sweep, uploads)
+ROOMS: tuple[ModuleType, ...] = (disk, folder, objects, shelves, storing, sweep, syncing, uploads)
 
 #: What may fail. ``sync_file_range`` is no function of ``os``, and reached through ``disk``.
 CALLS = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 
 from cloud_cases import SQLiteCloud
@@ -18,14 +18,14 @@ class Failing(SQLiteCloud):
 
     def failing(self, error: Exception, commits: bool) -> None:
         """From now on the database fails with ``error``, having committed or not."""
-        write: Callable[..., Any] = self.database.write_blocking
+        write = self.database.write_all_blocking
 
-        def fail(*args: Any) -> Any:
+        def fail(works: Sequence[Any]) -> list[Any]:
             if commits:
-                write(*args)
-            raise error
+                write(works)
+            return [(None, error)] * len(works)
 
-        self.database.write_blocking = fail
+        self.database.write_all_blocking = fail
 
     def test_outcome_unknown(self) -> None:
         """Bytes that may be a file's are kept; if it turns out that they are not, the next sweep has them."""
@@ -41,7 +41,7 @@ class Failing(SQLiteCloud):
                     call()
                 except OutcomeUnknown:
                     continue
-            del self.database.write_blocking
+            del self.database.write_all_blocking
             self.assertEqual(self.storage.check(), [])
         self.storage.close()
         self.storage = self.make_storage()
