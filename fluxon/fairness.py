@@ -129,6 +129,26 @@ class FairThreads:
             self._waiting += 1
         return result
 
+    def place(self, address: str | None, of_session: int) -> _Part | None:
+        """A place for something else that waits for these threads, until ``give_back``; None if too much waits.
+
+        ``of_session`` places are its session's already. ``address`` is its client's.
+        """
+        part = self._part_of(address)
+        if self.waiting >= self._queue_limit or of_session >= self._queue_of_session or part.waiting >= part.queue:
+            return None
+        part.waiting += 1
+        self._waiting += 1
+        if part.address is not None:
+            self._parts[part.address] = part
+        return part
+
+    def give_back(self, place: _Part) -> None:
+        """What had the place waits no longer."""
+        place.waiting -= 1
+        self._waiting -= 1
+        self._forget(place)
+
     def stop(self) -> None:
         """Take no more; what waits is not begun. The pool stops as well."""
         self._stopped = True
@@ -184,13 +204,16 @@ class FairThreads:
             self._start(following, *self._next(following))
         if not share.running and not share.waiting and self._shares.get(share.session) is share:
             del self._shares[share.session]
-        if not part.running and not part.waiting and self._parts.get(part.address) is part:
-            del self._parts[part.address]
+        self._forget(part)
         if not result.called:
             if isinstance(outcome, Failure):
                 result.errback(outcome)
             else:
                 _deliver(outcome[0], result)
+
+    def _forget(self, part: _Part) -> None:
+        if not part.running and not part.waiting and self._parts.get(part.address) is part:
+            del self._parts[part.address]
 
     def _whose_turn(self, part: _Part) -> _Share | None:
         """The session of ``part`` that has waited longest for its turn, of those that have room."""

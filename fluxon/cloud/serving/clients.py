@@ -10,8 +10,9 @@ Rules of this module:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Hashable
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine, Hashable
+from functools import partial
+from typing import Any, TypeAlias, TypeVar
 
 from twisted.internet.defer import Deferred
 
@@ -20,10 +21,15 @@ from fluxon.cloud.acting import name_of
 from fluxon.cloud.agent import Agent, stranger
 from fluxon.errors import Unavailable, stopping
 from fluxon.fairness import FairThreads
+from fluxon.gathering import Gathering
+from fluxon.outcomes import Outcome
 from fluxon.rpc import Peer
 from fluxon.sessions import Session
 
 T = TypeVar("T")
+
+#: From a peer and what it asks to the answer, as ``Clients.gathering`` makes it.
+Gathered: TypeAlias = Callable[["Peer", Any], Awaitable[Any]]
 
 
 class Clients:
@@ -48,9 +54,44 @@ class Clients:
 
     def _run(self, asked: tuple[Peer, Callable[[Agent], T]]) -> T:
         peer, work = asked
+        self._confirm_here(peer)
+        return work(agent_of(peer))
+
+    def gathering(self, work: Callable[[list[tuple[Agent, Any]]], list[Outcome]]) -> Gathered:
+        """A function like ``run`` for requests of one kind: ``work`` does those that wait together in one thread.
+
+        It gets each with its agent, and tells what became of each.
+        """
+        gathering = Gathering(self._threads, partial(self._run_all, work))
+
+        async def run(peer: Peer, request: Any) -> Any:
+            self.must_be_open()
+            await self.confirm(peer)
+            return await gathering.run(peer.session, (peer, request), peer.protocol.address)
+
+        return run
+
+    def _run_all(
+        self, work: Callable[[list[tuple[Agent, Any]]], list[Outcome]], asked: list[tuple[Peer, Any]]
+    ) -> list[Outcome]:
+        unconfirmed = {
+            peer: error for peer in {peer for peer, _ in asked} if (error := self._confirmed(peer)) is not None
+        }
+        done = iter(work([(agent_of(peer), request) for peer, request in asked if peer not in unconfirmed]))
+        return [(None, unconfirmed[peer]) if peer in unconfirmed else next(done) for peer, _ in asked]
+
+    def _confirmed(self, peer: Peer) -> Exception | None:
+        """In a thread: why nobody may act on this connection now, or None."""
+        try:
+            self._confirm_here(peer)
+        except Exception as error:
+            return error
+        return None
+
+    def _confirm_here(self, peer: Peer) -> None:
+        """In a thread: the same as ``confirm``."""
         if not peer.session.fresh(self._reactor.seconds()):
             wait_for(self._reactor, lambda: Deferred.fromCoroutine(self.confirm(peer)))
-        return work(agent_of(peer))
 
     def must_be_open(self) -> None:
         """Raise ``Unavailable`` when nothing new may be begun."""

@@ -12,14 +12,17 @@ from typing import Any
 
 import attrs
 
+from fluxon.cloud import contents, steps
 from fluxon.cloud.agent import Agent
 from fluxon.cloud.serving import answers
 from fluxon.cloud.serving.clients import Clients, owner_of
 from fluxon.cloud.serving.transfers import Slots, Transfers
+from fluxon.cloud.steps import Steps
 from fluxon.cloud.storage import Storage
 from fluxon.commands.cloud import INLINE
 from fluxon.errors import Unavailable
 from fluxon.limits import Limits
+from fluxon.outcomes import Outcome
 from fluxon.rpc import FileSource, Opening, Outgoing, Peer
 from fluxon.workers import WorkerPool
 
@@ -42,11 +45,12 @@ class Downloads:
         self._clients = clients
         self._transfers = transfers
         self._pool = pool
+        self._opened = clients.gathering(self._open_all)
         self.slots = Slots("downloads", limits.cloud_downloads, limits.cloud_downloads_per_user)
 
     async def read(self, peer: Peer, arguments: dict[str, Any]) -> Any:
         """Open a content and send it."""
-        ready = await self._clients.run(peer, lambda agent: self._open(agent, arguments))
+        ready = await self._opened(peer, arguments)
         if ready.descriptor is None:
             return ready.answer
         owner = owner_of(peer)
@@ -61,13 +65,17 @@ class Downloads:
         self._transfers.begin(peer, outgoing, lambda: outgoing.sent, lambda: self.slots.give_back(owner))
         return Opening(answer, outgoing)
 
-    def _open(self, agent: Agent, arguments: dict[str, Any]) -> _Ready:
-        opened = self._storage.open_read(
+    def _open_all(self, asked: list[tuple[Agent, dict[str, Any]]]) -> list[Outcome]:
+        return steps.run_all(self._storage, [self._open(agent, arguments) for agent, arguments in asked])
+
+    def _open(self, agent: Agent, arguments: dict[str, Any]) -> Steps[_Ready]:
+        opened = yield from contents.open_read(
+            self._storage,
             agent,
             arguments["path"],
-            offset=arguments["offset"],
-            length=arguments.get("length"),
-            version=arguments.get("version"),
+            arguments["offset"],
+            arguments.get("length"),
+            arguments.get("version"),
         )
         answer = {
             "item": answers.item(opened.entry),

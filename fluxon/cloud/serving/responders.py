@@ -1,7 +1,8 @@
 """Which function answers which command of the cloud.
 
 Rules of this module: an explicit table; what only asks the storage is a function from (storage, agent, arguments) to
-the answer, run in a thread; transfers and watches have modules of their own.
+the answer, run in a thread, or to the steps of an operation, if it is short: those of a session are done together when
+they wait together. Transfers and watches have modules of their own.
 """
 
 from __future__ import annotations
@@ -9,19 +10,24 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from fluxon.cloud import making, moving, reading, removing, steps, writing
 from fluxon.cloud.agent import Agent
 from fluxon.cloud.serving import answers
 from fluxon.cloud.serving.clients import Clients
 from fluxon.cloud.serving.downloads import Downloads
 from fluxon.cloud.serving.uploads import Uploads
 from fluxon.cloud.serving.watching import Watches
+from fluxon.cloud.steps import Steps
 from fluxon.cloud.storage import Storage
+from fluxon.cloud.writing import Wanted
 from fluxon.commands import Command, Hello, cloud
 from fluxon.errors import InvalidPayload
+from fluxon.outcomes import Outcome
 from fluxon.rpc.responders import Responder
 
 _Arguments = dict[str, Any]
 _Work = Callable[[Storage, Agent, _Arguments], Any]
+_Operation = Callable[[Storage, Agent, _Arguments], Steps[Any]]
 
 
 def responders(
@@ -32,21 +38,32 @@ def responders(
     def asks(work: _Work) -> Responder:
         return lambda peer, arguments: clients.run(peer, lambda agent: work(storage, agent, arguments))
 
+    def together() -> Callable[[_Operation], Responder]:
+        """For commands that are done together when a session has several of them waiting."""
+
+        def carry_out(asked: list[tuple[Agent, tuple[_Operation, _Arguments]]]) -> list[Outcome]:
+            return steps.run_all(storage, [work(storage, agent, arguments) for agent, (work, arguments) in asked])
+
+        gathered = clients.gathering(carry_out)
+        return lambda work: lambda peer, arguments: gathered(peer, (work, arguments))
+
+    looks, changes = together(), together()
+
     return {
         Hello: hello,
-        cloud.Stat: asks(_stat),
+        cloud.Stat: looks(_stat),
         cloud.List: asks(_list),
         cloud.Tree: asks(_tree),
         cloud.Find: asks(_find),
-        cloud.MakeDirectory: asks(_make_directory),
-        cloud.MakeFile: asks(_make_file),
-        cloud.Write: asks(_write),
+        cloud.MakeDirectory: changes(_make_directory),
+        cloud.MakeFile: changes(_make_file),
+        cloud.Write: changes(_write),
         cloud.Upload: uploads.upload,
         cloud.Commit: uploads.commit,
         cloud.Discard: uploads.discard,
         cloud.Read: downloads.read,
-        cloud.Delete: asks(_delete),
-        cloud.Move: asks(_move),
+        cloud.Delete: changes(_delete),
+        cloud.Move: changes(_move),
         cloud.Copy: asks(_copy),
         cloud.Versions: asks(_versions),
         cloud.Restore: asks(_restore),
@@ -63,8 +80,9 @@ def responders(
     }
 
 
-def _stat(storage: Storage, agent: Agent, arguments: _Arguments) -> Any:
-    return {"item": answers.item(storage.stat(agent, arguments["path"]))}
+def _stat(storage: Storage, agent: Agent, arguments: _Arguments) -> Steps[Any]:
+    found = yield from reading.stat(storage, agent, arguments["path"])
+    return {"item": answers.item(found)}
 
 
 def _list(storage: Storage, agent: Agent, arguments: _Arguments) -> Any:
@@ -80,37 +98,34 @@ def _find(storage: Storage, agent: Agent, arguments: _Arguments) -> Any:
     return answers.items(storage.find(agent, path, pattern, arguments.get("after"), arguments["limit"]))
 
 
-def _make_directory(storage: Storage, agent: Agent, arguments: _Arguments) -> Any:
-    made = storage.make_directory(agent, arguments["path"], parents=arguments["parents"])
+def _make_directory(storage: Storage, agent: Agent, arguments: _Arguments) -> Steps[Any]:
+    made = yield from making.make_directory(storage, agent, arguments["path"], arguments["parents"])
     return {"item": answers.item(made)}
 
 
-def _make_file(storage: Storage, agent: Agent, arguments: _Arguments) -> Any:
-    return {"item": answers.item(storage.make_file(agent, arguments["path"]))}
+def _make_file(storage: Storage, agent: Agent, arguments: _Arguments) -> Steps[Any]:
+    made = yield from making.make_file(storage, agent, arguments["path"])
+    return {"item": answers.item(made)}
 
 
-def _write(storage: Storage, agent: Agent, arguments: _Arguments) -> Any:
-    written = storage.write(
-        agent,
-        arguments["path"],
-        arguments["data"],
-        create=arguments["create"],
-        if_version=arguments.get("if_version"),
-        lock=arguments.get("lock"),
-    )
+def _write(storage: Storage, agent: Agent, arguments: _Arguments) -> Steps[Any]:
+    data = arguments["data"]
+    wanted = Wanted(len(data), arguments["create"], arguments.get("if_version"), arguments.get("lock"))
+    written = yield from writing.write(storage, agent, arguments["path"], data, wanted)
     return {"item": answers.item(written)}
 
 
-def _delete(storage: Storage, agent: Agent, arguments: _Arguments) -> Any:
+def _delete(storage: Storage, agent: Agent, arguments: _Arguments) -> Steps[Any]:
     kind = arguments.get("type")
     if kind not in (None, "file", "directory"):
         raise InvalidPayload("type is file, directory or nothing")
-    storage.delete(agent, arguments["path"], type=kind, lock=arguments.get("lock"))
+    yield from removing.delete(storage, agent, arguments["path"], kind, arguments.get("lock"))
     return {}
 
 
-def _move(storage: Storage, agent: Agent, arguments: _Arguments) -> Any:
-    return {"item": answers.item(storage.move(agent, arguments["path"], arguments["to"]))}
+def _move(storage: Storage, agent: Agent, arguments: _Arguments) -> Steps[Any]:
+    moved = yield from moving.move(storage, agent, arguments["path"], arguments["to"], None)
+    return {"item": answers.item(moved)}
 
 
 def _copy(storage: Storage, agent: Agent, arguments: _Arguments) -> Any:
