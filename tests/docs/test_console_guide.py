@@ -30,6 +30,7 @@ class CommandsTests(SynchronousTestCase):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 class SessionsTests(SynchronousTestCase):
     """A project's server, and OpenSSH as its operator has it."""
 

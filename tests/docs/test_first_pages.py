@@ -9,6 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 class FirstPagesTests(SynchronousTestCase):
     def test_index(self) -> None:
         """Three commands, and what the last one prints."""

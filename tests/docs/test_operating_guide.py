@@ -28,6 +28,7 @@ EMMA = {"username": "emma", "email": "emma@example.com", "password": "Secret123"
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 class OperatingGuideTests(SynchronousTestCase):
     def setUp(self) -> None:
         generate("AsyncServer", "chat", cloud=True)

@@ -18,6 +18,7 @@ EMMA = {"username": "emma", "email": "emma@example.com", "password": "Secret123"
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 class ReadmeTests(SynchronousTestCase):
     """From the first line to the last, in an empty folder."""
 

@@ -21,6 +21,7 @@ from fluxon.startproject import generate
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 class RunningTests(SynchronousTestCase):
     def answers(self, terminal: Terminal) -> None:
         """Whoever listens is who was started, on every port."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from threading import Event, Semaphore
 from types import ModuleType
 from typing import Any
 
@@ -90,6 +91,18 @@ class Guides(SynchronousTestCase):
         names: dict[str, Any] = {}
         exec(router, names)
         events = {name: getattr(names["setup"], name) for name in ("on_login", "on_logout", "on_disconnect")}
+        welcome, note = events["on_login"], events["on_disconnect"]
+        welcomed, noted = Event(), Semaphore(0)
+
+        async def welcome_and_tell(event: Any) -> None:
+            await welcome(event)
+            welcomed.set()
+
+        def note_and_tell(event: Any) -> None:
+            note(event)
+            noted.release()
+
+        events |= {"on_login": welcome_and_tell, "on_disconnect": note_and_tell}
         app = self.server(enter + announce + friends, **events)
         heard: list[str] = []
         functions = {"hear": lambda text: heard.append(text), "came": lambda name: heard.append(name)}
@@ -102,8 +115,13 @@ class Guides(SynchronousTestCase):
         emma.send_request("announce")
         self.assertEqual(heard[2:4], ["hello", "hello"])
         user = sys.modules["models"].User
-        app.connect(user.Insert(username="zoe"))
+        zoe = app.connect(user.Insert(username="zoe"))
+        self.assertTrue(welcomed.wait(60))
+        self.assertEqual(heard[-2:], ["zoe", "zoe"])
         self.assertEqual(emma.send_request("friends"), {"online": ["zoe"], "emma": False})
+        for client in (emma, mike, zoe):
+            client.close()
+            self.assertTrue(noted.acquire(timeout=60))
 
     def test_security(self) -> None:
         """The view that does its part refuses what it should; and the limits are limits."""
