@@ -25,7 +25,7 @@ _PAUSE = 0.1
 class Admission:
     """The part of a connection that decides. ``Answering`` adds what becomes of those that are taken."""
 
-    __slots__ = ("_allowance", "_greeted", "_load", "_open", "_stopping", "conversation", "protocol")
+    __slots__ = ("_allowance", "_greeted", "_load", "_open", "_serving", "_stopping", "conversation", "protocol")
 
     def __init__(self, protocol: PeerProtocol, conversation: Conversation, load: Load) -> None:
         self.protocol = protocol
@@ -33,6 +33,7 @@ class Admission:
         self._load = load
         self._greeted = False
         self._stopping = False
+        self._serving = False
         self._allowance: Allowance | None = None
         # Greeted, not stopping, and free to ask as often as it likes.
         self._open = False
@@ -68,9 +69,18 @@ class Admission:
         self._look()
 
     def _look(self) -> None:
-        self._open = self._greeted and not self._stopping and self._allowance is None
+        self._serving = self._greeted and not self._stopping
+        self._open = self._serving and self._allowance is None
 
     def _refusal(self, command: type[Command]) -> FluxonError | None:
+        """Why an ask is not taken, if it is not: for those of a connection that is not ``_open``, or in a crowd."""
+        allowance = self._allowance
+        if allowance is not None and allowance.left > 0 and self._serving and not self._load.crowded:
+            allowance.left -= 1
+            return None
+        return self._judge(command)
+
+    def _judge(self, command: type[Command]) -> FluxonError | None:
         if not self._greeted:
             self.protocol.factory.introduce(self.protocol.peer)
         elif self._stopping:

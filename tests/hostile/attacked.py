@@ -71,6 +71,7 @@ async def state(request: Any) -> dict[str, Any]:
         "sessions": engine.sessions.live_count,
         "peers": len(peers),
         "working": engine.listener.factory.load._count,
+        "busy": engine.listener.factory.busy.count,
         "backlog": max((peer.protocol.backlog for peer in peers), default=0),
         "answering": max((len(peer.conversation.answering) for peer in peers), default=0),
         "threads": threading.active_count(),

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from twisted.trial.unittest import SynchronousTestCase
 
+from fluxon.wire import frame
 from fluxon.wire.messages import write_ask, write_ping
 
 MIB = 1024 * 1024
@@ -84,6 +85,35 @@ class FloodTests(LoadCase):
             self.assertGreaterEqual(self.codes["answered"], 128)
             self.assertEqual(sum(self.codes.values()), 20_000)
         self.assertTrue(prober.was_served(), sorted(prober.times)[-20:])
+
+    def test_items(self) -> None:
+        """Frames full of the smallest items from four connections, without end: they wait, others are served."""
+        body = b"\x86\x00\x1a\x00\x00\x00\x09\x64call\xa2\x64view\x63who\x67payload\x99\x3a\x98"
+        body += b"\x80" * 15_000 + b"\xf6\xa0"
+        for secure in (False, True):
+            with self.attacked(secure) as server, Prober(server) as prober:
+                flooders = [server.visit().greet() for _ in range(4)]
+                over = threading.Event()
+                threads = [threading.Thread(target=self._flood, args=(each, body, over)) for each in flooders]
+                for thread in threads:
+                    thread.start()
+                busy = server.until(lambda state: state["busy"] >= 10)["busy"]
+                over.set()
+                for thread, flooder in zip(threads, flooders, strict=True):
+                    flooder.socket.shutdown(socket.SHUT_RDWR)
+                    thread.join(10)
+                    flooder.socket.close()
+                self.assertGreaterEqual(busy, 10)
+            times = sorted(prober.times)
+            self.assertLess(times[len(times) // 2], 0.25)
+
+    def _flood(self, flooder: Any, body: bytes, over: threading.Event) -> None:
+        """The same ask under one tag after the other, whatever becomes of them."""
+        tag = 1_000
+        with contextlib.suppress(OSError):
+            while not over.is_set():
+                tag += 1
+                flooder.send(frame(body[:3] + tag.to_bytes(4, "big") + body[7:]))
 
     def _count(self, flooder: Any, expected: int) -> None:
         """Whatever the answers are, count them by kind without keeping them."""

@@ -58,6 +58,12 @@ def samples(run: Measured) -> Iterator[Sample]:
         yield "fluxon_connections", "Open connections.", port, len(factory.peers)
         yield "fluxon_connections_accepted_total", "Connections that were accepted.", port, factory.accepted
         yield "fluxon_requests_waiting", "Requests that have begun and have no answer yet.", port, factory.load.count
+        yield (
+            "fluxon_busy_reads_total",
+            "Reads that took so long that their connection had to wait.",
+            port,
+            factory.busy.count,
+        )
         received, sent = {**port, "direction": "received"}, {**port, "direction": "sent"}
         yield "fluxon_bytes_total", "Bytes of connections, without TLS's own.", received, factory.received
         yield "fluxon_bytes_total", "Bytes of connections, without TLS's own.", sent, factory.sent
