@@ -28,6 +28,7 @@ PEERS = (
     "peewee",
     "protobuf",
     "pyro5",
+    "python-socketio",
     "requests",
     "rpyc",
     "uvicorn",

@@ -63,6 +63,26 @@ DATABASE = Layout(
         Column("others", "others", ".0%"),
     )
 )
+FANOUT = Layout(
+    columns=(
+        Column("last has it ms", "ms", ",.0f"),
+        Column("worst ms", "worst_ms", ",.0f"),
+        Column("server CPU ms", "server_ms", ",.0f"),
+        Column("CPU µs each", "server_us", ",.1f"),
+        Column("clients CPU ms", "client_ms", ",.0f"),
+        Column("others", "others", ".0%"),
+    ),
+    units={"fanout": "clients/s"},
+)
+IDLE = Layout(
+    columns=(
+        Column("KiB each", "kib", ",.2f"),
+        Column("opened/s", "opened", ",.0f"),
+        Column("CPU µs to open", "open_us", ",.0f"),
+        Column("others", "others", ".0%"),
+    ),
+    units={"idle": "clients/MiB"},
+)
 CLOUD = Layout(
     columns=(
         Column("p50 ms", "p50_ms", ",.2f"),

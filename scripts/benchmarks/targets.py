@@ -86,6 +86,12 @@ TARGETS: tuple[Target | Bound, ...] = (
         for at_once in (1, 16)
         for peer in ("sftp", "wsgidav")
     ),
+    # Its clients acknowledge what Fluxon sends, and it counts them; what others send is only sent.
+    Target(case="fanout-10000", against="socketio-uvicorn", measure="per_server_cpu_second", at_least=2.0),
+    Target(case="fanout-10000", against="websockets-uvloop", measure="per_server_cpu_second", at_least=0.33),
+    # KiB of a connection; with TLS most of it is OpenSSL's.
+    Bound(cases="idle-10000", measure="kib", at_most=6.0),
+    Target(case="idle-2000-tls", against="twisted-bare", measure="kib", at_most=1.25),
     # MiB above idle.
     Bound(cases="large-", measure="memory", at_most=64.0),
 )
