@@ -257,7 +257,7 @@ class SendingTests(GroupsTestCase):
 
     async def test_blocking_clients(self) -> None:
         """Clients that block take part as all others do, and hear while they wait for an answer of their own."""
-        server = await self.people()
+        server = await self.start(self.setup_of(*VIEWS))
         port = server.listening_port.getHost().port
 
         def talk() -> tuple[Any, list[str]]:
