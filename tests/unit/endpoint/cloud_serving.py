@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from serving import Person, ServingTestCase, Wire
+from serving import PATIENCE, Person, ServingTestCase, Wire
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import clientFromString, connectProtocol
@@ -165,7 +165,7 @@ class CloudWire(Wire):
             await deferred
         return [(each["action"], each["path"]) for each in self.changes]
 
-    def do(self, command: type[Command], timeout: float = 20, **arguments: Any) -> Deferred[Any]:
+    def do(self, command: type[Command], timeout: float = PATIENCE, **arguments: Any) -> Deferred[Any]:
         if "limit" in command.arguments:
             arguments.setdefault("limit", 1_000)
         return self.peer.ask(command, arguments, timeout)

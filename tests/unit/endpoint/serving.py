@@ -29,6 +29,9 @@ from fluxon.security import Secrets
 from fluxon.testing.calling import Calls
 from fluxon.testing.network import MemoryClientEndpoint, MemoryPort, MemoryServerEndpoint, Network
 
+#: Longer than any answer takes on a machine that has much else to do: a commit waits for everybody's disk.
+PATIENCE = 50.0
+
 
 class Person(models.AuthenticatedUser):
     """The user of these tests."""
@@ -63,14 +66,14 @@ class Wire:
 
     async def hello(self, token: str | None = None, features: tuple[str, ...] = ()) -> dict[str, Any]:
         arguments = {"version": PROTOCOL_VERSION, "token": token, "seen": 0, "features": list(features)}
-        answer: dict[str, Any] = await self.peer.ask(Hello, arguments, 10)
+        answer: dict[str, Any] = await self.peer.ask(Hello, arguments, PATIENCE)
         self.token = answer["token"]
         return answer
 
-    def ask(self, view: str, payload: Any = None, timeout: float = 10) -> Deferred[Any]:
+    def ask(self, view: str, payload: Any = None, timeout: float = PATIENCE) -> Deferred[Any]:
         return self.peer.ask(Call, {"view": view, "payload": payload}, timeout)
 
-    async def call(self, view: str, payload: Any = None, timeout: float = 10) -> Any:
+    async def call(self, view: str, payload: Any = None, timeout: float = PATIENCE) -> Any:
         value = await self.ask(view, payload, timeout)
         self.events.append(("answer", value))
         return value
