@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 import sqlalchemy
 from twisted.internet.defer import Deferred
 
-from fluxon.blocking import Pending, either, on_reactor_thread
+from fluxon.blocking import either, on_reactor_thread
 from fluxon.database.binding import load_user, models_of
 from fluxon.database.checks import add_checks
 from fluxon.database.declaration import ENGINE_PREFIXES, build_tables
@@ -176,7 +176,7 @@ class Database(ABC):
     @abstractmethod
     def _engine_tables_changed(self) -> None: ...
 
-    def transaction(self, function: Callable[[], T]) -> T | Pending[T]:
+    def transaction(self, function: Callable[[], T]) -> Any:
         """Run ``function()`` in one transaction: everything it does is kept, or, if it raises, nothing.
 
         Calls on models inside it use that transaction. ``function`` is plain (not async), runs in a thread of

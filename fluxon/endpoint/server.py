@@ -11,7 +11,6 @@ from typing import Any
 
 from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
 
-from fluxon.blocking import Pending
 from fluxon.database.database import Database
 from fluxon.endpoint.cloud_server import CloudStorageServer
 from fluxon.endpoint.engine import Engine
@@ -19,7 +18,7 @@ from fluxon.endpoint.listening import choose_endpoint
 from fluxon.endpoint.service import ServerService
 from fluxon.errors import ConfigurationError, Unavailable
 from fluxon.metrics import Requests
-from fluxon.routing import Delivery, Setup
+from fluxon.routing import Setup
 from fluxon.routing.groups import Groups
 from fluxon.routing.online import Online
 from fluxon.sessions import Sessions
@@ -119,7 +118,7 @@ class AsyncServer(ServerService[Engine]):
         exclude: Any = None,
         timeout: float | None = None,
         acknowledge: bool = True,
-    ) -> Delivery | Pending[Delivery]:
+    ) -> Any:
         """Call the function ``name`` in every connected client, strangers included. Otherwise as ``groups.send``."""
         return self._running().groups.broadcast(name, payload, exclude, timeout, acknowledge)
 
@@ -131,7 +130,7 @@ class AsyncServer(ServerService[Engine]):
         timeout: float | None = None,
         *,
         keep: float | None = None,
-    ) -> Delivery | Pending[Delivery]:
+    ) -> Any:
         """Call the function ``name`` in every connected client of a user: what became of it at each.
 
         The ``Delivery`` is true if at least one client ran it and acknowledged; false if the user has none, or none did

@@ -72,8 +72,8 @@ class Groups:
 
     # --- for programs -------------------------------------------------------------------------------------------------
 
-    def join(self, name: str, member: Any) -> bool | Pending[bool]:
-        """Put a member into the group ``name``; False if it was in it.
+    def join(self, name: str, member: Any) -> Any:
+        """Put a member into the group ``name``: True, or False if it was in it.
 
         ``member`` is a ``request`` (or an ``Event``, or a session of ``server.online``): that session; or a user, by id
         or as ``request.user``: every device of theirs. May be called without ``await``. ``ResourceExhausted`` beyond
@@ -81,24 +81,24 @@ class Groups:
         """
         return self._at_once(lambda: self._membership.join(_named(name), self._joining(member)))
 
-    def leave(self, name: str, member: Any) -> bool | Pending[bool]:
-        """Take a member out, given as to ``join``; False if it was not in it. Nothing is sent to it from now on."""
+    def leave(self, name: str, member: Any) -> Any:
+        """Take a member out, given as to ``join``: True, or False if it was not in it. It hears nothing any more."""
         return self._at_once(lambda: self._membership.leave(_named(name), _key_of(member)))
 
-    def close(self, name: str) -> int | Pending[int]:
+    def close(self, name: str) -> Any:
         """Take everybody out: how many."""
         return self._at_once(lambda: self._membership.close(_named(name)))
 
-    def members(self, name: str) -> list[Member] | Pending[list[Member]]:
-        """Who is in the group, in the order in which they came; nobody where there is no such group."""
+    def members(self, name: str) -> Any:
+        """A list of ``Member``: who is in the group, in the order of their coming. Empty if there is no such group."""
         return self._at_once(lambda: [self._told(each.key) for each in self._membership.members(_named(name))])
 
-    def of(self, member: Any) -> list[str] | Pending[list[str]]:
-        """The groups that a member is in, given as to ``join``, by name."""
+    def of(self, member: Any) -> Any:
+        """A list of names: the groups that a member is in, who is given as to ``join``."""
         return self._at_once(lambda: self._membership.of(_key_of(member)))
 
-    def names(self) -> dict[str, int] | Pending[dict[str, int]]:
-        """Every group, by name, with how many members it has."""
+    def names(self) -> Any:
+        """A dict: every group by name, with how many members it has."""
         return self._at_once(self._membership.groups)
 
     def send(
@@ -110,7 +110,7 @@ class Groups:
         exclude: Any = None,
         timeout: float | None = None,
         acknowledge: bool = True,
-    ) -> Delivery | Pending[Delivery]:
+    ) -> Any:
         """Call the function ``name`` in every client of a group: what became of it at each.
 
         The ``Delivery`` is there when every client has answered, or ``timeout`` seconds are over (default
@@ -126,18 +126,16 @@ class Groups:
             audience = Members(line, seats, excluded, self._sessions, self._reactor, self._limits)
             return self._fanout.send(line, audience, name, payload, timeout, acknowledge)
 
-        return self._begin(start)  # type: ignore[no-any-return]
+        return self._begin(start)
 
-    def broadcast(
-        self, name: str, payload: Any, exclude: Any, timeout: float | None, acknowledge: bool
-    ) -> Delivery | Pending[Delivery]:
+    def broadcast(self, name: str, payload: Any, exclude: Any, timeout: float | None, acknowledge: bool) -> Any:
         """See ``AsyncServer.broadcast``."""
 
         def start() -> Deferred[Delivery]:
             audience = Everybody(self._clients, _excluded(exclude))
             return self._fanout.send(None, audience, name, payload, timeout, acknowledge)
 
-        return self._begin(start)  # type: ignore[no-any-return]
+        return self._begin(start)
 
     # --- for consoles and metrics -------------------------------------------------------------------------------------
 

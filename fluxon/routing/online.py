@@ -48,16 +48,16 @@ class Online:
         self._clients = clients
         self._wait = wait
 
-    def is_online(self, user: Any) -> bool | Pending[bool]:
-        """Whether a user, by id or as ``request.user``, has a client connected."""
+    def is_online(self, user: Any) -> Any:
+        """A bool: whether a user, by id or as ``request.user``, has a client connected."""
         return self._at_once(lambda: bool(self._clients.sessions_of(id_of(user))))
 
-    def users(self) -> list[AuthenticatedUser] | Pending[list[AuthenticatedUser]]:
-        """Everybody who is logged in and connected, each once, by id. Their rows may be a few seconds old."""
+    def users(self) -> Any:
+        """A list of ``AuthenticatedUser``: who is logged in and connected, each once, by id; seconds old at most."""
         return self._at_once(self._users)
 
-    def sessions(self, user: Any = None) -> list[OnlineSession] | Pending[list[OnlineSession]]:
-        """Every session with a client connected, strangers' included; or those of one user. The oldest first."""
+    def sessions(self, user: Any = None) -> Any:
+        """A list of ``OnlineSession``: all with a client connected, or one user's. The oldest first."""
 
         def told() -> list[OnlineSession]:
             found = self._clients.connected() if user is None else self._clients.sessions_of(id_of(user))

@@ -192,7 +192,7 @@ class Request:
         """When the request arrived, in UTC."""
         return datetime.fromtimestamp(self.arrived, UTC)
 
-    def login(self, user_id: int) -> Pending[None] | None:
+    def login(self, user_id: int) -> Any:
         """Bind the session to a user, who has just proved who they are. The session's id changes.
 
         May be called without ``await``: the answer waits for it, and fails if it does. ``InvalidPayload`` for what
@@ -201,11 +201,11 @@ class Request:
         """
         return self._change(lambda: self._route.router.greeting.login(self._peer, user_id))
 
-    def logout(self) -> Pending[None] | None:
+    def logout(self) -> Any:
         """End the session; the connection goes on with a new, anonymous one. May be called without ``await``, too."""
         return self._change(lambda: self._route.router.greeting.logout(self._peer))
 
-    def _change(self, start: Callable[[], Deferred[None]]) -> Pending[None] | None:
+    def _change(self, start: Callable[[], Deferred[None]]) -> Any:
         return either(lambda: self._remember(start), lambda: self._route.router.wait(start))
 
     def _remember(self, start: Callable[[], Deferred[None]]) -> Login:

@@ -124,9 +124,10 @@ class ServingTestCase(TestCase):
         await server.when_ready()
         return server
 
-    async def serve(self, *views: Callable[..., Any], **keywords: Any) -> AsyncServer:
-        """A running server with ``views``, in memory."""
-        return await self.start(self.setup_of(*views, **keywords), endpoint=self.new_place())
+    async def serve(self, *views: Callable[..., Any], sockets: bool = False, **keywords: Any) -> AsyncServer:
+        """A running server with ``views``, in memory; with ``sockets`` on a port, for clients that block."""
+        endpoint = None if sockets else self.new_place()
+        return await self.start(self.setup_of(*views, **keywords), endpoint=endpoint)
 
     @cached_property
     def network(self) -> Network:

@@ -26,7 +26,7 @@ class BlockingDeliveryTests(KeepingTestCase):
 
     async def begin_blocking(self, **keywords: Any) -> tuple[AsyncServer, ConnectionInterface]:
         self.views = Views()
-        server = await self.serve(login, *self.views.all(), users=True)
+        server = await self.serve(login, *self.views.all(), users=True, sockets=True)
         self.addCleanup(lambda: [each.callback(None) for each in self.views.waiting if not each.called])
         await Person.Insert(username="ann", password="x")
         port = server.listening_port.getHost().port

@@ -1,0 +1,18 @@
+"""The models of the typed example: a checker, and so an editor, knows each column."""
+
+from fluxon.database import models
+
+
+class User(models.AuthenticatedUser):
+    """Who logs in."""
+
+    username = models.CharField(max_length=100, unique=True)
+    password = models.PasswordField()
+
+
+class Note(models.Model):
+    """What somebody wrote down."""
+
+    owner = models.ForeignKey(to_table=User, on_delete=models.CASCADE)
+    text = models.TextField()
+    written = models.DateTimeField(auto_now_add=True)

@@ -1,0 +1,40 @@
+"""Views whose requests, answers and conditions are checked."""
+
+from models import Note, User
+
+from fluxon.database.query import where
+from fluxon.errors import InvalidPayload, PermissionDenied, Unauthenticated
+from fluxon.routing import AuthenticatedUser, Request
+
+
+async def login(request: Request) -> str:
+    """Log in with a name and a password."""
+    payload = request.payload
+    if not isinstance(payload, dict):
+        raise InvalidPayload("login takes a username and a password")
+    user = await User.Authenticate(payload.get("username"), payload.get("password"))
+    if user is None:
+        raise PermissionDenied("wrong username or password")
+    await request.login(user.id)
+    return str(user.username)
+
+
+async def write(request: Request) -> int:
+    """Write a note down; its number."""
+    if not isinstance(request.payload, str):
+        raise InvalidPayload("a note is a text")
+    note_id: int = await Note.Insert(owner=_user_of(request).id, text=request.payload)
+    return note_id
+
+
+async def notes(request: Request) -> list[str]:
+    """The texts of whoever asks, the newest first."""
+    mine = where[Note.owner == _user_of(request).id]
+    return [note.text for note in await Note.Check(mine, order_by=Note.written.desc())]
+
+
+def _user_of(request: Request) -> AuthenticatedUser:
+    """Who asks, which is somebody."""
+    if request.user is None:
+        raise Unauthenticated()
+    return request.user
