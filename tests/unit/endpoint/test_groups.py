@@ -180,18 +180,27 @@ class JoiningTests(GroupsTestCase):
         self.assertEqual((self.told(ann), self.told(bob)), ([], []))
 
     async def test_reconnecting(self) -> None:
-        """A client that comes back with its token is where it was; one that stays away is not."""
-        server = await self.people(limits={"group_away": 0.05})
+        """A client that comes back with its token is where it was."""
+        server = await self.people()
         ann, bob = await self.listener(server), await self.listener(server)
         for wire in (ann, bob):
             await wire.call("join", "room")
         await self.gone(server, ann)
         self.assertEqual(counts(await server.groups.send("room", "told", 1)), {"handled": 1, "offline": 1})
         back = await self.listener(server, ann.token)
+        self.assertEqual(counts(await server.groups.send("room", "told", 2)), {"handled": 2})
+        self.assertEqual((self.told(back), server.groups.places), ([2], 2))
+
+    async def test_staying_away(self) -> None:
+        """A client that does not come back in time has left; those who are there have not."""
+        server = await self.people(limits={"group_away": 0.05})
+        ann, bob = await self.listener(server), await self.listener(server)
+        for wire in (ann, bob):
+            await wire.call("join", "room")
         await self.gone(server, bob)
         await self.until(lambda: server.groups.places < 2)
-        self.assertEqual(counts(await server.groups.send("room", "told", 2)), {"handled": 1})
-        self.assertEqual((self.told(back), server.groups.places), ([2], 1))
+        self.assertEqual(counts(await server.groups.send("room", "told", 1)), {"handled": 1})
+        self.assertEqual(self.told(ann), [1])
 
     async def test_what_cannot_be(self) -> None:
         """Wrong names, members and payloads are the caller's mistake; bounds have an error; a client must be there."""
