@@ -201,5 +201,9 @@ class EndTests(SessionsTestCase):
             self.assertIn(await wire.call("who"), (None, "ann"))
             await wire.hello(wire.token)
             self.assertIn(await wire.call("who"), (None, "ann"))
+        # A view that runs in a thread is carried to its end, too.
+        peers = server._running().listener.factory.peers
+        while any(each.conversation.answering for each in peers):
+            await deferLater(reactor, 0.001)
         self.flushLoggedErrors(CancelledError)  # the view's own; whether it is worth a line is not the matter here
         self.assertEqual(self.flushLoggedErrors(), [])
