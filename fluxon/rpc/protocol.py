@@ -396,9 +396,10 @@ class PeerProtocol(Protocol):
             self.wake_at(following)
 
     def _stop_waking(self) -> None:
-        if self._wake_call is not None:
-            self._wake_call.cancel()
-            self._wake_call = None
+        call, self._wake_call = self._wake_call, None
+        # Work outlives its connection, and perhaps the reactor's run that would have waked it.
+        if call is not None and call.active():
+            call.cancel()
 
     def greeted(self) -> None:
         """Hello was answered."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.error import ConnectionDone
 from twisted.trial.unittest import SynchronousTestCase
 
 from fluxon.errors import NotFound
@@ -35,6 +36,15 @@ class CloseTests(ClosingCase):
         self.line.protocol.close()
         self.line.protocol.abort("afterwards")
         self.assertEqual(self.line.clock.getDelayedCalls(), [])
+
+    def test_work_that_outlives_the_reactor(self) -> None:
+        """Its timer may have been cleared away with everything else: its end is no error."""
+        self.line.ask("wait")
+        self.line.transport.lose(ConnectionDone())
+        for call in self.line.clock.getDelayedCalls():
+            call.cancel()
+        self.waits[0].callback("nobody hears")
+        self.assert_clean()
 
     def test_what_is_ready_leaves(self) -> None:
         """Output of this turn, and a backlog that is being read, are sent before the end."""
