@@ -59,7 +59,7 @@ class End(Protocol):
     def hold(self, seconds: float) -> None:
         """Pass nothing on for so long."""
         self.held = True
-        self.proxy.reactor.callLater(seconds, self.release)
+        self.proxy.later(seconds, self.release)
 
     def release(self) -> None:
         self.held = False
@@ -92,6 +92,7 @@ class ChaosProxy:
         #: How often what happened.
         self.happened: Counter[str] = Counter()
         self.ends: set[End] = set()
+        self._calls: list[Any] = []
         self._random = random
         self._target = TCP4ClientEndpoint(reactor, "127.0.0.1", port)
         self._faults = [name for name, often in FAULTS.items() for _ in range(often)]
@@ -106,12 +107,20 @@ class ChaosProxy:
     async def close(self) -> None:
         """End everything."""
         await self._listening.stopListening()
+        for call in self._calls:
+            if call.active():
+                call.cancel()
         for each in tuple(self.ends):
             each.end(abort=True)
         while self.ends:
             turn: Deferred[None] = Deferred()
             self.reactor.callLater(0.01, turn.callback, None)
             await turn
+
+    def later(self, seconds: float, function: Any, *arguments: Any) -> None:
+        """``callLater``, unless it is closed before."""
+        self._calls = [call for call in self._calls if call.active()]
+        self._calls.append(self.reactor.callLater(seconds, function, *arguments))
 
     def _accepted(self) -> End:
         near = End(self)
@@ -156,7 +165,7 @@ class ChaosProxy:
         for each in (end, end.other):
             if each is not None:
                 each.held = True
-        self.reactor.callLater(self._random.random() * STALL, end.end, True)
+        self.later(self._random.random() * STALL, end.end, True)
 
     def _duplicate(self, end: End, data: bytes) -> None:
         end.pass_on(data)
