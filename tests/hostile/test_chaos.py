@@ -128,6 +128,7 @@ class ChaosTests(TestCase):
         self.addCleanup(self.server.stopService)
         await self.server.when_ready()
         self.proxy = ChaosProxy(reactor, self.server.listening_port.getHost().port, self.random)
+        self.proxy.pieces = secure
         self.port = await self.proxy.open()
         self.addCleanup(lambda: Deferred.fromCoroutine(self.proxy.close()))
         self.certificate = str(place / "secrets" / "certificate.pem")
