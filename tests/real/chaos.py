@@ -26,9 +26,6 @@ from twisted.internet.protocol import Factory, Protocol
 #: How often each fault happens, of a thousand reads.
 FAULTS = {"cut": 6, "truncate": 6, "delay": 60, "stall": 1, "duplicate": 5}
 
-#: A read of so few bytes is whole frames.
-WHOLE = 4_096
-
 #: Longest delay and stall, in seconds.
 DELAY, STALL = 0.03, 1.0
 
@@ -92,7 +89,7 @@ class ChaosProxy:
     def __init__(self, reactor: Any, port: int, random: Random) -> None:
         self.reactor = reactor
         self.calm = True
-        #: Whether parts of frames are duplicated, too: only TLS finds out for certain that a payload was changed.
+        #: Whether bytes are duplicated: TCP never does, and only TLS finds out for certain when somebody else does.
         self.pieces = False
         #: How often what happened.
         self.happened: Counter[str] = Counter()
@@ -176,5 +173,3 @@ class ChaosProxy:
         end.pass_on(data)
         if self.pieces:
             end.pass_on(data if self._random.random() < 0.5 else data[-self._random.randrange(1, len(data) + 1) :])
-        elif len(data) < WHOLE:
-            end.pass_on(data)
