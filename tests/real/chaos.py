@@ -26,6 +26,9 @@ from twisted.internet.protocol import Factory, Protocol
 #: How often each fault happens, of a thousand reads.
 FAULTS = {"cut": 6, "truncate": 6, "delay": 60, "stall": 1, "duplicate": 5}
 
+#: A read of so few bytes is whole frames.
+WHOLE = 4_096
+
 #: Longest delay and stall, in seconds.
 DELAY, STALL = 0.03, 1.0
 
@@ -89,7 +92,7 @@ class ChaosProxy:
     def __init__(self, reactor: Any, port: int, random: Random) -> None:
         self.reactor = reactor
         self.calm = True
-        #: Whether bytes are duplicated: TCP never does, and only TLS finds out for certain when somebody else does.
+        #: Whether parts of frames are duplicated, too: only TLS finds out for certain that a payload was changed.
         self.pieces = False
         #: How often what happened.
         self.happened: Counter[str] = Counter()
@@ -164,6 +167,8 @@ class ChaosProxy:
         end.waiting.append(data)
 
     def _stall(self, end: End, data: bytes) -> None:
+        # Kept: who is released before the end goes on where it was, as TCP would.
+        end.waiting.append(data)
         for each in (end, end.other):
             if each is not None:
                 each.held = True
@@ -173,3 +178,5 @@ class ChaosProxy:
         end.pass_on(data)
         if self.pieces:
             end.pass_on(data if self._random.random() < 0.5 else data[-self._random.randrange(1, len(data) + 1) :])
+        elif len(data) < WHOLE:
+            end.pass_on(data)
