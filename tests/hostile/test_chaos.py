@@ -11,7 +11,7 @@ What has to hold, for each stream:
   that failed otherwise, not at all.
 - What the server was told is "handled" or "queued" is carried out by the client once. What was refused is not.
 - Both in the order in which they were made.
-- A message is never changed: duplicated bytes break a frame, or repeat one, and are found out either way.
+- A message is never changed.
 """
 
 from __future__ import annotations
