@@ -26,8 +26,11 @@ Moments = list[tuple[float, dict[str, Any]]]
 
 
 def settled(moments: Moments) -> Moments:
-    """Those behind the first third, in which what is made once is made and caches fill."""
-    return moments[max(1, len(moments) // 3) :]
+    """Those behind the first third, in which what is made once is made and caches fill.
+
+    Behind the third at least: the first is before any client, the second has all threads, the third has seen all code.
+    """
+    return moments[max(2, len(moments) // 3) :]
 
 
 def slope(moments: Moments, of: str = "rss") -> float:

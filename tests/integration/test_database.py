@@ -133,11 +133,11 @@ class UnderAReactor(TestCase):
         inside = self.folder / "not-there" / "x.sqlite3"
         user, _ = declare()
         database = SQLiteDatabase(inside, models=[user])
-        with self.assertRaises(Unavailable):
+        with self.assertRaises(ConfigurationError):
             await database.start(reactor)
-        with self.assertRaises(Unavailable):
+        with self.assertRaises(ConfigurationError):
             await user.Insert(username="x", password="y")
-        with self.assertRaises(Unavailable):
+        with self.assertRaises(ConfigurationError):
             await user.Count()
         inside.parent.mkdir()
         await threads.deferToThread(schema.create_tables, database)

@@ -16,14 +16,13 @@ UNTOLD = """
 from fluxon.routing.request import Request
 
 
-def _make(self, payload, peer, router, requests):
+def _make(self, payload, peer, route):
     self.payload = payload
     self._peer = peer
-    self._router = router
-    self._requests = requests
+    self._route = route
     self._ask = peer.current
     self._logins = None
-    self._timestamp = router.seconds()
+    self.arrived = peer.protocol.arrived
 
 
 Request.__init__ = _make
