@@ -32,6 +32,9 @@ _NEEDED_OF_SERVER = ("TLS", "_aborting", "doWrite", "startWriting")
 
 _MORE = getattr(socket, "MSG_MORE", 0)
 
+#: Bytes that are held while others are read; of what is more, sending is most of the work.
+_HELD = 4 * 1024
+
 #: Kinds of files that ``sendfile`` does not take.
 _NOT_BY_KERNEL = (errno.EINVAL, errno.ENOSYS, errno.EOVERFLOW)
 
@@ -116,16 +119,37 @@ class DirectServer(tcp.Server):
         ):
             super().write(data)  # type: ignore[no-untyped-call]
             return
-        try:
-            sent = self.socket.send(data)
-        except BlockingIOError:
-            sent = 0
-        except OSError:
-            # The stock path meets the same error in its turn and reports it the way protocols expect.
-            super().write(data)  # type: ignore[no-untyped-call]
+        readers = self._readers
+        if readers is not None and readers.busy and len(data) <= _HELD:
+            # In the stock transport's own buffer, so that whatever comes next finds it there.
+            self._tempDataBuffer.append(data)
+            self._tempDataLen += len(data)
+            readers.sending.append(self)
             return
+        sent = self._send(data)
         if sent < len(data):
             super().write(memoryview(data)[sent:].tobytes())  # type: ignore[no-untyped-call]
+
+    def _send(self, data: bytes) -> int:
+        try:
+            return self.socket.send(data)
+        except OSError:  # it takes nothing now; or the stock path meets the same error and reports it in its turn
+            return 0
+
+    def send_held(self) -> None:
+        """Send what was held while others were read."""
+        held = self._tempDataBuffer
+        if len(held) != 1 or self.dataBuffer or self._part is not None or not self.connected or self._aborting:
+            return  # the stock path has it, or nobody will
+        data = held[0]
+        sent = self._send(data)
+        if sent == len(data):
+            held.clear()
+            self._tempDataLen = 0
+        else:
+            held[0] = data[sent:]
+            self._tempDataLen -= sent
+            self.startWriting()  # type: ignore[no-untyped-call]
 
     def writeSequence(self, iovec: Iterable[bytes]) -> None:
         pieces = list(iovec)

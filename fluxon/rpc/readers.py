@@ -7,6 +7,8 @@ a tenth of the CPU time of a request.)
 Rules of this module:
 
 - What a connection hears, and when it ends, is what the reactor would have told it.
+- Answers to several connections leave when all of them are read. Sending wakes whoever waits for it, which is half of
+  the time of a small answer; one that is awake already need not be woken. (Measured with 100 connections.)
 - While there is no connection there is no epoll, no descriptor, and nothing in the reactor.
 - It calls a private method of Twisted's reactors. Where one lacks it, or the platform epoll, ``readers_for`` gives
   None, and the reactor reads.
@@ -28,6 +30,9 @@ _log = Logger(namespace="fluxon.rpc")
 #: Of one turn: then the reactor sees to what else there is.
 _AT_ONCE = 1_024
 
+#: What answers to so many connections wait for each other is less than a turn of a busy reactor.
+_TOGETHER = 64
+
 
 class Connection(Protocol):
     """What is read."""
@@ -41,12 +46,19 @@ class Connection(Protocol):
     def connectionLost(self, reason: Failure) -> None:
         """It has ended."""
 
+    def send_held(self) -> None:
+        """Send what was held while others were read."""
+
 
 @implementer(IReadDescriptor)
 class Readers:
     """See the module."""
 
     def __init__(self, reactor: Any) -> None:
+        #: Whether several connections are read one after the other just now: what each has to send waits for the end.
+        self.busy = False
+        #: Those that have something to send then.
+        self.sending: list[Connection] = []
         self._reactor = reactor
         self._poll: select.epoll | None = None
         self._connections: dict[int, Connection] = {}
@@ -86,8 +98,22 @@ class Readers:
 
     def doRead(self) -> None:
         assert self._poll is not None
+        events = self._poll.poll(0, _AT_ONCE)
+        self.busy = len(events) > 1
+        try:
+            self._read(events)
+        finally:
+            self.busy = False
+            self._send_held()
+
+    def _send_held(self) -> None:
+        sending, self.sending = self.sending, []
+        for each in sending:
+            each.send_held()
+
+    def _read(self, events: list[tuple[int, int]]) -> None:
         find = self._connections.get
-        for descriptor, event in self._poll.poll(0, _AT_ONCE):
+        for descriptor, event in events:
             connection = find(descriptor)
             if connection is None:  # one before it has ended it
                 continue
@@ -99,6 +125,8 @@ class Readers:
                     why = error
             else:  # nothing to read any more, and the other side is gone
                 why = main.CONNECTION_DONE
+            if len(self.sending) >= _TOGETHER:
+                self._send_held()
             if why:
                 self._reactor._disconnectSelectable(connection, why, True)
 

@@ -35,7 +35,7 @@ def _options() -> argparse.ArgumentParser:
         command.add_argument("--only", metavar="NAME,…", help="only these of those measured")
         command.add_argument("--venv", type=Path, default=environment.default_folder(), help="(default: %(default)s)")
         if kind == "rpc":
-            default = "1x1,1x64,100x1,1x64-tls,100x1-tls,1x64-half,100x1-half"
+            default = "1x1,1x64,100x1,1x64-tls,100x1-tls,100x1-half"
             command.add_argument("--cases", default=default, help="connections x in flight (default: %(default)s)")
         if kind in ("fanout", "idle"):
             command.add_argument("--connections", type=int, default=10_000, help="without TLS (default: %(default)s)")

@@ -55,7 +55,6 @@ TARGETS: tuple[Target | Bound, ...] = (
     Target(case="1x64", against=FASTEST_PEER, at_least=2.5),
     Target(case="100x1", against=STOCK, at_least=1.1),
     Target(case="100x1", against=FASTEST_PEER, at_least=1.0),
-    Target(case="1x64-half", against=STOCK, measure="p99_us", at_most=2.0),
     Target(case="100x1-half", against=STOCK, measure="p99_us", at_most=2.0),
     Target(case="1x1", against=STOCK, measure="p50_us", at_most=1.25),
     # What counting requests and logging them costs; measured when fluxon-untold is named.

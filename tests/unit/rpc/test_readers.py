@@ -9,6 +9,7 @@ from twisted.internet import reactor
 from twisted.internet.endpoints import TCP4ServerEndpoint
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.task import deferLater
+from twisted.internet.threads import deferToThread
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
@@ -126,6 +127,40 @@ class ReadersTests(TestCase):
         self.assertEqual(paused.heard, b"")
         paused.transport.resumeProducing()  # type: ignore[attr-defined]
         await self.until(lambda: paused.heard)
+
+    async def test_answers(self) -> None:
+        """What is sent while several are read arrives whole and in order: little, much, in pieces, before an end."""
+        factory, clients = await self.connected(40)
+        much = bytes(range(256)) * 8_000
+
+        def hears(protocol: Listening, data: bytes) -> None:
+            transport: Any = protocol.transport
+            transport.write(data)
+            if data == b"much":
+                transport.write(much)
+            elif data == b"pieces":
+                transport.writeSequence([b"1", b"2"])
+                transport.write(b"3")
+            elif data == b"end":
+                transport.loseConnection()
+
+        factory.hears = hears
+        wanted = {b"little": b"little", b"much": b"much" + much, b"pieces": b"pieces123", b"end": b"end"}
+        asked = [list(wanted)[number % 4] for number in range(40)]
+        for client, each in zip(clients, asked, strict=True):
+            client.sendall(each)
+        for client, each in zip(clients, asked, strict=True):
+            client.settimeout(20)
+            self.assertEqual(await deferToThread(self.received, client, len(wanted[each])), wanted[each])
+            if each == b"end":
+                self.assertEqual(await deferToThread(client.recv, 1), b"")
+        await self.until(lambda: sum(bool(each.ended) for each in factory.made) == 10)
+
+    def received(self, client: socket.socket, size: int) -> bytes:
+        heard = b""
+        while len(heard) < size and (data := client.recv(size - len(heard))):
+            heard += data
+        return heard
 
     async def test_a_reset(self) -> None:
         """The other side's reset ends the connection uncleanly."""
