@@ -156,6 +156,22 @@ class ReadersTests(TestCase):
                 self.assertEqual(await deferToThread(client.recv, 1), b"")
         await self.until(lambda: sum(bool(each.ended) for each in factory.made) == 10)
 
+    async def test_full_sockets(self) -> None:
+        """What the socket takes a part of goes on where it stopped."""
+        factory, clients = await self.connected(2)
+        parts = [b"%08d" % number * 500 for number in range(200)]
+        for each in factory.made:
+            each.transport.getHandle().setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4_608)  # type: ignore[attr-defined]
+        factory.hears = lambda protocol, data: protocol.transport.write(parts[len(protocol.heard) - 1])
+        for number in range(len(parts)):
+            for client in clients:
+                client.sendall(b"x")
+            await self.until(lambda wanted=number + 1: all(len(each.heard) == wanted for each in factory.made))
+        for client in clients:
+            client.settimeout(20)
+            heard = await deferToThread(self.received, client, sum(map(len, parts)))
+            self.assertTrue(heard == b"".join(parts))
+
     def received(self, client: socket.socket, size: int) -> bytes:
         heard = b""
         while len(heard) < size and (data := client.recv(size - len(heard))):
