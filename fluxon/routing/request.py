@@ -13,6 +13,7 @@ from twisted.python.failure import Failure
 from fluxon.blocking import Pending, either, pending
 from fluxon.commands import Call
 from fluxon.errors import FluxonError
+from fluxon.routing.payload import fields_of
 from fluxon.rpc import Peer
 from fluxon.sessions.user import AuthenticatedUser
 
@@ -98,7 +99,7 @@ class Login(Pending[None]):
 class Request:
     """One request of a client.
 
-    ``payload`` is whatever the client sent with it; check all of it.
+    ``payload`` is whatever the client sent with it; check all of it. ``fields`` checks the types of what is in a dict.
     """
 
     __slots__ = ("_ask", "_logins", "_peer", "_route", "arrived", "payload")
@@ -138,6 +139,15 @@ class Request:
 
     def __repr__(self) -> str:
         return f"<Request of {self.peername}, session {self.sessionid}>"
+
+    def fields(self, **types: Any) -> list[Any]:
+        """What the client sent under these names, in their order: ``name, age = request.fields(name=str, age=int)``.
+
+        A type is one that crosses the wire, or several: ``note=str | None`` may be left out, and is None then. Other
+        names in the payload are left alone. Raises ``InvalidPayload`` for a payload that is no dict, and for values
+        that are missing or of another type; its ``details["fields"]`` say for each what is wrong.
+        """
+        return fields_of(self.payload, types)
 
     @property
     def user(self) -> AuthenticatedUser | None:

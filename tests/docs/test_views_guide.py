@@ -51,8 +51,8 @@ class Guides(SynchronousTestCase):
 
     def test_views(self) -> None:
         """The views answer, the two ways to sign up do the same, and what is refused is refused with its error."""
-        views, router, twice, refuses = [each.text for each in Page(self, "docs/views.rst").fragments()]
-        app = self.server(views + twice + refuses)
+        views, router, twice, takes, refuses = [each.text for each in Page(self, "docs/views.rst").fragments()]
+        app = self.server(views + twice + takes + refuses)
         names: dict[str, Any] = {}
         exec(router, names)
         self.assertEqual(set(names["by_hand"].views), {"hello"})
@@ -61,6 +61,10 @@ class Guides(SynchronousTestCase):
         client = app.connect()
         self.assertEqual(client.send_request("greet", {}), {"response": "hello, stranger"})
         self.assertEqual(client.send_request("greet", {"name": "Emma"}), {"response": "hello, Emma"})
+        self.assertEqual(client.send_request("order", {"title": "Emma"}), "1 of Emma")
+        self.assertEqual(client.send_request("order", {"title": "Emma", "copies": 3}), "3 of Emma")
+        wrong = self.assertRaises(InvalidPayload, client.send_request, "order", {"copies": True})
+        self.assertEqual(wrong.details["fields"], {"title": "is missing", "copies": "must be an integer"})
         self.assertIsNone(client.send_request("whoami"))
         self.assertRaises(Unauthenticated, client.send_request, "remove_everything")
         self.assertEqual(client.send_request("sign_up", {"username": "emma"}), 1)
