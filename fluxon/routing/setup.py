@@ -12,6 +12,7 @@ import attrs
 
 from fluxon.cloud.authorization_models import RoleBasedAccessControl
 from fluxon.cloud.declaration import AuthorizationType
+from fluxon.database.apis import adapter_of
 from fluxon.errors import ConfigurationError
 from fluxon.limits import MAX_INT, Limits
 from fluxon.routing.events import KINDS
@@ -34,7 +35,7 @@ def _secrets(value: Any) -> Any:
 class Setup:
     """A server's parts: views, models, and where it keeps its things.
 
-    Only ``mapping`` and ``secrets`` are needed. Without ``database_api`` there are no models and nobody can log in.
+    Only ``mapping`` and ``secrets`` are needed. Without ``database_path`` there are no models and nobody can log in.
     Whatever is wrong is a ``ConfigurationError`` that names the keyword.
     """
 
@@ -50,7 +51,8 @@ class Setup:
     logs_dir: Path | None = attrs.field(default=None, converter=_path)
     #: A file, or an SQLAlchemy URL.
     database_path: Any = None
-    #: The adapter's class: ``fluxon.database.apis.SQLiteDatabase``.
+    #: The adapter's class: ``fluxon.database.apis.SQLiteDatabase``. Without it, the one that the URL names; a file is
+    #: SQLite's.
     database_api: Callable[..., Any] | None = None
     #: Where the files of the cloud are, and who may do what with them.
     cloud_folder: Path | None = attrs.field(default=None, converter=_path)
@@ -81,8 +83,10 @@ class Setup:
             raise ConfigurationError("secrets is the secrets folder: secrets=Secrets(BASE_DIR / 'secrets')")
         if not isinstance(self.limits, Limits):
             raise ConfigurationError("limits is a Limits: limits=Limits(view_timeout=60)")
+        if self.database_api is None and self.database_path is not None:
+            object.__setattr__(self, "database_api", adapter_of(self.database_path))
         if self.models is not None and self.database_api is None:
-            raise ConfigurationError("models need a database: database_api=SQLiteDatabase")
+            raise ConfigurationError("models need a database: database_path=BASE_DIR / 'database.sqlite3'")
         if self.database_api is not None and self.database_path is None:
             raise ConfigurationError("database_api needs to know where: database_path=BASE_DIR / 'database.sqlite3'")
         if self.database_api is not None and not callable(self.database_api):
@@ -110,7 +114,7 @@ class Setup:
         if not isinstance(self.cloud_auth_model, AuthorizationType) or self.cloud_auth_model is RoleBasedAccessControl:
             raise ConfigurationError("cloud_auth_model is a class that derives from RoleBasedAccessControl, without ()")
         if self.database_api is None:
-            raise ConfigurationError("a cloud storage needs a database: database_api=SQLiteDatabase, and models")
+            raise ConfigurationError("a cloud storage needs a database: database_path=, and models")
 
 
 def _check_count(name: str, value: Any, optional: bool) -> None:

@@ -22,7 +22,7 @@ import attrs
 from twisted.internet.defer import Deferred, succeed
 
 from fluxon.connect.functions import Function
-from fluxon.database.apis import SQLiteDatabase
+from fluxon.database.apis import SQLiteDatabase, adapter_of
 from fluxon.database.database import Database
 from fluxon.database.throttle import LoginThrottle
 from fluxon.endpoint import AsyncServer, CloudStorageServer
@@ -45,7 +45,7 @@ class MemoryServer:
 
     ``folder`` is where it keeps its things, for another one to go on with; without it that is a temporary folder.
     ``now`` is the time at which its clock begins, POSIX seconds. What ``changes`` names is changed in the setup:
-    ``limits=Limits(view_timeout=1)``, or ``database_api=PostgreSQLDatabase, database_path="postgresql://…"``.
+    ``limits=Limits(view_timeout=1)``, or ``database_path="postgresql://…"``.
     """
 
     def __init__(self, setup: Setup, *, folder: str | Path | None = None, now: float | None = None, **changes: Any):
@@ -167,6 +167,8 @@ class MemoryServer:
             changes["database_schema_dir"] = folder / "database_schema"
         if setup.has_cloud:
             changes["cloud_folder"] = folder / "cloud"
+        if "database_path" in self._changes:
+            changes["database_api"] = adapter_of(self._changes["database_path"])
         changes |= self._changes
         make: Callable[..., Database] | None = changes.get("database_api")
         if make is not None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from fluxon.database.apis import SQLiteDatabase
+from fluxon.database.apis import AsyncSQLiteDatabase, MySQLDatabase, PostgreSQLDatabase, SQLiteDatabase
 from fluxon.errors import ConfigurationError
 from fluxon.limits import Limits
 from fluxon.routing import AuthenticatedUser, Setup
@@ -37,13 +37,28 @@ class SetupTests(SynchronousTestCase):
         setup = Setup(mapping={}, secrets="keys", logs_dir="logs")  # type: ignore[arg-type]
         self.assertEqual((setup.logs_dir, type(setup.secrets)), (Path("logs"), Secrets))
 
+    def test_the_adapter(self) -> None:
+        """Its URL says which; a file is SQLite's. Whoever names one has that."""
+        for path, adapter in (
+            (Path("x.sqlite3"), SQLiteDatabase),
+            ("sqlite:///x.sqlite3", SQLiteDatabase),
+            ("postgresql://host/x", PostgreSQLDatabase),
+            ("mysql+pymysql://host/x", MySQLDatabase),
+            ("mariadb://host/x", MySQLDatabase),
+        ):
+            setup = Setup(mapping={}, secrets=Secrets("keys"), database_path=path)
+            self.assertIs(setup.database_api, adapter, path)
+        setup = Setup(mapping={}, secrets=Secrets("keys"), database_path="x", database_api=AsyncSQLiteDatabase)
+        self.assertIs(setup.database_api, AsyncSQLiteDatabase)
+
     def test_mistakes(self) -> None:
         """Each is a ``ConfigurationError`` with the keyword to mend."""
         good: dict[str, Any] = {"mapping": {}, "secrets": "keys"}
         for wrong, word in (
             ({"secrets": None}, "secrets="),
             ({"limits": {"view_timeout": 3}}, "limits="),
-            ({"models": types.ModuleType("models")}, "database_api="),
+            ({"models": types.ModuleType("models")}, "database_path="),
+            ({"database_path": "oracle://host/x"}, "postgresql://"),
             ({"database_api": SQLiteDatabase}, "database_path="),
             ({"database_api": SQLiteDatabase("x.sqlite3"), "database_path": "x"}, "without ()"),
             ({"logs_dir": 3}, "path"),
