@@ -14,7 +14,7 @@ The names are those of gRPC's status codes where one fits
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeGuard
 
 
 class FluxonError(Exception):
@@ -83,6 +83,8 @@ class Unavailable(FluxonError):
 
     code = "Unavailable"
     default_text = "the service cannot be reached now; try again later"
+    #: Whether it is this process's engine that says so, and no program's.
+    engines_own = False
 
 
 class ResourceExhausted(FluxonError):
@@ -170,8 +172,27 @@ class UntrustedServer(FluxonError):
 
 
 def stopping() -> Unavailable:
-    """What a server that stops says to whatever is new. By the detail clients know that the next one may take it."""
-    return Unavailable("the server is stopping; try again in a moment", details={"stopping": True})
+    """What an end that stops says to whatever is new: it was not begun, and the next connection may take it."""
+    error = Unavailable("the other side is stopping; try again in a moment", details={"stopping": True})
+    error.engines_own = True
+    return error
+
+
+def says_stopping(error: object) -> TypeGuard[Unavailable]:
+    """Whether ``error`` is the other engine's word that it stops, so that nothing was begun."""
+    return isinstance(error, Unavailable) and error.details.get("stopping") is True
+
+
+def of_program(error: FluxonError) -> FluxonError:
+    """``error`` as a view or a function that ran may answer it: that this engine stops is not its to say.
+
+    It may have heard it itself, of a server that it asked something.
+    """
+    if says_stopping(error) and not error.engines_own:
+        return Unavailable(
+            error.text, details={name: each for name, each in error.details.items() if name != "stopping"}
+        )
+    return error
 
 
 def _family(root: type[FluxonError]) -> dict[str, type[FluxonError]]:

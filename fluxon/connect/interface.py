@@ -10,6 +10,7 @@ Rules of this module:
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random as _random
 import secrets
@@ -29,7 +30,7 @@ from fluxon.connect.line import Line
 from fluxon.connect.link import Link
 from fluxon.connect.session import HasSession, SessionHolder
 from fluxon.connect.turns import Turns
-from fluxon.errors import DeadlineExceeded, FluxonError, Internal
+from fluxon.errors import DeadlineExceeded, FluxonError, Internal, Unavailable, of_program
 from fluxon.wire import Ask
 
 _log = Logger(namespace="fluxon.connect")
@@ -180,18 +181,25 @@ class ConnectionInterface:
 
     def _session_lost(self) -> None:
         if self._on_session_lost is not None:
-            self._turns.submit(self._on_session_lost)
+            self._inform(self._on_session_lost)
 
     def _connected(self) -> None:
         if self._on_reconnect is not None and self._line.connector.was_connected:
-            self._turns.submit(partial(self._on_reconnect, self._line.recovered))
+            self._inform(partial(self._on_reconnect, self._line.recovered))
+
+    def _inform(self, function: Callable[[], object]) -> None:
+        with contextlib.suppress(Unavailable):  # the program is closing it, and wants to know nothing
+            self._turns.submit(function)
 
     def _delivered(self, link: Link, ask: Ask) -> None:
         numbers, number = self._session.numbers, ask.arguments["number"]
         if not numbers.arrive(number, lambda: link.answer(ask, None)):
             return
         try:
-            self._turns.submit(lambda: self._run_delivered(link, ask), kept=True)
+            # What is dropped the server sends to another client of the session, if there is one.
+            self._turns.submit(
+                lambda: self._run_delivered(link, ask), kept=True, dropped=lambda: numbers.refused(number)
+            )
         except FluxonError:
             numbers.refused(number)
             raise
@@ -218,7 +226,7 @@ class ConnectionInterface:
             link.answer(ask, self._functions.call(name, ask.arguments["payload"]))
         except FluxonError as error:
             _log.warn("the function {name!r} failed: {code}: {text}", name=name, code=error.code, text=error.text)
-            link.fail(ask, error)
+            link.fail(ask, of_program(error))
         except BaseException:
             incident = secrets.token_hex(8)
             _log.failure("incident {incident} in the function {name!r}", incident=incident, name=name)

@@ -32,7 +32,15 @@ from fluxon.connect.link import Link
 from fluxon.connect.session import Session
 from fluxon.connect.turns import current
 from fluxon.connect.waiter import LostInFlight, NeverSent, Overdue
-from fluxon.errors import Cancelled, DeadlineExceeded, FluxonError, NotFound, OutcomeUnknown, Unavailable
+from fluxon.errors import (
+    Cancelled,
+    DeadlineExceeded,
+    FluxonError,
+    NotFound,
+    OutcomeUnknown,
+    Unavailable,
+    says_stopping,
+)
 from fluxon.wire import Ask
 
 _log = Logger(namespace="fluxon.connect")
@@ -144,7 +152,7 @@ class Line:
             except NeverSent:
                 continue  # lost before it was sent: on to the next connection
             except Unavailable as error:
-                if not (link.left and error.details.get("stopping")):
+                if not (link.left and says_stopping(error)):
                     raise  # or the server was leaving when it came: it did nothing, and the next one may
             except Overdue as overdue:
                 raise overdue_error(what, seconds, overdue.sent) from None
@@ -176,7 +184,7 @@ class Line:
             except LostInFlight as error:
                 attempts.lost(error, link.token)
             except Unavailable as error:
-                if not (link.left and error.details.get("stopping")):
+                if not (link.left and says_stopping(error)):
                     raise
             except Overdue as overdue:
                 raise overdue_error(what, seconds, overdue.sent or attempts.unanswered is not None) from None
@@ -198,7 +206,7 @@ class Line:
             except NeverSent:
                 continue
             except Unavailable as error:
-                if not (link.left and error.details.get("stopping")):
+                if not (link.left and says_stopping(error)):
                     raise
             except Overdue as overdue:
                 raise overdue_error(what, seconds, overdue.sent) from None

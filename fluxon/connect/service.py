@@ -25,7 +25,7 @@ from fluxon.connect.backoff import Backoff
 from fluxon.connect.greeting import Greeting, hello_arguments
 from fluxon.connect.reconnecting import Connection, Reconnecting
 from fluxon.connect.session import Session
-from fluxon.errors import ConfigurationError, DeadlineExceeded, FluxonError, OutcomeUnknown, Unavailable
+from fluxon.errors import ConfigurationError, DeadlineExceeded, FluxonError, OutcomeUnknown, Unavailable, says_stopping
 from fluxon.rpc import Peer, Responder, Responders
 from fluxon.security.tls import client_tls
 
@@ -122,7 +122,7 @@ class ClientService(Service):
                 return connection, await connection.peer.ask(command, arguments, self._left(deadline))
             except Unavailable as error:
                 # The end of the connection before anything was sent, or a server that leaves: on to the next one.
-                left = connector.current is not connection and error.details.get("stopping")
+                left = connector.current is not connection and says_stopping(error)
                 if not (connection.peer.lost or left):
                     raise
 
@@ -151,7 +151,7 @@ class ClientService(Service):
                     raise  # the server's own word
                 attempts.lost(error, connection.token)
             except Unavailable as error:
-                gone = connector.current is not connection and error.details.get("stopping")
+                gone = connector.current is not connection and says_stopping(error)
                 if not (connection.peer.lost or gone):
                     raise
 

@@ -18,7 +18,7 @@ from queue import Empty, SimpleQueue
 
 from twisted.logger import Logger
 
-from fluxon.errors import ResourceExhausted
+from fluxon.errors import ResourceExhausted, stopping
 
 _log = Logger(namespace="fluxon.connect")
 
@@ -42,20 +42,23 @@ class Turns:
         self._lock = threading.Lock()
         self._taken = False
         self._stopped = False
-        self._new: deque[Work] = deque()
+        self._new: deque[tuple[Work, Work]] = deque()
         self._back: deque[threading.Lock] = deque()
         self._ready: SimpleQueue[Work | None] = SimpleQueue()
         self._idle = 0
 
-    def submit(self, work: Work, *, kept: bool = False) -> None:
-        """Have ``work`` done when its turn comes. Raises ``ResourceExhausted`` when too much waits already."""
+    def submit(self, work: Work, *, kept: bool = False, dropped: Work = lambda: None) -> None:
+        """Have ``work`` done when its turn comes, or ``dropped`` when it never does.
+
+        Raises ``ResourceExhausted`` when too much waits already, and ``Unavailable`` when nothing is begun any more.
+        """
         most = MAX_KEPT_WAITING if kept else MAX_WAITING
         with self._lock:
             if self._stopped:
-                return
+                raise stopping()
             if len(self._new) >= most:
                 raise ResourceExhausted(f"more than {most} calls wait for this client's functions")
-            self._new.append(work)
+            self._new.append((work, dropped))
             if not self._taken:
                 try:
                     self._pass_on()
@@ -68,10 +71,12 @@ class Turns:
         """Begin nothing more. What runs goes on; its thread ends with it, and those without work at once."""
         with self._lock:
             self._stopped = True
-            self._new.clear()
+            waiting, self._new = self._new, deque()
             for _ in range(self._idle):
                 self._ready.put(None)
             self._idle = 0
+        for _, dropped in waiting:
+            dropped()
 
     @contextmanager
     def yielded(self) -> Iterator[None]:
@@ -99,7 +104,7 @@ class Turns:
         if self._back:
             self._back.popleft().release()
         elif self._new:
-            self._ready.put(self._new.popleft())
+            self._ready.put(self._new.popleft()[0])
             if self._idle:
                 self._idle -= 1
             else:

@@ -17,7 +17,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
-from fluxon.errors import DeadlineExceeded, FluxonError, OutcomeUnknown, Unavailable
+from fluxon.errors import DeadlineExceeded, FluxonError, OutcomeUnknown, Unavailable, says_stopping
 from fluxon.rpc import Peer
 from fluxon.wire import CrossesAs
 
@@ -99,7 +99,7 @@ def settled(answer: Any, peer: Peer, user_id: int | None, session: str) -> Resul
     error = answer.value
     if not isinstance(error, FluxonError):
         answer.raiseException()
-    if peer.lost and isinstance(error, Unavailable):
+    if (peer.lost and isinstance(error, Unavailable)) or says_stopping(error):
         state = OFFLINE
     elif isinstance(error, (DeadlineExceeded, OutcomeUnknown)):
         state = TIMEOUT

@@ -28,6 +28,7 @@ from fluxon.errors import (
     ResourceExhausted,
     Unavailable,
     from_wire,
+    says_stopping,
 )
 from fluxon.limits import Limits
 from fluxon.routing.delivery import FAILED, HANDLED, OFFLINE, SENT, TIMEOUT, Delivery, Result
@@ -76,7 +77,9 @@ class Copy:
 
     def failed(self, message: Failed) -> None:
         """It answered with an error."""
-        self._sending.ended(self, FAILED, from_wire(message.code, message.text, {}))
+        state = OFFLINE if says_stopping(from_wire(message.code, message.text, message.details)) else FAILED
+        # Without its details: ten thousand clients could send a megabyte each.
+        self._sending.ended(self, state, from_wire(message.code, message.text, {}))
 
     def lost(self, sent: bool) -> None:
         """Its connection is gone."""

@@ -21,7 +21,7 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 
 from fluxon.commands import Deliver
-from fluxon.errors import FluxonError, OutcomeUnknown, ResourceExhausted
+from fluxon.errors import FluxonError, OutcomeUnknown, ResourceExhausted, says_stopping
 from fluxon.routing.delivery import FAILED, HANDLED, QUEUED, Result, settled
 from fluxon.rpc import Peer
 from fluxon.wire import decode
@@ -166,8 +166,8 @@ class Outbox:
             if entry.peer is peer:
                 entry.peer = None
             return
-        if failed and isinstance(answer.value, (ResourceExhausted, OutcomeUnknown)):
-            # It did not begin, or nobody knows: asked again, it says.
+        if failed and (isinstance(answer.value, (ResourceExhausted, OutcomeUnknown)) or says_stopping(answer.value)):
+            # It did not begin, or nobody knows: asked again, here or on the next connection, it says.
             if entry.peer is peer:
                 entry.peer = None
                 self._wait()

@@ -13,7 +13,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from fluxon.commands import Command
-from fluxon.errors import Cancelled, FluxonError, Internal
+from fluxon.errors import Cancelled, FluxonError, Internal, of_program
 
 _log = Logger(namespace="fluxon.rpc")
 
@@ -25,7 +25,7 @@ def to_error(failure: Failure, command: type[Command], what: str, cancelled: boo
     """
     value = failure.value
     if isinstance(value, command.errors) and isinstance(value, FluxonError) and _make_presentable(value):
-        return value
+        return of_program(value)
     if cancelled and isinstance(value, CancelledError):
         return Cancelled()
     return to_internal(failure, what)

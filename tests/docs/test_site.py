@@ -40,7 +40,14 @@ MODULES = (
 )
 
 #: What a module has for itself, though it begins with no underscore: for the engine's other rooms.
-OWN = {"fluxon.blocking.T", "fluxon.config.must_not_be_loading", "fluxon.errors.from_wire", "fluxon.errors.stopping"}
+OWN = {
+    "fluxon.blocking.T",
+    "fluxon.config.must_not_be_loading",
+    "fluxon.errors.from_wire",
+    "fluxon.errors.of_program",
+    "fluxon.errors.says_stopping",
+    "fluxon.errors.stopping",
+}
 
 
 def public_modules() -> list[ModuleType]:

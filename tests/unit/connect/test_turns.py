@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from fluxon.connect import turns as turns_module
 from fluxon.connect.turns import Turns, current
-from fluxon.errors import ResourceExhausted
+from fluxon.errors import ResourceExhausted, Unavailable, says_stopping
 
 #: Far longer than anything here takes; a wait that ends by it fails its test.
 PATIENCE = 10.0
@@ -117,7 +117,8 @@ class TurnsTests(SynchronousTestCase):
         self.assertRaises(ResourceExhausted, self.turns.submit, lambda: None)
 
     def test_stop_begins_nothing_more(self) -> None:
-        """What waits when it is stopped never runs."""
+        """What waits when it is stopped never runs, and is told so; what comes later is refused."""
+        dropped: list[int] = []
         release = threading.Event()
 
         def first() -> None:
@@ -126,10 +127,13 @@ class TurnsTests(SynchronousTestCase):
             self.seen.put("first ends")
 
         self.turns.submit(first)
-        self.turns.submit(lambda: self.seen.put("never"))
+        self.turns.submit(lambda: self.seen.put("never"), dropped=lambda: dropped.append(1))
         self.take(1)
         self.turns.stop()
-        self.turns.submit(lambda: self.seen.put("never"))
+        self.assertEqual(dropped, [1])
+        self.assertTrue(
+            says_stopping(self.assertRaises(Unavailable, self.turns.submit, lambda: self.seen.put("never")))
+        )
         release.set()
         self.assertEqual(self.take(1), ["first ends"])
         self.assertTrue(self.seen.empty())

@@ -64,6 +64,32 @@ class BlockingDeliveryTests(KeepingTestCase):
         self.assertEqual(ran, list(range(60)))
         self.assertTrue(all([await each for each in rest]))
 
+    async def test_one_of_two_closes(self) -> None:
+        """What it had not begun the other client of the session carries out; what it had begun runs once."""
+        server, first = await self.begin_blocking()
+        second = ConnectionInterface("127.0.0.1", server.listening_port.getHost().port, session=first)
+        self.addCleanup(deferToThread, second.close)
+        await deferToThread(second.send_request, "count")
+        ran: list[tuple[str, int]] = []
+        go_on = threading.Event()
+        self.addCleanup(go_on.set)
+
+        def note(number: int) -> None:
+            ran.append(("second", number))
+            go_on.wait(20)
+
+        first.reverse_request_mapping({"note": lambda number: ran.append(("first", number))})
+        second.reverse_request_mapping({"note": note})
+        kept = [server.reverse_request(1, "note", number, keep=60, timeout=50) for number in range(3)]
+        await until(lambda: ran)
+        await deferToThread(second.close)
+        await until(lambda: len(self.peers(server)) == 1)
+        go_on.set()
+        for each in kept:
+            await each
+        await until(lambda: not server._running().foundation.keeping.kept)
+        self.assertEqual(ran, [("second", 0), ("first", 1), ("first", 2)])
+
     async def test_on_reconnect(self) -> None:
         """It is told before what was kept is carried out, and not for the first connection."""
         events: list[Any] = []

@@ -12,7 +12,7 @@ from twisted.internet.task import deferLater
 
 from fluxon.connect import Client, connect
 from fluxon.endpoint import AsyncServer
-from fluxon.errors import InvalidPayload, NotFound, OutcomeUnknown, ResourceExhausted
+from fluxon.errors import InvalidPayload, NotFound, OutcomeUnknown, ResourceExhausted, from_wire
 from fluxon.routing import Request
 
 
@@ -175,6 +175,36 @@ class KeptTests(KeepingTestCase):
         await until(lambda: second._connector.current)
         await server.reverse_request(1, "note", "three", keep=60)
         self.assertEqual(second.notes, ["all", "one", "three"])  # type: ignore[attr-defined]
+
+    async def test_one_connection_closes(self) -> None:
+        """What crosses with its goodbye is not begun there, and carried out by the other connection of the session."""
+        server, first = await self.begin()
+        second = await self.client(server, None, session=first)
+        closing = second._connector.current
+        assert closing is not None
+        closing.peer.stopping = True  # as while a close waits for what was to be sent
+        delivery = server.reverse_request(1, "note", "crossed", keep=60, timeout=50)
+        await second.call("echo")  # it is answered behind that
+        await second.close()
+        self.assertEqual([each.state for each in await delivery], ["handled"])
+        self.assertEqual((first.notes, second.notes), (["crossed"], []))  # type: ignore[attr-defined]
+
+    async def test_what_a_function_raises_is_its_own(self) -> None:
+        """Also where it heard of another server that that one is stopping: it ran, and is not run again."""
+        server, client = await self.begin()
+        ran: list[int] = []
+
+        def ask_elsewhere(number: int) -> None:
+            ran.append(number)
+            raise from_wire("Unavailable", "the other side is stopping", {"stopping": True, "where": "elsewhere"})
+
+        client.reverse_request_mapping({"ask_elsewhere": ask_elsewhere})
+        for keep in (60, None):
+            (result,) = await server.reverse_request(1, "ask_elsewhere", 1, keep=keep)
+            self.assertEqual((result.state, result.error.details), ("failed", {"where": "elsewhere"}))
+        self.assertEqual(ran, [1, 1])
+        await server.reverse_request(1, "note", "next", keep=60)
+        self.assertEqual(client.notes, ["next"])  # type: ignore[attr-defined]
 
     async def test_a_login_takes_it_along(self) -> None:
         """What waits, or is under way, when the same user logs in again comes all the same, once and in order."""

@@ -9,7 +9,7 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from fluxon.errors import FluxonError, OutcomeUnknown, ResourceExhausted, Unavailable
+from fluxon.errors import FluxonError, OutcomeUnknown, ResourceExhausted, Unavailable, stopping
 from fluxon.limits import Limits
 from fluxon.routing.away import Away
 from fluxon.routing.delivery import Result
@@ -140,8 +140,8 @@ class OutboxTests(SynchronousTestCase):
         self.assertLess(self.keeping.next_number(), 2**53)
 
     def test_a_client_that_takes_no_more(self) -> None:
-        """Nothing is sent for a second, and then the same again; so when it cannot say what became of one."""
-        for error in (ResourceExhausted(), OutcomeUnknown()):
+        """Nothing is sent for a second, then the same again; so when it cannot say what became of one, or closes."""
+        for error in (ResourceExhausted(), OutcomeUnknown(), stopping()):
             outcomes = self.put("a")
             line = self.connect()
             line.answer(0, error)
@@ -165,6 +165,18 @@ class OutboxTests(SynchronousTestCase):
         self.assertNoResult(outcomes[1])
         second.answer(1, Unavailable("of its function"))
         self.assertEqual(self.states(outcomes[1:]), ["failed"])
+
+    def test_a_client_that_closes(self) -> None:
+        """What it answers meanwhile is no answer: it waits for the connection that comes next."""
+        first = self.connect()
+        outcomes = self.put("a", "b")
+        first.answer(0, stopping())
+        self.assertNoResult(outcomes[0])
+        first.lose()
+        self.outbox.move(None)
+        self.assertEqual(self.states(outcomes), ["queued", "queued"])
+        self.clock.advance(1)
+        self.assertEqual(self.connect().payloads, ["a", "b"])
 
     def test_its_time(self) -> None:
         """What is given up is told, not begun any more, and counted as a loss; no timer is left."""
