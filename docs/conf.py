@@ -22,7 +22,7 @@ copyright = author
 release = version = fluxon.__version__
 
 extensions = ["sphinx.ext.autodoc", "sphinx_copybutton", "myst_parser", "linked_names", "help_texts", "limit_texts"]
-exclude_patterns = ["examples", "_extensions"]
+exclude_patterns = ["examples/*/**", "_extensions"]
 
 nitpicky = True
 # Names in signatures of what is none of the reference's: the interpreter's, Twisted's, type variables, rooms' own.

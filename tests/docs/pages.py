@@ -1,4 +1,4 @@
-"""The blocks of code in README.md and docs/, and the tests that have them run.
+"""The blocks of code in README.md, docs/ and the READMEs of the examples, and the tests that have them run.
 
 A block of Python is one of these, and its first line shows the reader which:
 
@@ -23,7 +23,11 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCUMENTS = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.rst")))
+DOCUMENTS = (
+    ROOT / "README.md",
+    *sorted((ROOT / "docs").rglob("*.rst")),
+    *sorted((ROOT / "docs" / "examples").glob("*/README.md")),
+)
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,8 @@ python station.py 127.0.0.1:8080 roof secret-of-the-roof
 
 import sys
 
-from twisted.internet import task
-
 from fluxon.connect import connect
+from twisted.internet import task
 
 
 def measure():
@@ -15,10 +14,16 @@ def measure():
     return {"temperature": 21.5}
 
 
-async def main(reactor, where, name, password):
+async def come_to_work(reactor, where, name, password):
+    """Connect, log in, and report for the first time; the client, which comes back by itself when it is cut off."""
     client = await connect(reactor, where, functions={"measure": measure})
     await client.call("enrol", {"name": name, "password": password})
     await client.call("report", measure())
+    return client
+
+
+async def main(reactor, where="127.0.0.1:8080", name="roof", password="secret-of-the-roof"):
+    client = await come_to_work(reactor, where, name, password)
     print("reported", flush=True)
     while True:
         await task.deferLater(reactor, 60)

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-import models
-import views
-
 from fluxon.database.apis import SQLiteDatabase
 from fluxon.routing import Setup, dynamic_views_loading
 from fluxon.security import Secrets
+
+import models
+import views
 
 HERE = Path(__file__).resolve().parent
 

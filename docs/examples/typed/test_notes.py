@@ -2,11 +2,11 @@
 
 import unittest
 
-import router
-from models import User
-
 from fluxon.errors import Unauthenticated
 from fluxon.testing import MemoryClient, MemoryServer
+
+import router
+from models import User
 
 
 class NoteTests(unittest.TestCase):

@@ -1,10 +1,10 @@
 """Views whose requests, answers and conditions are checked."""
 
-from models import Note, User
-
 from fluxon.database.query import where
 from fluxon.errors import InvalidPayload, PermissionDenied, Unauthenticated
 from fluxon.routing import AuthenticatedUser, Request
+
+from models import Note, User
 
 
 async def login(request: Request) -> str:
