@@ -21,8 +21,16 @@ author = "the authors of Fluxon"
 copyright = author
 release = version = fluxon.__version__
 
-extensions = ["sphinx.ext.autodoc", "sphinx_copybutton", "myst_parser", "linked_names", "help_texts", "limit_texts"]
-exclude_patterns = ["examples/*/**", "_extensions"]
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx_copybutton",
+    "myst_parser",
+    "linked_names",
+    "help_texts",
+    "limit_texts",
+    "unreleased_changes",
+]
+exclude_patterns = ["changes", "examples/*/**", "_extensions"]
 
 nitpicky = True
 # Names in signatures of what is none of the reference's: the interpreter's, Twisted's, type variables, rooms' own.

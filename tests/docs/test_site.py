@@ -191,6 +191,13 @@ class SiteTests(SynchronousTestCase):
         self.assertIn('href="reference/limits.html#fluxon.limits.Limits.view_timeout"', views)
         self.assertRegex((self.site / "reference" / "engine.html").read_text("utf-8"), r'href="\.\./protocol\.html"')
 
+    def test_changes_that_are_not_released(self) -> None:
+        """The page of changes shows them above every release."""
+        changes = [each for each in (ROOT / "docs" / "changes").iterdir() if re.search(r"\.[a-z]+\.md$", each.name)]
+        page = (self.site / "changelog.html").read_text("utf-8")
+        self.assertEqual(page.count("Not released yet</a>"), 1 if changes else 0)
+        self.assertEqual(page.count("<li><p>"), len(changes))
+
     def test_nothing_is_fetched(self) -> None:
         """A reader without a network has the whole site: styles, scripts, pictures and the search."""
         for page in self.site.rglob("*.html"):
