@@ -14,6 +14,7 @@ The names are those of gRPC's status codes where one fits
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import inf
 from typing import Any, ClassVar, TypeGuard
 
 
@@ -27,6 +28,13 @@ class FluxonError(Exception):
         self.text = self.default_text if text is None else text
         self.details: dict[str, Any] = dict(details) if details else {}
         super().__init__(self.text)
+
+    @property
+    def retry_after(self) -> float | None:
+        """Seconds after which the same may be tried again, where whoever refused it knows."""
+        seconds = self.details.get("retry_after")
+        # NaN and the infinities fail the comparison.
+        return float(seconds) if isinstance(seconds, (int, float)) and 0 <= seconds < inf else None
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (_restore, (type(self), self.text, self.details))

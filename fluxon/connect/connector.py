@@ -106,6 +106,15 @@ class Connector:
                 self._changed.wait(min(left, SLICE))
             return link
 
+    def pause(self, seconds: float) -> None:
+        """Return after ``seconds``. Raises when it is closed meanwhile."""
+        until = monotonic() + seconds
+        with self._changed:
+            while not self.closed and (left := until - monotonic()) > 0:
+                self._changed.wait(min(left, SLICE))
+            if self.closed:
+                raise reasons.closed()
+
     def close(self) -> None:
         """End the connection and the thread. Returns soon, though connecting itself cannot be interrupted."""
         with self._changed:

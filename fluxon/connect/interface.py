@@ -112,8 +112,9 @@ class ConnectionInterface:
         what answers is not the server. ``RuntimeError`` on the reactor's thread, which must not block, and after a
         fork.
 
-        An ``idempotent`` one is made again when the connection is lost, and the server carries it out once all the
-        same; ``OutcomeUnknown`` then means that the server cannot tell any more. ``key`` is for a program that may
+        An ``idempotent`` one is made again when the connection is lost, and when the server refused it and said when to
+        try again, within ``timeout``. The server carries it out once all the same; ``OutcomeUnknown`` then means that
+        the server cannot tell any more. ``key`` is for a program that may
         itself make the same request again, and chooses a text for it, at most 128 bytes, that no other request of the
         session has: a repeat is answered what the first one was.
         """

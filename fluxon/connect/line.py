@@ -38,6 +38,7 @@ from fluxon.errors import (
     FluxonError,
     NotFound,
     OutcomeUnknown,
+    ResourceExhausted,
     Unavailable,
     says_stopping,
 )
@@ -76,6 +77,7 @@ class Line:
     ) -> None:
         self.session = session
         self._pid = os.getpid()
+        self._random = random
         self._user = user
         self._instead = instead
         self._answering = {command.name: (command, answer) for command, answer in answering.items()}
@@ -167,7 +169,7 @@ class Line:
 
     def _ask_once(self, command: str, arguments: dict[str, Any], seconds: float, what: str) -> Any:
         session, deadline = self.session, monotonic() + seconds
-        attempts = Attempts(session)
+        attempts = Attempts(session, self._random)
         while True:
             try:
                 link = self.greeted_link(deadline)
@@ -183,9 +185,9 @@ class Line:
                 continue
             except LostInFlight as error:
                 attempts.lost(error, link.token)
-            except Unavailable as error:
+            except (ResourceExhausted, Unavailable) as error:
                 if not (link.left and says_stopping(error)):
-                    raise
+                    self.connector.pause(attempts.refused(error, deadline - monotonic()))
             except Overdue as overdue:
                 raise overdue_error(what, seconds, overdue.sent or attempts.unanswered is not None) from None
 

@@ -117,6 +117,8 @@ class Reconnecting:
         self.was_connected = False
         self._trouble: FluxonError | None = None
         self._waiting: list[Deferred[Connection]] = []
+        # Of requests that the server refused for now.
+        self._pauses: set[Deferred[None]] = set()
         self._step: Deferred[Any] | None = None
         self._pausing = False
         self._running: Deferred[None] | None = None
@@ -133,8 +135,9 @@ class Reconnecting:
         """End it; fires when nothing is left."""
         self.closed = True
         running, self._running = self._running, None
-        for waiting in self._take_waiting():
-            waiting.errback(reasons.closed())
+        waiting: list[Deferred[Any]] = [*self._take_waiting(), *self._pauses]
+        for each in waiting:
+            each.errback(reasons.closed())
         if self._served is not None:
             self._served.peer.protocol.close()
         elif self._step is not None:
@@ -167,6 +170,20 @@ class Reconnecting:
         if self._pausing and not self.was_connected and self._step is not None:
             self._step.cancel()  # somebody wants it now
         return waiting
+
+    def pause(self, seconds: float) -> Deferred[None]:
+        """Fires after ``seconds``. Fails when it is closed meanwhile."""
+
+        def over(result: Any) -> Any:
+            self._pauses.discard(pause)
+            if timer.active():
+                timer.cancel()
+            return result
+
+        pause: Deferred[None] = Deferred()
+        timer = self._reactor.callLater(seconds, pause.callback, None)
+        self._pauses.add(pause)
+        return pause.addBoth(over)
 
     def _forget(self, waiting: Deferred[Connection]) -> None:
         if waiting in self._waiting:

@@ -25,7 +25,15 @@ from fluxon.connect.backoff import Backoff
 from fluxon.connect.greeting import Greeting, hello_arguments
 from fluxon.connect.reconnecting import Connection, Reconnecting
 from fluxon.connect.session import Session
-from fluxon.errors import ConfigurationError, DeadlineExceeded, FluxonError, OutcomeUnknown, Unavailable, says_stopping
+from fluxon.errors import (
+    ConfigurationError,
+    DeadlineExceeded,
+    FluxonError,
+    OutcomeUnknown,
+    ResourceExhausted,
+    Unavailable,
+    says_stopping,
+)
 from fluxon.rpc import Peer, Responder, Responders
 from fluxon.security.tls import client_tls
 
@@ -56,6 +64,7 @@ class ClientService(Service):
     ) -> None:
         self._reactor = reactor
         self._timeout = checked_timeout(timeout)
+        self._random = random
         self._on_session_lost = on_session_lost
         self._greeting_lock = DeferredLock()
         self._recovered = False
@@ -131,7 +140,7 @@ class ClientService(Service):
         command.check_arguments(arguments)
         deadline = self._deadline(timeout)
         connector = self._connector
-        attempts = Attempts(self._session)
+        attempts = Attempts(self._session, self._random)
         while True:
             try:
                 connection = connector.current or await connector.when_connected(deadline)
@@ -150,10 +159,11 @@ class ClientService(Service):
                 if not connection.peer.lost:
                     raise  # the server's own word
                 attempts.lost(error, connection.token)
-            except Unavailable as error:
+            except (ResourceExhausted, Unavailable) as error:
                 gone = connector.current is not connection and says_stopping(error)
-                if not (connection.peer.lost or gone):
-                    raise
+                unsent = connection.peer.lost and isinstance(error, Unavailable)
+                if not (gone or unsent):
+                    await connector.pause(attempts.refused(error, deadline - float(self._reactor.seconds())))
 
     async def _catch_up(self, connection: Connection, deadline: float) -> None:
         """The session has a newer token: present it here, too."""

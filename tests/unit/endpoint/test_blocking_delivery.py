@@ -13,7 +13,7 @@ from twisted.internet.threads import deferToThread
 
 from fluxon.connect import ConnectionInterface
 from fluxon.endpoint import AsyncServer
-from fluxon.errors import Conflict, InvalidPayload, OutcomeUnknown
+from fluxon.errors import Conflict, InvalidPayload, OutcomeUnknown, ResourceExhausted, Unavailable
 from fluxon.routing import Request
 
 
@@ -117,6 +117,21 @@ class BlockingDeliveryTests(KeepingTestCase):
         await deferToThread(connection.send_request, "count", 3, key="k")
         await self.fails(Conflict, deferToThread(connection.send_request, "count", 4, key="k"))
         await self.fails(InvalidPayload, deferToThread(connection.send_request, "count", 4, key=""))
+
+    async def test_too_often(self) -> None:
+        """Whoever has a key waits and asks again; who has none hears at once when to; a close ends the waiting."""
+        _, connection = await self.begin_blocking()
+        error = await self.fails(ResourceExhausted, deferToThread(connection.send_request, "later", 0.01))
+        self.assertEqual((error.retry_after, len(self.views.ran)), (0.01, 1))
+        await self.fails(
+            ResourceExhausted, deferToThread(connection.send_request, "later", 0.01, timeout=1, idempotent=True)
+        )
+        self.assertGreater(len(self.views.ran), 2)
+        self.views.ran.clear()
+        waiting = deferToThread(connection.send_request, "later", 1_000, timeout=5_000, idempotent=True)
+        await until(lambda: self.views.ran)
+        await deferToThread(connection.close)
+        await self.fails(Unavailable, waiting)
 
     async def test_close(self) -> None:
         """Nobody is expected back."""

@@ -6,7 +6,8 @@ from typing import Any
 
 from serving import Person
 from test_keeping import KeepingTestCase, until
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred, DeferredList, gatherResults
+from twisted.python.failure import Failure
 
 from fluxon.commands import CallOnce
 from fluxon.connect import Client
@@ -74,13 +75,17 @@ class Views:
         self.ran.append(request.payload)
         return "x" * 1_000
 
+    async def later(self, request: Request) -> Any:
+        self.ran.append(request.payload)
+        raise ResourceExhausted("later", details={"retry_after": request.payload})
+
     async def refuse(self, request: Request) -> Any:
         self.ran.append(request.payload)
         raise NotFound("no", details={"much": "x" * 1_000})
 
     def all(self) -> list[Any]:
         running = [self.count, self.plain, self.wait, self.enter, self.leave, self.large]
-        return [*running, self.fail, self.refuse, self.wrong]
+        return [*running, self.fail, self.later, self.refuse, self.wrong]
 
 
 class RepeatsTestCase(KeepingTestCase):
@@ -171,6 +176,30 @@ class OnceTests(RepeatsTestCase):
         await self.fails(Unserialisable, client.call("wrong", 1, key="3"))
         await self.fails(Unserialisable, client.call("wrong", 1, key="3"))
         self.assertEqual(views.ran.count(1), 1)
+
+    async def test_too_often(self) -> None:
+        """A client that asks more often than it may waits as long as it is told, and all is carried out, once."""
+        _, client, views = await self.begin_views(request_rate=200, request_burst=0.5)
+        plain = [client.call("count") for _ in range(120)]
+        outcomes = [each for _, each in await DeferredList(plain, consumeErrors=True)]
+        refused = [each.value for each in outcomes if isinstance(each, Failure)]
+        self.assertEqual({type(each) for each in refused}, {ResourceExhausted})
+        self.assertTrue(all(each.retry_after > 0 for each in refused))
+        views.ran.clear()
+        keyed = [client.call("count", number, idempotent=True) for number in range(120)]
+        await gatherResults(keyed)
+        self.assertEqual(sorted(views.ran), list(range(120)))
+
+    async def test_closed_while_it_waits(self) -> None:
+        """Nothing is left of it; so when its caller gives up, or the time would be over by then."""
+        _, client, _ = await self.begin_views()
+        first, second = (client.call("later", 1_000, 5_000, idempotent=True) for _ in range(2))
+        await until(lambda: len(client._connector._pauses) == 2)
+        await self.fails(ResourceExhausted, client.call("later", 1_000, 50, idempotent=True))
+        first.cancel()
+        await self.fails(CancelledError, first)
+        await client.close()
+        await self.fails(Unavailable, second)
 
     async def test_the_server_does_not_wait_for_ever(self) -> None:
         """A view that takes too long is stopped, and whoever asks again hears that it was."""
