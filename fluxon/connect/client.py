@@ -34,7 +34,8 @@ class Client(ClientService):
     the platform does not know it. ``session`` is another client whose session this one shares.
 
     Started as a service it connects, comes back by itself when the connection is lost, still logged in, and stays
-    until it is stopped. ``fluxon.connect.connect`` makes, starts and awaits one.
+    until it is stopped. ``fluxon.connect.connect`` makes, starts and awaits one. ``on_disconnect``, ``on_reconnect``
+    and ``on_session_lost`` are called as those of ``ConnectionInterface``, and may be ``async def``.
     """
 
     name = "fluxon-client"
@@ -51,6 +52,7 @@ class Client(ClientService):
         timeout: float = 30.0,
         on_session_lost: Callable[[], Any] | None = None,
         on_reconnect: Callable[[bool], Any] | None = None,
+        on_disconnect: Callable[[], Any] | None = None,
         random: Callable[[], float] = _random.random,
     ) -> None:
         check_trust(trust, secure)
@@ -74,6 +76,7 @@ class Client(ClientService):
             on_session_lost=on_session_lost,
             random=random,
             connected=self._connected,
+            on_disconnect=on_disconnect,
         )
         self._on_reconnect = on_reconnect
 

@@ -55,6 +55,7 @@ class Connector:
         owner: Owner,
         greeted: Callable[[str | None, Greeting], str | None],
         connected: Callable[[], None] = lambda: None,
+        disconnected: Callable[[], None] = lambda: None,
     ) -> None:
         self.where = where
         self.secure = secure
@@ -65,6 +66,7 @@ class Connector:
         self._owner = owner
         self._greeted = greeted
         self._connected = connected
+        self._disconnected = disconnected
         self._tls: ClientTLS | None = None
         self._changed = threading.Condition()
         #: The connection, while there is one that was greeted and may be asked.
@@ -214,6 +216,8 @@ class Connector:
         link.close(reason)
         self._backoff.connected_for(monotonic() - since)
         _log.info("the connection to {where} was lost: {reason}", where=where, reason=reason)
+        if not self.closed:
+            self._disconnected()
 
     def _failed(self, error: FluxonError) -> None:
         with self._changed:

@@ -45,8 +45,8 @@ class ConnectionInterface:
     this one shares. ``timeout`` is the default for requests, in seconds.
 
     ``on_session_lost`` is called without arguments when the server no longer knows the session: whoever was logged in
-    has to log in again. ``on_reconnect`` is called each time that a lost connection has come back, with ``recovered``.
-    Both run like a function that the server calls.
+    has to log in again. ``on_disconnect`` is called without arguments each time that the connection is lost, and
+    ``on_reconnect`` each time that it has come back, with ``recovered``. All run like a function that the server calls.
 
     Raises ``ConfigurationError`` for arguments that cannot be right; that nobody listens is said by the first request.
     """
@@ -63,6 +63,7 @@ class ConnectionInterface:
         heartbeat: float | None = None,
         on_session_lost: Callable[[], object] | None = None,
         on_reconnect: Callable[[bool], object] | None = None,
+        on_disconnect: Callable[[], object] | None = None,
         random: Callable[[], float] = _random.random,
     ) -> None:
         where = checked_address(host, port)
@@ -77,6 +78,7 @@ class ConnectionInterface:
         self._turns = Turns(f"fluxon-functions-{where}")
         self._on_session_lost = on_session_lost
         self._on_reconnect = on_reconnect
+        self._on_disconnect = on_disconnect
         self._line = Line(
             where,
             secure=secure,
@@ -89,6 +91,7 @@ class ConnectionInterface:
             answering={Call: self._asked, Deliver: self._delivered},
             lost=self._session_lost,
             connected=self._connected,
+            disconnected=self._disconnected,
         )
         living.opened(self, self._session)
 
@@ -191,6 +194,10 @@ class ConnectionInterface:
     def _inform(self, function: Callable[[], object]) -> None:
         with contextlib.suppress(Unavailable):  # the program is closing it, and wants to know nothing
             self._turns.submit(function)
+
+    def _disconnected(self) -> None:
+        if self._on_disconnect is not None:
+            self._turns.submit(self._on_disconnect)
 
     def _delivered(self, link: Link, ask: Ask) -> None:
         numbers, number = self._session.numbers, ask.arguments["number"]

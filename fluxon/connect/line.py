@@ -57,7 +57,8 @@ class Line:
     """The connection to ``where`` of a client of the class ``user``; ``instead`` is what a reactor's thread can use.
 
     ``answering`` says what the server may ask, besides changes of the session. ``lost`` is called on the receiving
-    thread when the server no longer knows the session, ``connected`` there before a new connection is first used.
+    thread when the server no longer knows the session, ``connected`` there before a new connection is first used,
+    ``disconnected`` there when one was lost that this program did not close.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class Line:
         answering: Mapping[type[Command], Answering],
         lost: Callable[[], None],
         connected: Callable[[], None] = lambda: None,
+        disconnected: Callable[[], None] = lambda: None,
     ) -> None:
         self.session = session
         self._pid = os.getpid()
@@ -94,6 +96,7 @@ class Line:
             owner=self,
             greeted=self._greeted,
             connected=connected,
+            disconnected=disconnected,
         )
         self.connector.start()
 

@@ -97,6 +97,7 @@ class Reconnecting:
         backoff: Backoff,
         greeted: Callable[[str | None, Greeting], str | None],
         connected: Callable[[], None] = lambda: None,
+        disconnected: Callable[[], None] = lambda: None,
     ) -> None:
         self._reactor = reactor
         self.where = where
@@ -107,6 +108,7 @@ class Reconnecting:
         self._backoff = backoff
         self._greeted = greeted
         self._connected = connected
+        self._disconnected = disconnected
         self._factory = _Factory(responders, reactor)
         #: The connection, while there is one that was greeted.
         self.current: Connection | None = None
@@ -311,6 +313,8 @@ class Reconnecting:
         reason = str(await protocol.gone)
         self._trouble = reasons.lost(self.where, reason)
         _log.info("the connection to {where} was lost: {reason}", where=self.where, reason=reason)
+        if not self.closed:
+            self._disconnected()
 
     def _leave(self) -> None:
         self.current = self._served = None

@@ -61,11 +61,13 @@ class ClientService(Service):
         on_session_lost: Callable[[], Any] | None,
         random: Callable[[], float],
         connected: Callable[[], None] = lambda: None,
+        on_disconnect: Callable[[], Any] | None = None,
     ) -> None:
         self._reactor = reactor
         self._timeout = checked_timeout(timeout)
         self._random = random
         self._on_session_lost = on_session_lost
+        self._on_disconnect = on_disconnect
         self._greeting_lock = DeferredLock()
         self._recovered = False
         self._session = session
@@ -79,6 +81,7 @@ class ClientService(Service):
             backoff=Backoff(random),
             greeted=self._greeted,
             connected=connected,
+            disconnected=self._disconnected,
         )
 
     def __repr__(self) -> str:
@@ -227,6 +230,10 @@ class ClientService(Service):
             if self._on_session_lost is not None:
                 self._inform("on_session_lost", self._on_session_lost)
         return self._session.known_as(presented, greeting.token, fresh=greeting.fresh)
+
+    def _disconnected(self) -> None:
+        if self._on_disconnect is not None:
+            self._inform("on_disconnect", self._on_disconnect)
 
     def _inform(self, name: str, function: Callable[..., Any], *arguments: Any) -> None:
         """Call a function of the program's, which has nothing to say to it."""

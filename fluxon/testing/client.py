@@ -78,7 +78,7 @@ class MemoryClient:
         self.received: list[ReceivedCall] = []
         self._taken = 0
         self._waiting: list[tuple[str | None, Deferred[ReceivedCall]]] = []
-        for name in ("on_session_lost", "on_reconnect"):
+        for name in ("on_session_lost", "on_reconnect", "on_disconnect"):
             if keywords.get(name) is not None:
                 keywords[name] = self.in_turn(keywords[name])
         # The first delay between attempts is then the same in every run.

@@ -225,6 +225,7 @@ class MemoryServer:
         timeout: float = 30.0,
         on_session_lost: Callable[[], Any] | None = None,
         on_reconnect: Callable[[bool], Any] | None = None,
+        on_disconnect: Callable[[], Any] | None = None,
     ) -> MemoryClient:
         """A client of the server, connected and greeted; logged in as ``user`` if one is given (see ``login_as``).
 
@@ -241,6 +242,7 @@ class MemoryServer:
             timeout=timeout,
             on_session_lost=on_session_lost,
             on_reconnect=on_reconnect,
+            on_disconnect=on_disconnect,
         )
 
     def cloud_endpoint(self) -> MemoryClientEndpoint:

@@ -91,16 +91,20 @@ class BlockingDeliveryTests(KeepingTestCase):
         self.assertEqual(ran, [("second", 0), ("first", 1), ("first", 2)])
 
     async def test_on_reconnect(self) -> None:
-        """It is told before what was kept is carried out, and not for the first connection."""
+        """It is told before what was kept is carried out, and not for the first connection; the loss before that."""
         events: list[Any] = []
-        server, connection = await self.begin_blocking(on_reconnect=events.append)
+        server, connection = await self.begin_blocking(
+            on_reconnect=events.append, on_disconnect=lambda: events.append("lost")
+        )
         connection.reverse_request_mapping({"note": events.append})
         self.assertEqual((events, connection.recovered), ([], False))
         (peer,) = self.peers(server)
         peer.protocol.transport.abortConnection()
         await server.reverse_request(1, "note", "kept", keep=60, timeout=0.01)
-        await until(lambda: len(events) == 2)
-        self.assertEqual((events, connection.recovered), ([True, "kept"], True))
+        await until(lambda: len(events) == 3)
+        self.assertEqual((events, connection.recovered), (["lost", True, "kept"], True))
+        await deferToThread(connection.close)
+        self.assertEqual(len(events), 3)
 
     async def test_asked_again(self) -> None:
         """An idempotent request comes through, any other does not; keys are checked, and mean one request."""

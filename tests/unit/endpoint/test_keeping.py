@@ -355,15 +355,17 @@ class RecoveredTests(KeepingTestCase):
     """What a client is told when it comes back."""
 
     async def test_a_new_session(self) -> None:
-        """The first connection goes on with nothing; its loss and return do."""
-        told: list[bool] = []
+        """The first connection goes on with nothing; its loss and return do, and are told."""
+        told: list[bool | str] = []
         server = await self.serve(login, echo, users=True)
-        client = await self.client(server, None, on_reconnect=told.append)
+        client = await self.client(server, None, on_reconnect=told.append, on_disconnect=lambda: told.append("lost"))
         self.assertFalse(client.recovered)
         self.assertEqual(told, [])
         await self.cut(server, client)
-        await until(lambda: told)
-        self.assertEqual((told, client.recovered), ([True], True))
+        await until(lambda: len(told) == 2)
+        self.assertEqual((told, client.recovered), (["lost", True], True))
+        await client.close()
+        self.assertEqual(told, ["lost", True])
 
     async def test_the_server_was_restarted(self) -> None:
         """Nobody knows what was kept: it is said once, until it was heard."""
