@@ -31,21 +31,32 @@ class Example:
         ignored = shutil.ignore_patterns("__pycache__", "data")
         shutil.copytree(ROOT / "docs" / "examples" / name, self.folder, ignore=ignored)
         self._terminal = Terminal(case, self.top)
+        #: Of the commands that ``run`` waits for.
+        self.environment = self._terminal.environment
 
     def run(self, line: str, folder: Path | None = None) -> list[str]:
         """Type a command, and wait for its end, which has to be a good one; the lines that it printed."""
+        done = self._done(line, folder or self.top)
+        self.case.assertEqual(done.stderr, "")
+        return done.stdout.splitlines()
+
+    def test(self, line: str) -> None:
+        """Type the command of the example's own tests."""
+        done = self._done(line, self.folder)
+        self.case.assertRegex(done.stderr, r"Ran [1-9]\d* tests? in .*\n\nOK\n$")
+
+    def _done(self, line: str, folder: Path) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
             self._terminal.words(line),
-            cwd=folder or self.top,
-            env=self._terminal.environment,
+            cwd=folder,
+            env=self.environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             timeout=100,
         )
         self.case.assertEqual(done.returncode, 0, done.stdout + done.stderr)
-        self.case.assertEqual(done.stderr, "")
-        return done.stdout.splitlines()
+        return done
 
     def start(self, line: str, **environment: str) -> Child:
         """Type a command, in the example's folder, that goes on."""
