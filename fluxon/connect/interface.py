@@ -30,7 +30,7 @@ from fluxon.connect.line import Line
 from fluxon.connect.link import Link
 from fluxon.connect.session import HasSession, SessionHolder
 from fluxon.connect.turns import Turns
-from fluxon.errors import DeadlineExceeded, FluxonError, Internal, Unavailable, of_program
+from fluxon.errors import DeadlineExceeded, FluxonError, Internal, of_program
 from fluxon.wire import Ask
 
 _log = Logger(namespace="fluxon.connect")
@@ -187,17 +187,18 @@ class ConnectionInterface:
         if self._on_session_lost is not None:
             self._inform(self._on_session_lost)
 
-    def _connected(self) -> None:
-        if self._on_reconnect is not None and self._line.connector.was_connected:
-            self._inform(partial(self._on_reconnect, self._line.recovered))
-
-    def _inform(self, function: Callable[[], object]) -> None:
-        with contextlib.suppress(Unavailable):  # the program is closing it, and wants to know nothing
-            self._turns.submit(function)
+    def _connected(self, line: Line) -> None:
+        if self._on_reconnect is not None and line.connector.was_connected:
+            self._inform(partial(self._on_reconnect, line.recovered))
 
     def _disconnected(self) -> None:
         if self._on_disconnect is not None:
-            self._turns.submit(self._on_disconnect)
+            self._inform(self._on_disconnect)
+
+    def _inform(self, function: Callable[[], object]) -> None:
+        # The program is closing it, and wants to know nothing; or a thousand calls wait before this one.
+        with contextlib.suppress(FluxonError):
+            self._turns.submit(function)
 
     def _delivered(self, link: Link, ask: Ask) -> None:
         numbers, number = self._session.numbers, ask.arguments["number"]

@@ -58,7 +58,8 @@ class Line:
 
     ``answering`` says what the server may ask, besides changes of the session. ``lost`` is called on the receiving
     thread when the server no longer knows the session, ``connected`` there before a new connection is first used,
-    ``disconnected`` there when one was lost that this program did not close.
+    ``disconnected`` there when one was lost that this program did not close. ``connected`` is given the line: it may be
+    called before whoever makes the line has it.
     """
 
     def __init__(
@@ -74,7 +75,7 @@ class Line:
         instead: str,
         answering: Mapping[type[Command], Answering],
         lost: Callable[[], None],
-        connected: Callable[[], None] = lambda: None,
+        connected: Callable[[Line], None] = lambda _: None,
         disconnected: Callable[[], None] = lambda: None,
     ) -> None:
         self.session = session
@@ -95,7 +96,7 @@ class Line:
             heartbeat=heartbeat,
             owner=self,
             greeted=self._greeted,
-            connected=connected,
+            connected=lambda: connected(self),
             disconnected=disconnected,
         )
         self.connector.start()

@@ -359,7 +359,7 @@ class CloudStorageConnector:
         self._watches.changed(ask.arguments)
         link.answer(ask, {})
 
-    def _connected(self) -> None:
+    def _connected(self, _: Line) -> None:
         watches = self._watches.connected()
         if watches:
             # Not as one of the turns: of those there may be too many already.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from time import monotonic
 from typing import Any
 
 from serving import Person
@@ -12,6 +13,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 
 from fluxon.connect import ConnectionInterface
+from fluxon.connect.connector import Connector
 from fluxon.endpoint import AsyncServer
 from fluxon.errors import Conflict, InvalidPayload, OutcomeUnknown, ResourceExhausted, Unavailable
 from fluxon.routing import Request
@@ -105,6 +107,23 @@ class BlockingDeliveryTests(KeepingTestCase):
         self.assertEqual((events, connection.recovered), (["lost", True, "kept"], True))
         await deferToThread(connection.close)
         self.assertEqual(len(events), 3)
+
+    async def test_connected_before_it_is_made(self) -> None:
+        """A connection that is there at once, while its object is still being made, is as good as any."""
+        start = Connector.start
+
+        def start_and_wait(connector: Connector) -> None:
+            start(connector)
+            connector.wait_for_link(monotonic() + 5)
+
+        server = await self.serve(login, users=True, sockets=True)
+        await Person.Insert(username="ann", password="x")
+        self.patch(Connector, "start", start_and_wait)
+        port, told = server.listening_port.getHost().port, []
+        connection = await deferToThread(ConnectionInterface, "127.0.0.1", port, on_reconnect=told.append)
+        self.addCleanup(deferToThread, connection.close)
+        await deferToThread(connection.send_request, "login", 1)
+        self.assertEqual(told, [])
 
     async def test_asked_again(self) -> None:
         """An idempotent request comes through, any other does not; keys are checked, and mean one request."""
