@@ -18,8 +18,10 @@ from types import ModuleType
 from typing import Any, ClassVar
 
 from twisted.application.service import IService
+from twisted.copyright import version as twisted_version
 from twisted.python import usage
 
+from fluxon import __version__
 from fluxon.config import load_config
 from fluxon.endpoint.listening import choose_operators
 from fluxon.endpoint.service import ServerService
@@ -62,6 +64,11 @@ class ProjectOptions(usage.Options):
         if server.metrics is not None:
             found.append(("--metrics", lambda reactor: choose_operators(reactor, server.metrics)))
         return found
+
+    def opt_version(self) -> None:
+        """Display the versions of Fluxon and Twisted, and exit."""
+        sys.stdout.write(f"fluxon {__version__} (Twisted {twisted_version})\n")
+        raise SystemExit(0)
 
     def postOptions(self) -> None:
         """Load the file and check everything that can be checked without opening anything.

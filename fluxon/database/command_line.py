@@ -12,6 +12,7 @@ import argparse
 from collections.abc import Sequence
 from typing import Any, TextIO
 
+from fluxon import __version__
 from fluxon.config import load_config
 from fluxon.database import schema
 from fluxon.database.schema.updating import is_saved
@@ -95,6 +96,7 @@ _COMMANDS = {"saveschema": _save, "updateschema": _update, "schemas": _list, "ch
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m fluxon.database", description="Schemas of a Fluxon program.")
+    parser.add_argument("--version", action="version", version=f"fluxon {__version__}")
     parser.add_argument("--config", required=True, metavar="router.py", help="the program's router file")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("saveschema", help="write the models to the next schema file")

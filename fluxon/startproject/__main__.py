@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from fluxon import __version__
 from fluxon.errors import FluxonError
 from fluxon.startproject.choices import DATABASES, DEFAULT_PORT, Choices
 from fluxon.startproject.generator import SERVER_TYPES, generate
@@ -21,6 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m fluxon.startproject",
         description="Make a new project: a server that starts at once, and a client that talks to it.",
     )
+    parser.add_argument("--version", action="version", version=f"fluxon {__version__}")
     parser.add_argument("server_type", metavar="TYPE", help=f"the kind of server: {', '.join(SERVER_TYPES)}")
     parser.add_argument("path", nargs="?", default=".", type=Path, help="its folder (default: the current one)")
     parser.add_argument("--cloud", action="store_true", help="with a cloud storage: files with roles and an audit log")

@@ -29,9 +29,9 @@ ELSEWHERE = {
     r"scripts/demo": "tests/integration/test_demo.py",
     r"scripts/test": "scripts/test",
     r"pip install -e \.": "scripts/environment",
-    r"pip install (--upgrade )?fluxon(\[\w+\])?": "tests/integration/test_wheel.py",
-    r"python3? -m venv \.venv": "tests/integration/test_wheel.py",
-    r"\. \.venv/bin/activate": "tests/integration/test_wheel.py",
+    r"pip install (--upgrade )?fluxon(\[\w+\])?": "tests/integration/test_release.py",
+    r"python3? -m venv \.venv": "tests/integration/test_release.py",
+    r"\. \.venv/bin/activate": "tests/integration/test_release.py",
     # As root; what they install is started, and looked at by systemd's own tools, there.
     r"(useradd|chown|cp|systemctl|journalctl) .*": "tests/integration/test_services.py",
 }

@@ -60,14 +60,3 @@ class ChangesTests(SynchronousTestCase):
         later = (self.root / "CHANGELOG.md").read_text("utf-8")
         self.assertTrue(later.endswith(heading + released))
         self.assertLess(later.index("- Later."), later.index(heading))
-
-    def test_what_is_written(self) -> None:
-        """A sentence or more, in lines that an editor shows whole, and no list: each is one entry of a list."""
-        for path in CHANGES.iterdir():
-            if path.name in BESIDES:
-                continue
-            with self.subTest(path.name):
-                text = path.read_text("utf-8")
-                self.assertRegex(text, r"\A[^\s\-*#][^\n]")
-                self.assertRegex(text, r"\.\n\Z")
-                self.assertLessEqual(max(map(len, text.splitlines())), 120)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from fluxon import __version__
 from fluxon.connect.command_line.statuses import TEXT
 
 _DESCRIPTION = """Talk to a Fluxon server from a shell: log in, use its cloud storage, call its views.
@@ -26,6 +27,7 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         parents=[_everywhere()],
     )
+    made.add_argument("--version", action="version", version=f"fluxon {__version__}")
     made.set_defaults(
         server=None, cloud_port=None, secure=None, trust=None, timeout=DEFAULT_TIMEOUT, json=False, quiet=False
     )
