@@ -285,7 +285,17 @@ class Limits:
         1_000, "requests", "Kept for one client: a busy chat's hour, in small messages.", "nothing more is kept for it"
     )
     outbox_bytes: int = bytes_(256 * KIB, "The same.", "as above")
-    outbox_total: int = bytes_(64 * MIB, "The same for all clients of a server.", "as above")
+    outbox_per_user: int = bytes_(
+        2 * MIB,
+        "The same for all sessions of a user: eight devices' full outboxes, a thirty-second of all.",
+        "as above",
+    )
+    outbox_total: int = bytes_(
+        64 * MIB,
+        "The same for all clients of a server, of logged-in ones and of strangers each. What is kept for many counts "
+        "once here.",
+        "as above",
+    )
     away_sessions: int = count(
         10_000,
         "clients",

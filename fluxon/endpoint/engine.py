@@ -115,7 +115,7 @@ class Engine:
         self.reverse = Reverse(sessions, foundation.keeping, self._reactor, limits, self.router.wait)
         self._listener = Listener(foundation, self.router.responders(), limits, after_read=self.router.after_read)
         clients = Clients(sessions, self._listener.factory)
-        self.groups = Groups(clients, self._reactor, limits, self.router.wait)
+        self.groups = Groups(clients, foundation.keeping, self._reactor, limits, self.router.wait)
         self.online = Online(clients, self.router.wait)
         self.events = Events(self._setup.listeners, self.router)
         greeting.observer = Presence(self.groups, self.events)

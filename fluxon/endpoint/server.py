@@ -118,9 +118,13 @@ class AsyncServer(ServerService[Engine]):
         exclude: Any = None,
         timeout: float | None = None,
         acknowledge: bool = True,
+        keep: float | None = None,
     ) -> Any:
-        """Call the function ``name`` in every connected client, strangers included. Otherwise as ``groups.send``."""
-        return self._running().groups.broadcast(name, payload, exclude, timeout, acknowledge)
+        """Call the function ``name`` in every connected client, strangers included. Otherwise as ``groups.send``.
+
+        With ``keep`` also in those that are expected back: of users, and of strangers who are in a group.
+        """
+        return self._running().groups.broadcast(name, payload, exclude, timeout, acknowledge, keep)
 
     def reverse_request(
         self,

@@ -14,8 +14,9 @@ from twisted.internet.defer import DeferredList
 
 from fluxon.limits import Limits
 from fluxon.routing.clients import Clients, clients_of
-from fluxon.routing.fanout import Who
+from fluxon.routing.keeping import Keeping
 from fluxon.routing.membership import Key, Seat
+from fluxon.routing.sending import Who, is_reachable
 from fluxon.rpc import Peer
 from fluxon.sessions import Session, Sessions
 from fluxon.sessions.session import public_id
@@ -34,6 +35,21 @@ class Everybody:
         return member.session.user_id, member.session.public_id
 
 
+class EverybodyExpected:
+    """The same, and those whose clients are away and expected back, by their sessions."""
+
+    def __init__(self, clients: Clients, keeping: Keeping, excluded: frozenset[Key]) -> None:
+        found = [*clients.connected(), *keeping.expected()]
+        self.members: Sequence[Session] = [each for each in found if not is_any(each, excluded)]
+        self._keeping = keeping
+
+    async def sessions(self, part: Sequence[Session], away: list[Who]) -> Sequence[Session]:
+        return [each for each in part if is_reachable(each, self._keeping)]
+
+    def who(self, member: Session) -> Who:
+        return member.user_id, member.public_id
+
+
 class Members:
     """Those who are in ``group`` now, and still are when their turn comes."""
 
@@ -43,6 +59,7 @@ class Members:
         seats: Sequence[Seat],
         excluded: frozenset[Key],
         sessions: Sessions,
+        keeping: Keeping,
         reactor: Any,
         limits: Limits,
     ) -> None:
@@ -50,20 +67,38 @@ class Members:
         self._group = group
         self._excluded = excluded
         self._sessions = sessions
+        self._keeping = keeping
         self._reactor = reactor
         self._limits = limits
 
     async def clients(self, part: Sequence[Seat], away: list[Who]) -> Sequence[Peer]:
-        there = [each for each in part if self._group in each.groups and each.key not in self._excluded]
-        sessions = [sessions_of(self._sessions, each.key) for each in there]
-        doubtful = await self._look_again([each for found in sessions for each in found])
         peers: list[Peer] = []
-        for seat, found in zip(there, sessions, strict=True):
-            clients = [peer for each in found if not each.ended and each not in doubtful for peer in clients_of(each)]
+        for seat, found in await self._holding(part):
+            clients = [peer for each in found for peer in clients_of(each)]
             if not clients:
                 away.append(self.who(seat))
             peers += [each for each in clients if not is_any(each.session, self._excluded)]
         return peers
+
+    async def sessions(self, part: Sequence[Seat], away: list[Who]) -> Sequence[Session]:
+        sessions: list[Session] = []
+        for seat, found in await self._holding(part):
+            reachable = [each for each in found if is_reachable(each, self._keeping)]
+            if not reachable:
+                away.append(self.who(seat))
+            sessions += [each for each in reachable if not is_any(each, self._excluded)]
+        return sessions
+
+    async def _holding(self, part: Sequence[Seat]) -> list[tuple[Seat, list[Session]]]:
+        """Those who still are members, with those of their sessions that hold."""
+        there = [each for each in part if self._group in each.groups and each.key not in self._excluded]
+        sessions = [sessions_of(self._sessions, each.key) for each in there]
+        doubtful = await self._look_again([each for found in sessions for each in found])
+        # Only now, that nothing waits any more: one may have ended while another was looked at.
+        return [
+            (seat, [each for each in found if not each.ended and each not in doubtful])
+            for seat, found in zip(there, sessions, strict=True)
+        ]
 
     def who(self, member: Seat) -> Who:
         key = member.key

@@ -24,11 +24,12 @@ from fluxon.blocking import Pending, either
 from fluxon.commands.arguments import Text
 from fluxon.errors import InvalidPayload, Unavailable
 from fluxon.limits import MAX_NAME, Limits
-from fluxon.routing.audience import Everybody, Members, sessions_of
+from fluxon.routing.audience import Everybody, EverybodyExpected, Members, sessions_of
 from fluxon.routing.clients import Clients, clients_of
 from fluxon.routing.delivery import Delivery
 from fluxon.routing.events import Event
 from fluxon.routing.fanout import Fanout
+from fluxon.routing.keeping import Keeping
 from fluxon.routing.membership import Key, Membership
 from fluxon.routing.online import OnlineSession, Wait
 from fluxon.routing.request import Request
@@ -58,10 +59,13 @@ class Member:
 class Groups:
     """See the module. ``wait`` blocks a thread until what is begun on the reactor has its answer."""
 
-    def __init__(self, clients: Clients, reactor: Any, limits: Limits, wait: Wait) -> None:
+    def __init__(self, clients: Clients, keeping: Keeping, reactor: Any, limits: Limits, wait: Wait) -> None:
         self._clients = clients
         self._sessions = clients.sessions
-        self._fanout = Fanout(reactor, limits)
+        self._keeping = keeping
+        # A stranger's client that may be sent something by its group is expected back, as a user's is.
+        keeping.has_a_place = lambda session: session.key in self._membership
+        self._fanout = Fanout(reactor, limits, keeping)
         self._reactor = reactor
         self._limits = limits
         self._wait = wait
@@ -110,6 +114,7 @@ class Groups:
         exclude: Any = None,
         timeout: float | None = None,
         acknowledge: bool = True,
+        keep: float | None = None,
     ) -> Any:
         """Call the function ``name`` in every client of a group: what became of it at each.
 
@@ -118,22 +123,33 @@ class Groups:
         not kept. ``exclude`` is a member, given as to ``join``, or a list of them, who are left out. A dict as payload
         becomes the function's keyword arguments. Sends to one group arrive in their order. Raises what
         ``AsyncServer.reverse_request`` does.
+
+        With ``keep`` it is kept for so many seconds for each session that is a member, or a member's, and carried out
+        once by each, in order: also by those whose client is away and expected back ("queued").
         """
 
         def start() -> Deferred[Delivery]:
             line, excluded = _named(group), _excluded(exclude)
             seats = self._membership.members(line)
-            audience = Members(line, seats, excluded, self._sessions, self._reactor, self._limits)
+            sessions, keeping = self._sessions, self._keeping
+            audience = Members(line, seats, excluded, sessions, keeping, self._reactor, self._limits)
+            if keep is not None:
+                return self._fanout.keep(line, audience, name, payload, timeout, acknowledge, keep)
             return self._fanout.send(line, audience, name, payload, timeout, acknowledge)
 
         return self._begin(start)
 
-    def broadcast(self, name: str, payload: Any, exclude: Any, timeout: float | None, acknowledge: bool) -> Any:
+    def broadcast(
+        self, name: str, payload: Any, exclude: Any, timeout: float | None, acknowledge: bool, keep: float | None
+    ) -> Any:
         """See ``AsyncServer.broadcast``."""
 
         def start() -> Deferred[Delivery]:
-            audience = Everybody(self._clients, _excluded(exclude))
-            return self._fanout.send(None, audience, name, payload, timeout, acknowledge)
+            excluded = _excluded(exclude)
+            if keep is not None:
+                expected = EverybodyExpected(self._clients, self._keeping, excluded)
+                return self._fanout.keep(None, expected, name, payload, timeout, acknowledge, keep)
+            return self._fanout.send(None, Everybody(self._clients, excluded), name, payload, timeout, acknowledge)
 
         return self._begin(start)
 

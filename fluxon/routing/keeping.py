@@ -10,6 +10,7 @@ Rules of this module:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
@@ -19,7 +20,8 @@ from fluxon.limits import Limits
 from fluxon.routing.away import Away
 from fluxon.routing.clients import clients_of, has_functions
 from fluxon.routing.delivery import FAILED, Result
-from fluxon.routing.outbox import OVERHEAD, Outbox
+from fluxon.routing.kept import OVERHEAD, Kept, Room
+from fluxon.routing.outbox import Outbox
 from fluxon.rpc import Peer
 from fluxon.sessions import Ending, Session
 
@@ -34,13 +36,19 @@ class Keeping:
         self.clock = clock
         self._limits = limits
         self.outboxes: set[Outbox] = set()
-        #: Bytes in all of them.
-        self.kept = 0
+        self.room = Room(limits)
+        #: Whether a stranger's client, that has just left, is to be sent what is kept when it is back.
+        self.has_a_place: Callable[[Session], bool] = lambda _: False
         self._number = 0
         self._users = Away(clock, limits.outbox_time, limits.away_sessions, self._forgotten)
         self._strangers = Away(clock, limits.outbox_time, limits.away_sessions, self._forgotten)
         # Connections whose client said goodbye.
         self._leaving: set[Peer] = set()
+
+    @property
+    def kept(self) -> int:
+        """Bytes in all outboxes."""
+        return self.room.size
 
     @property
     def away(self) -> int:
@@ -52,7 +60,7 @@ class Keeping:
         return {
             "outbox_requests": max((len(each.entries) for each in self.outboxes), default=0),
             "outbox_bytes": max((each.size for each in self.outboxes), default=0),
-            "outbox_total": self.kept,
+            **self.room.used(),
             "away_sessions": max(len(self._users), len(self._strangers)),
         }
 
@@ -97,7 +105,7 @@ class Keeping:
             _end_outbox(session)
             _forget_answers(session)
         else:
-            if session.user_id is not None or session.answers is not None:
+            if session.user_id is not None or session.answers is not None or self.has_a_place(session):
                 self._away(session).add(session)
             if outbox is not None:
                 outbox.move(None)  # whoever waited hears so, and may ask for more at once
@@ -136,22 +144,27 @@ class Keeping:
         """Whether the client is away, and may be back."""
         return session in self._away(session)
 
-    def put(self, session: Session, name: str, payload: bytes, keep: float) -> Deferred[Result]:
+    def expected(self) -> list[Session]:
+        """Those whose clients are away, and may be back."""
+        return [*self._users, *self._strangers]
+
+    def put(self, session: Session, kept: Kept) -> Deferred[Result]:
         """Keep a request for a session that is connected or expected; fires with what became of it."""
         outbox: Outbox | None = session.outbox
         limits = self._limits
-        size = len(payload) + OVERHEAD
+        size = kept.size + OVERHEAD
         if outbox is not None and (
             len(outbox.entries) >= limits.outbox_requests or outbox.size + size > limits.outbox_bytes
         ):
             return self._refuse(session, "too much waits for this client already")
-        if self.kept + size > limits.outbox_total:
-            return self._refuse(session, "too much waits for all clients already")
+        refusal = self.room.refusal(kept, session.user_id)
+        if refusal is not None:
+            return self._refuse(session, refusal)
         if outbox is None:
             outbox = session.outbox = Outbox(self, session)
         if outbox.peer is None and (found := clients_of(session)):
             outbox.peer = found[-1]
-        return outbox.put(name, payload, keep)
+        return outbox.put(kept)
 
     def _refuse(self, session: Session, why: str) -> Deferred[Result]:
         session.losses += 1

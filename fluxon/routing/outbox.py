@@ -23,8 +23,8 @@ from twisted.python.failure import Failure
 from fluxon.commands import Deliver
 from fluxon.errors import FluxonError, OutcomeUnknown, ResourceExhausted, says_stopping
 from fluxon.routing.delivery import FAILED, HANDLED, QUEUED, Result, settled
+from fluxon.routing.kept import Entry, Kept
 from fluxon.rpc import Peer
-from fluxon.wire import decode
 
 if TYPE_CHECKING:
     from fluxon.routing.keeping import Keeping
@@ -36,35 +36,6 @@ _WINDOW_BYTES = 256 * 1024
 
 #: A client that took no more is asked again after so many seconds.
 _PAUSE = 1.0
-
-#: What an entry costs beside its payload.
-OVERHEAD = 600
-
-
-class Entry:
-    """One request. ``payload`` is encoded: its caller may change the original."""
-
-    __slots__ = ("asked", "name", "number", "payload", "peer", "sent", "size", "timer", "waiter")
-
-    def __init__(self, number: int, name: str, payload: bytes) -> None:
-        self.number = number
-        self.name = name
-        self.payload = payload
-        self.size = len(payload) + OVERHEAD
-        #: The connection that it is on its way on.
-        self.peer: Peer | None = None
-        self.asked: Deferred[Any] | None = None
-        #: Whether it ever left.
-        self.sent = False
-        self.timer: IDelayedCall | None = None
-        #: Of whoever waits for the result; fired once.
-        self.waiter: Deferred[Result] | None = None
-
-    def tell(self, result: Result) -> None:
-        """Whoever waits hears of ``result``."""
-        waiter, self.waiter = self.waiter, None
-        if waiter is not None and not waiter.called:
-            waiter.callback(result)
 
 
 class Outbox:
@@ -83,12 +54,13 @@ class Outbox:
         self._pause: IDelayedCall | None = None
         keeping.outboxes.add(self)
 
-    def put(self, name: str, payload: bytes, keep: float) -> Deferred[Result]:
-        """Keep a request for ``keep`` seconds; fires with its result, or with "queued" when nobody is there now."""
-        entry = Entry(self._keeping.next_number(), name, payload)
+    def put(self, kept: Kept) -> Deferred[Result]:
+        """Keep a request as long as it says; fires with its result, or with "queued" when nobody is there now."""
+        entry = Entry(self._keeping.next_number(), kept, self)
         self.entries[entry.number] = entry
-        self._count(entry.size)
-        entry.timer = self._keeping.clock.callLater(keep, self._expire, entry)
+        self.size += entry.size
+        self._keeping.room.take(kept, self.session.user_id)
+        kept.add(entry, self._keeping.clock)
         waiter: Deferred[Result] = Deferred()
         if self.peer is None:
             waiter.callback(self._result(QUEUED))
@@ -99,10 +71,6 @@ class Outbox:
 
     def _result(self, state: str, value: Any = None, error: FluxonError | None = None) -> Result:
         return Result(state, self.session.user_id, self.session.public_id, value, error)
-
-    def _count(self, size: int) -> None:
-        self.size += size
-        self._keeping.kept += size
 
     # --- to the client ------------------------------------------------------------------------------------------------
 
@@ -153,7 +121,7 @@ class Outbox:
     def _ask(self, entry: Entry, peer: Peer) -> None:
         entry.peer = peer
         entry.sent = True
-        arguments = {"view": entry.name, "payload": decode(entry.payload), "number": entry.number}
+        arguments = {"view": entry.kept.name, "payload": entry.kept.payload, "number": entry.number}
         # No deadline: it may wait for the client's other functions as long as it is kept.
         entry.asked = peer.ask(Deliver, arguments)
         entry.asked.addBoth(self._answered, entry, peer)
@@ -187,9 +155,9 @@ class Outbox:
 
     def _done(self, entry: Entry, result: Result) -> None:
         del self.entries[entry.number]
-        self._count(-entry.size)
-        if entry.timer is not None and entry.timer.active():
-            entry.timer.cancel()
+        self.size -= entry.size
+        self._keeping.room.give_back(entry.kept, self.session.user_id)
+        entry.kept.remove(entry)
         entry.tell(result)
 
     def _give_up(self, entry: Entry, result: Result) -> None:
@@ -197,7 +165,8 @@ class Outbox:
         if entry.asked is not None and entry.peer is not None:
             entry.asked.cancel()  # it does not begin any more, if it has not
 
-    def _expire(self, entry: Entry) -> None:
+    def expire(self, entry: Entry) -> None:
+        """It was kept as long as it was to be."""
         self.session.losses += 1
         self._give_up(entry, self._result(FAILED, error=ResourceExhausted("it was kept as long as it was to be")))
         self.send()

@@ -28,7 +28,8 @@ from fluxon.limits import Limits
 from fluxon.routing.clients import clients_of
 from fluxon.routing.delivery import FAILED, OFFLINE, QUEUED, TIMEOUT, Delivery, Gathering, Result, settled
 from fluxon.routing.keeping import Keeping
-from fluxon.routing.outbox import OVERHEAD
+from fluxon.routing.kept import Kept
+from fluxon.routing.kept import keep as to_keep
 from fluxon.routing.request import Connection
 from fluxon.sessions import Session, Sessions
 from fluxon.wire import encode
@@ -44,10 +45,8 @@ class Message:
     """What clients are asked, checked."""
 
     arguments: dict[str, Any]
-    #: The payload as it crosses.
-    encoded: bytes
-    #: Seconds to be kept for; None for not at all.
-    keep: float | None
+    #: As it is kept, if it is.
+    kept: Kept | None
 
 
 class Reverse:
@@ -100,9 +99,8 @@ class Reverse:
             who = (session.user_id, session.public_id)
             if not found and not self._keeping.expects(session):
                 continue
-            if message.keep is not None:
-                kept = self._keeping.put(session, message.arguments["view"], message.encoded, message.keep)
-                pending.append((Result(QUEUED, *who), kept))
+            if message.kept is not None:
+                pending.append((Result(QUEUED, *who), self._keeping.put(session, message.kept)))
                 continue
             for peer in found:
                 asked = peer.ask(Call, message.arguments, seconds) if seconds > 0 else fail(DeadlineExceeded())
@@ -112,7 +110,7 @@ class Reverse:
                 away.append(Result(OFFLINE, *who, error=Unavailable("the client is away")))
         resting = self._limits.reverse_rest if rest else None
         # What is asked has its deadline itself.
-        within = None if message.keep is None else seconds
+        within = None if message.kept is None else seconds
         results = await Gathering(self._reactor, pending, resting, within).done
         self._tell(message.arguments["view"], results)
         return Delivery(results + away)
@@ -166,20 +164,16 @@ class Reverse:
     def message(self, name: str, payload: Any, keep: float | None = None) -> Message:
         """What clients are asked. What no client could be sent raises, whether or not anybody is there."""
         arguments = {"view": name, "payload": payload}
-        Call.check_arguments(arguments)
         limits = self._limits
-        encoded = encode(payload)
-        size = len(encoded)
+        if keep is not None:
+            return Message(arguments, to_keep(name, payload, keep, limits))
+        Call.check_arguments(arguments)
+        size = len(encode(payload))
         if size > limits.frame_to_client:
             raise ResourceExhausted(
                 f"a payload of {size:,} bytes; a client takes {limits.frame_to_client:,} at once: send a file"
             )
-        if keep is not None:
-            if type(keep) not in (int, float) or not 0 < keep <= limits.outbox_time:
-                raise InvalidPayload(f"keep is a number of seconds up to {limits.outbox_time:g} (Limits.outbox_time)")
-            if size + OVERHEAD > limits.outbox_bytes:
-                raise ResourceExhausted(f"a payload of {size:,} bytes; {limits.outbox_bytes:,} are kept for a client")
-        return Message(arguments, encoded, keep)
+        return Message(arguments, None)
 
     def _seconds(self, timeout: float | None) -> float:
         return self._limits.reverse_timeout if timeout is None else timeout

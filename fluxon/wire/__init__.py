@@ -4,7 +4,7 @@
 act on the messages it returns, send what is in its ``output``. The rules are those of ``docs/protocol.rst``.
 """
 
-from fluxon.wire.codec import CrossesAs, decode, decode_all, encode
+from fluxon.wire.codec import CrossesAs, Encoded, decode, decode_all, encode
 from fluxon.wire.conversation import Conversation
 from fluxon.wire.frames import COMPRESSED, RAW, Splitter, frame
 from fluxon.wire.messages import Answer, Ask, Cancel, Chunk, Credit, End, Failed, Message
@@ -22,6 +22,7 @@ __all__ = [
     "Conversation",
     "Credit",
     "CrossesAs",
+    "Encoded",
     "End",
     "Failed",
     "Flow",

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import attrs
+from turning import TURN, Turns
 from twisted.internet.defer import Deferred
-from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -18,15 +18,14 @@ from fluxon.commands import Call
 from fluxon.errors import InvalidPayload, ResourceExhausted
 from fluxon.limits import MIB, Limits
 from fluxon.routing.delivery import Delivery
-from fluxon.routing.fanout import SLICE, Fanout, Who
+from fluxon.routing.fanout import SLICE, Fanout
+from fluxon.routing.keeping import Keeping
+from fluxon.routing.sending import Who
 from fluxon.rpc import Peer, Responders, ServerFactory
 from fluxon.wire import decode
 from fluxon.wire.messages import write_answer, write_failed
 
 MANY = 10_000
-
-#: Seconds from one turn of the reactor to the next.
-TURN = 1e-6
 
 
 @attrs.frozen
@@ -53,19 +52,12 @@ class All:
         return member.session.user_id, member.session.public_id
 
 
-class Turns(Clock):
-    """As a reactor does it: what is to be called at once is called in the next turn, not in this one."""
-
-    def callLater(self, when: float, *told: Any, **keywords: Any) -> Any:
-        return super().callLater(max(when, TURN), *told, **keywords)
-
-
 class FanoutTestCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Turns()
         self.limits = Limits(waiting_asks=3, connections_per_address=2 * MANY)
         self.factory = ServerFactory(Responders({Call: lambda peer, arguments: None}), self.clock, self.limits)
-        self.fanout = Fanout(self.clock, self.limits)
+        self.fanout = Fanout(self.clock, self.limits, Keeping(self.clock, self.limits))
 
     def tearDown(self) -> None:
         # What is under way ends.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from turning import TURN, Turns
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
@@ -14,8 +15,9 @@ from fluxon.limits import Limits
 from fluxon.routing.away import Away
 from fluxon.routing.delivery import Result
 from fluxon.routing.keeping import Keeping
+from fluxon.routing.kept import OVERHEAD, Kept
 from fluxon.routing.outbox import Outbox
-from fluxon.wire import encode
+from fluxon.wire import decode, encode
 
 
 class Line:
@@ -27,8 +29,9 @@ class Line:
         self.cancelled: list[Any] = []
 
     def ask(self, command: Any, arguments: dict[str, Any], timeout: float | None = None) -> Deferred[Any]:
-        answer: Deferred[Any] = Deferred(lambda _: self.cancelled.append(arguments["payload"]))
-        self.asked.append((arguments["number"], arguments["payload"], answer))
+        payload = decode(arguments["payload"].data)
+        answer: Deferred[Any] = Deferred(lambda _: self.cancelled.append(payload))
+        self.asked.append((arguments["number"], payload, answer))
         return answer
 
     @property
@@ -71,7 +74,7 @@ class OutboxTests(SynchronousTestCase):
         return line
 
     def put(self, *payloads: Any, keep: float = 60) -> list[Deferred[Result]]:
-        return [self.outbox.put("f", encode(each), keep) for each in payloads]
+        return [self.outbox.put(Kept("f", encode(each), keep)) for each in payloads]
 
     def states(self, outcomes: list[Deferred[Result]]) -> list[str]:
         return [self.successResultOf(each).state for each in outcomes]
@@ -186,6 +189,25 @@ class OutboxTests(SynchronousTestCase):
         self.assertEqual(self.states(outcomes[:1]), ["failed"])
         self.assertEqual((line.cancelled, self.session.losses), (["a"], 1))
         line.answer(1)
+        self.assertEqual((self.clock.getDelayedCalls(), self.keeping.kept), ([], 0))
+
+    def test_the_time_of_many(self) -> None:
+        """What is kept for many ends for some of them in each turn, by one timer, and is nowhere afterwards."""
+        self.clock = Turns()
+        self.keeping = Keeping(self.clock, Limits())
+        kept = Kept("f", encode("x" * 10_000), 5)
+        sessions: list[Any] = [Session() for _ in range(150)]
+        for each in sessions:
+            Outbox(self.keeping, each).put(kept)
+        self.assertEqual(len(self.clock.getDelayedCalls()), 1)
+        self.assertLess(self.keeping.kept, 10_100 + 150 * OVERHEAD)
+        left = []
+        self.clock.advance(5)
+        while kept.entries:
+            left.append(len(kept.entries))
+            self.clock.advance(TURN)
+        self.assertEqual(left, [86, 22])
+        self.assertEqual({each.losses for each in sessions}, {1})
         self.assertEqual((self.clock.getDelayedCalls(), self.keeping.kept), ([], 0))
 
     def test_the_end(self) -> None:
