@@ -134,6 +134,11 @@ class Limits:
         "From the server, waiting for a place among the client's ``in_flight``.",
         f"{_EXHAUSTED} to the view",
     )
+    waiting_bytes: int = bytes_(
+        4 * MIB,
+        "The same, in bytes: as much as may wait as output. One alone may have more.",
+        f"{_EXHAUSTED} to the view",
+    )
     request_rate: int = count(
         Elsewhere(1_000),
         "requests a second",

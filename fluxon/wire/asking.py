@@ -46,21 +46,31 @@ class Asking:
         "_streams",
         "_unsolicited",
         "_waiting",
+        "_waiting_size",
         "asked",
         "compress_from",
         "output",
         "output_size",
         "send_limit",
         "unsolicited_limit",
+        "waiting_bytes_limit",
         "waiting_limit",
     )
 
     def __init__(
-        self, *, send_limit: int, ask_limit: int, waiting_limit: int, unsolicited_limit: int, stream_limit: int
+        self,
+        *,
+        send_limit: int,
+        ask_limit: int,
+        waiting_limit: int,
+        waiting_bytes_limit: int,
+        unsolicited_limit: int,
+        stream_limit: int,
     ) -> None:
         self.send_limit = send_limit
         self._ask_limit = ask_limit
         self.waiting_limit = waiting_limit
+        self.waiting_bytes_limit = waiting_bytes_limit
         self.unsolicited_limit = unsolicited_limit
         #: Bodies of at least so many bytes are compressed; None for never.
         self.compress_from: int | None = None
@@ -72,6 +82,7 @@ class Asking:
         self.asked: dict[int, Asked] = {}
         # Those of them that wait for a place; made when the first has to.
         self._waiting: deque[int] | None = None
+        self._waiting_size = 0
         # By tag, with whether its answer may open a stream.
         self._abandoned: dict[int, bool] | None = None
         self._next_tag = 0
@@ -102,6 +113,11 @@ class Asking:
         """Our asks that wait for a place at the other side."""
         return 0 if self._waiting is None else len(self._waiting)
 
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes of these."""
+        return self._waiting_size
+
     # --- asking -----------------------------------------------------------------------------------------------------
 
     def ask(
@@ -121,7 +137,7 @@ class Asking:
         ``waiter`` comes back with the answer. ``timeout`` (seconds) is what the other side is told, ``deadline`` what
         ``expired`` compares. An ``urgent`` one (a hello) does not wait for a place. The answer to one that ``opens``
         may name a stream, which is known from then on. Raises ``Unserialisable``, or ``ResourceExhausted`` when too
-        many wait or the frame is larger than the other side takes.
+        much waits or the frame is larger than the other side takes.
         """
         if timeout is not None and timeout > messages.MAX_TIMEOUT:
             timeout = messages.MAX_TIMEOUT
@@ -159,7 +175,11 @@ class Asking:
             self._waiting = deque()
         if len(self._waiting) >= self.waiting_limit:
             raise ResourceExhausted(f"{self.waiting_limit} requests wait for this connection already")
+        # One may be larger than that, if it waits alone.
+        if self._waiting and self._waiting_size + len(written) > self.waiting_bytes_limit:
+            raise ResourceExhausted(f"requests of {self._waiting_size:,} bytes wait for this connection already")
         self._waiting.append(tag)
+        self._waiting_size += len(written)
         self.asked[tag] = Asked(waiter, deadline, written, opens)
 
     @property
@@ -188,6 +208,7 @@ class Asking:
         while self._waiting and self._out() < self._ask_limit:
             asked = self.asked[self._waiting.popleft()]
             assert asked.frame is not None
+            self._waiting_size -= len(asked.frame)
             self.put(asked.frame)
             asked.frame = None
 
@@ -199,6 +220,7 @@ class Asking:
         if asked.frame is not None:
             assert self._waiting is not None
             self._waiting.remove(tag)
+            self._waiting_size -= len(asked.frame)
             return False
         if self._abandoned is None:
             self._abandoned = {}
@@ -251,6 +273,7 @@ class Asking:
         left = [(each.waiter, each.frame is None) for each in self.asked.values()]
         self.asked.clear()
         self._waiting = self._abandoned = None
+        self._waiting_size = 0
         self.output.clear()
         self.output_size = 0
         return left

@@ -55,8 +55,9 @@ class Conversation(Asking):
 
     ``receive_limit`` and ``send_limit`` bound a frame in bytes, ``item_limit`` one that is received in items,
     ``in_flight`` the asks of the other side that are worked on at once, ``ask_limit`` ours at the other side,
-    ``waiting_limit`` ours that wait for a place there, ``stream_limit`` the streams that this end opens; the end that
-    accepted the connection opens them. ``templates`` are the asks that come again and again.
+    ``waiting_limit`` ours that wait for a place there, ``waiting_bytes_limit`` their bytes, ``stream_limit`` the
+    streams that this end opens; the end that accepted the connection opens them. ``templates`` are the asks that come
+    again and again.
     """
 
     __slots__ = (
@@ -78,6 +79,7 @@ class Conversation(Asking):
         in_flight: int = 128,
         ask_limit: int = 128,
         waiting_limit: int = 1_000,
+        waiting_bytes_limit: int = MAX_FRAME,
         unsolicited_limit: int = 10,
         stream_limit: int = 0,
         templates: Templates | None = None,
@@ -86,6 +88,7 @@ class Conversation(Asking):
             send_limit=send_limit,
             ask_limit=ask_limit,
             waiting_limit=waiting_limit,
+            waiting_bytes_limit=waiting_bytes_limit,
             unsolicited_limit=unsolicited_limit,
             stream_limit=stream_limit,
         )

@@ -106,8 +106,9 @@ async def where_from(request: Any) -> Any:
 
 
 async def ask_back(request: Any) -> list[str]:
-    """Calls the client ``payload`` times at once; what they came to, by code."""
-    calls = [request.connection.send("answer", number) for number in range(request.payload)]
+    """Calls the client ``payload`` times at once, or so often with so many bytes; what they came to, by code."""
+    times, size = request.payload if isinstance(request.payload, list) else (request.payload, 0)
+    calls = [request.connection.send("answer", bytes(size)) for _ in range(times)]
     return ["ok" if fine else each.value.code for fine, each in await DeferredList(calls, consumeErrors=True)]
 
 

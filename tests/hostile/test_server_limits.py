@@ -203,6 +203,15 @@ class RequestTests(LimitCase):
             self.assertEqual(sorted(outcomes), ["DeadlineExceeded"] * 9 + ["ResourceExhausted"] * 3)
             self.assertEqual(server.limits()["waiting_asks"][1], 5)
 
+    def test_calls_of_many_bytes_into_a_client(self) -> None:
+        """What waits for a client that does not answer is bounded in bytes as well."""
+        limits = {"in_flight": 8, "waiting_bytes": 500_000, "reverse_timeout": 1.0}
+        with self.attacked(**limits) as server, server.visit() as visitor:
+            visitor.greet()
+            outcomes = visitor.result("ask_back", [20, 100_000])
+            self.assertEqual(sorted(outcomes), ["DeadlineExceeded"] * 8 + ["ResourceExhausted"] * 12)
+            self.assertEqual(server.limits()["waiting_bytes"][1], 500_000)
+
     def test_rate_of_a_session(self) -> None:
         """Beyond its rate an ask is refused, and told for how long; then it is taken. Another session has its own."""
         with self.attacked(request_rate=20, request_burst=0.5) as server, server.visit() as visitor:

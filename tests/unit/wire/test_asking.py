@@ -94,6 +94,23 @@ class AskingTests(SynchronousTestCase):
         self.assertRaises(ResourceExhausted, end.ask, "call", {}, waiter=3)
         self.assertEqual(sorted(end.asked), [0, 1, 2])
 
+    def test_too_much_waits(self) -> None:
+        """Their bytes are bounded, too; one alone may have more, and what no longer waits makes room."""
+        end = conversation(ask_limit=1, waiting_bytes_limit=1_000)
+        end.ask("call", {"n": 0}, waiter=0)
+        large = end.ask("call", {"data": b"x" * 5_000}, waiter=1)
+        self.assertRaises(ResourceExhausted, end.ask, "call", {"n": 2}, waiter=2)
+        end.abandon(large)
+        self.assertEqual(end.waiting_bytes, 0)
+        end.ask("call", {"data": b"x" * 600}, waiter=3)
+        self.assertRaises(ResourceExhausted, end.ask, "call", {"data": b"x" * 600}, waiter=4)
+        end.receive(answer(0))
+        self.assertEqual(end.waiting_bytes, 0)
+        end.ask("call", {"data": b"x" * 900}, waiter=5)
+        self.assertGreater(end.waiting_bytes, 900)
+        end.close()
+        self.assertEqual(end.waiting_bytes, 0)
+
     def test_a_raised_limit_sends_what_waits(self) -> None:
         """Hello's answer may allow more than was assumed before it."""
         end = conversation(ask_limit=0)

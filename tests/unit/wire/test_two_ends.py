@@ -137,6 +137,7 @@ class TwoEnds(RuleBasedStateMachine):
             assert set(end.answering) == set(self.working[side])
             assert len(end.answering) <= end.in_flight
             assert end._out() <= end.ask_limit
+            assert end.waiting_bytes == sum(len(each.frame) for each in end.asked.values() if each.frame is not None)
 
     def teardown(self) -> None:
         """Everything is delivered and answered: then nobody waits on either side, and nothing is left over."""
