@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -47,13 +48,22 @@ def build(folder: Path) -> artifacts.Artifacts:
 
 
 def make_environment(folder: Path) -> Path:
-    """A virtual environment that sees this one's libraries but not its editable Fluxon; its Python."""
+    """A virtual environment with this one's libraries, but without Fluxon; its Python."""
     run(sys.executable, "-m", "venv", "--without-pip", folder, cwd=folder.parent)
+    lend_libraries(folder)
+    return folder / "bin" / "python"
+
+
+def lend_libraries(folder: Path) -> None:
+    """Let a virtual environment find what this one has, as if it had fetched it: everything but our editable Fluxon."""
     python = folder / "bin" / "python"
     site = Path(run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=folder).stdout.strip())
-    # A folder named in a .pth file is searched, but .pth files in it are not read: so not our editable install.
-    (site / "libraries.pth").write_text(sysconfig.get_path("purelib") + "\n")
-    return python
+    lent = folder / "lent"
+    lent.mkdir()
+    for each in Path(sysconfig.get_path("purelib")).iterdir():
+        if each.suffix != ".pth" and not re.match(r"(__editable__\W+)?fluxon\b|pip\b", each.name):
+            (lent / each.name).symlink_to(each)
+    (site / "lent.pth").write_text(f"{lent}\n")
 
 
 def pip(python: Path, *arguments: str | Path) -> None:

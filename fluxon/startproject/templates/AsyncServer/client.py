@@ -5,6 +5,11 @@ To the server on this machine, over TLS, and logged in until logout, over restar
     python client.py
     python client.py --secure --trust secrets/certificate.pem
     python client.py --stay emma.session
+
+What create_user and login need may stand on their line, and is asked for otherwise:
+
+    create_user emma emma@example.com
+    Password:
 """
 
 import argparse
@@ -25,6 +30,13 @@ def receive_message(sender, message):
 
 def ask_password():
     return getpass.getpass("Password: ") if sys.stdin.isatty() else input("Password: ")
+
+
+def answers(given, *names):
+    """What was given on the line, in the order of names; the rest is asked for."""
+    given = given.split()[: len(names)]
+    rest = names[len(given) :]
+    return [*given, *(ask_password() if name == "Password" else input(f"{name}: ") for name in rest)]
 
 
 def resume(connection, path):
@@ -49,10 +61,11 @@ def keep(connection, path):
 def run(connection, command, rest):
     """Carry out one line of input; what the server said."""
     if command == "create_user":
-        payload = {"username": input("Username: "), "email": input("Email: "), "password": ask_password()}
-        return connection.send_request("create_user", payload)
+        username, email, password = answers(rest, "Username", "Email", "Password")
+        return connection.send_request("create_user", {"username": username, "email": email, "password": password})
     if command == "login":
-        return connection.send_request("login", {"username": input("Username: "), "password": ask_password()})
+        username, password = answers(rest, "Username", "Password")
+        return connection.send_request("login", {"username": username, "password": password})
     if command == "logout":
         return connection.send_request("logout", {})
     if command == "send" and " " in rest:
