@@ -58,6 +58,10 @@ class Example:
         self.case.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         return done
 
+    def words(self, line: str) -> list[str]:
+        """A command as it is really run."""
+        return self._terminal.words(line)
+
     def start(self, line: str, **environment: str) -> Child:
         """Type a command, in the example's folder, that goes on."""
         variables = [f"{name}={value}" for name, value in environment.items()]

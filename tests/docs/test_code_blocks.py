@@ -14,6 +14,8 @@ from pages import DOCUMENTS, ROOT, Block, all_blocks, documents_with_a_test, mar
 from terminal import ELSEWHERE
 from twisted.trial.unittest import SynchronousTestCase
 
+EXAMPLES = ROOT / "docs" / "examples"
+
 #: Data and output beside code. Another language needs somebody who runs it.
 LANGUAGES = {"python", "sh", "text"}
 
@@ -64,7 +66,10 @@ class BlockTests(SynchronousTestCase):
             if path.suffix == ".rst":
                 text = path.read_text("utf-8")
                 self.assertEqual(re.findall(r"^(?!\s*\.\. ).*::$", text, re.MULTILINE), [], path.name)
-                self.assertNotRegex(text, r"\.\. (code|sourcecode|parsed-literal|literalinclude|doctest)::", path.name)
+                self.assertNotRegex(text, r"\.\. (code|sourcecode|parsed-literal|doctest)::", path.name)
+                # A part of an example, which is run as a whole.
+                for included in re.findall(r"\.\. literalinclude:: *(\S+)", text):
+                    self.assertIn(EXAMPLES, (path.parent / included).resolve(strict=True).parents, path.name)
 
     def test_every_block_is_run(self) -> None:
         """Whole programs below; what stands in another block by a test of its document, which takes all of them."""
