@@ -33,6 +33,9 @@ class School(cmd.Cmd):
         except ValueError:
             print("  that is not how it is typed; try: help", flush=True)
 
+    def emptyline(self):
+        """Nothing was typed. Without this the last command would be done again."""
+
     def do_courses(self, _):
         """courses: all of them"""
         for code, title, teacher, seats, taken in self.ask("courses"):

@@ -221,7 +221,7 @@ class CloudStorageConnector:
         return self._do(requests.versions(relative_path))
 
     def restore(self, relative_path: CloudPath, *, version: int | None = None, deleted: int | None = None) -> CloudItem:
-        """Make an older version the content of a file again, or bring back what was ``deleted`` (its id)."""
+        """Make an older version the content again, or bring back to this path what was ``deleted`` (its id)."""
         return self._do(requests.restore(relative_path, version, deleted))
 
     def deleted(self, relative_path: CloudPath = "/", *, limit: int | None = None) -> list[DeletedItem]:
