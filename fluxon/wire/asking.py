@@ -96,7 +96,7 @@ class Asking:
     def streams(self) -> Streams:
         """The streams of the connection; made when the first is opened."""
         if self._streams is None:
-            self._streams = Streams(self.put, self._stream_limit)
+            self._streams = Streams(self.put, self._fit, self._stream_limit)
             self._expect_chunks()
         return self._streams
 

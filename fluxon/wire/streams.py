@@ -59,12 +59,16 @@ class Flow:
 
 
 class Streams:
-    """The streams of one connection. ``put`` sends a frame; ``limit`` bounds how many this end opens at once."""
+    """The streams of one connection. ``put`` sends a frame; ``limit`` bounds how many this end opens at once.
 
-    __slots__ = ("_flows", "_last", "_limit", "put")
+    ``fit`` gives a frame as it may be sent, and raises ``ResourceExhausted`` for one that the other end would refuse.
+    """
 
-    def __init__(self, put: Callable[[bytes], None], limit: int) -> None:
+    __slots__ = ("_fit", "_flows", "_last", "_limit", "put")
+
+    def __init__(self, put: Callable[[bytes], None], fit: Callable[[bytes], bytes], limit: int) -> None:
         self.put = put
+        self._fit = fit
         self._limit = limit
         self._flows: dict[int, Flow] = {}
         self._last = -1
@@ -136,11 +140,11 @@ class Streams:
     def end(self, flow: Flow, code: str | None = None, details: dict[str, Any] | None = None) -> None:
         """All bytes were sent, or the stream is given up with an error's code. Ending twice is no error.
 
-        Raises ``Unserialisable``, and has then done nothing.
+        Raises ``Unserialisable`` and ``ResourceExhausted`` for its details, and has then done nothing.
         """
         if flow.ended or flow.end is not None:
             return
-        written = write_end(flow.tag, code, details)
+        written = self._fit(write_end(flow.tag, code, details))
         flow.ended = True
         self.put(written)
 
@@ -148,7 +152,7 @@ class Streams:
         """End it with ``error``, text and details included as far as they can cross."""
         try:
             self.end(flow, error.code, {**error.details, "text": error.text[:MAX_TEXT]})
-        except FluxonError:  # details that cannot cross must not cost the end
+        except FluxonError:  # details that cannot cross, or not in one frame, must not cost the end
             self.end(flow, error.code)
 
     # --- what arrives -------------------------------------------------------------------------------------------------

@@ -6,11 +6,11 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from fluxon.errors import NotFound, ProtocolError, ResourceExhausted
+from fluxon.errors import Cancelled, Internal, NotFound, ProtocolError, ResourceExhausted
 from fluxon.wire import RAW, Answer, Chunk, Conversation, Credit, End, Flow, decode, frame
 from fluxon.wire.frames import MAX_CHUNK
-from fluxon.wire.messages import write_credit, write_end
-from fluxon.wire.streams import MAX_CREDIT
+from fluxon.wire.messages import MAX_TEXT, write_credit, write_end
+from fluxon.wire.streams import MAX_CREDIT, reason
 
 
 def chunk(stream: int, data: bytes) -> bytes:
@@ -20,9 +20,9 @@ def chunk(stream: int, data: bytes) -> bytes:
 class Ends:
     """A server's and a client's end; what one says the other hears at once."""
 
-    def __init__(self, streams: int = 3) -> None:
-        self.server = Conversation(receive_limit=1_000, send_limit=1_000, stream_limit=streams)
-        self.client = Conversation(receive_limit=1_000, send_limit=1_000)
+    def __init__(self, streams: int = 3, limit: int = 2_000) -> None:
+        self.server = Conversation(receive_limit=limit, send_limit=limit, stream_limit=streams)
+        self.client = Conversation(receive_limit=limit, send_limit=limit)
 
     def open(self, sending: bool, owner: str = "served") -> tuple[Flow, int]:
         """A stream that the server opens; its flow there, and its tag, which the client has heard."""
@@ -176,6 +176,55 @@ class StreamTests(SynchronousTestCase):
         self.assertEqual((end.owner, end.code), ("served", "Cancelled"))
         ends.to_client()
         self.assertFalse(ends.server.has_streams or ends.client.has_streams)
+
+    def test_an_answer_that_nobody_takes(self) -> None:
+        """Its stream is given up, once, whether or not the other side has ended it; other answers name none."""
+        for ended in (False, True):
+            ends = Ends()
+            flow, tag = ends.open(True)
+            if ended:
+                ends.server.streams.end(flow, "NotFound")
+                ends.to_client()
+            for value in (None, [tag], {"stream": None}, {"stream": 77}, {"stream": str(tag)}):
+                ends.client.streams.refuse(value)
+            self.assertTrue(ends.client.has_streams)
+            ends.client.streams.refuse({"stream": tag})
+            (end,) = ends.to_server()
+            self.assertEqual((end.owner, end.code), ("served", "NotFound" if ended else "Cancelled"))
+            ends.to_client()
+            ends.client.streams.refuse({"stream": tag})
+            self.assertFalse(ends.server.has_streams or ends.client.has_streams)
+
+    def test_one_that_was_taken_is_not_refused(self) -> None:
+        """Whoever has taken a stream is the one to end it."""
+        ends = Ends()
+        _, receiver = ends.pair(True)
+        ends.client.streams.refuse({"stream": receiver.tag})
+        self.assertFalse(receiver.ended)
+        self.assertEqual(ends.client.output, [])
+
+    def test_why_it_was_given_up(self) -> None:
+        """The other side gets the error: code, text and details, unless those cannot cross or are too large."""
+        for error, text, details in (
+            (NotFound("no such file", details={"path": "/a"}), "no such file", {"path": "/a"}),
+            (NotFound("x" * (MAX_TEXT + 1)), "x" * MAX_TEXT, {}),
+            (NotFound("gone", details={"path": object()}), "the other side gave the stream up (NotFound)", {}),
+            (NotFound("gone", details={"path": "/a" * 1_000}), "the other side gave the stream up (NotFound)", {}),
+        ):
+            ends = Ends()
+            sender, _ = ends.pair(True)
+            ends.server.streams.give_up(sender, error)
+            (end,) = ends.to_client()
+            told = reason(end)
+            self.assertIsInstance(told, NotFound)
+            self.assertEqual((told.text, told.details), (text, details))
+
+    def test_a_reason_that_is_none(self) -> None:
+        """A code that is unknown here, without a text, is an error with both in it."""
+        told = reason(End(0, "NoSuchThing", {"text": 7}))
+        self.assertIs(type(told), Internal)
+        self.assertIn("NoSuchThing", told.text)
+        self.assertIs(type(reason(End(0, "Cancelled", {}))), Cancelled)
 
     def test_only_where_one_is_expected(self) -> None:
         """An answer that happens to have a field of that name opens nothing, nor does one without a tag in it."""
