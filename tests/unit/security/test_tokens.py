@@ -93,6 +93,21 @@ class SigningTests(SynchronousTestCase):
         self.assertEqual(len(token), MAX_TOKEN)
         self.assertEqual(signer.verify(token), SESSION)
 
+    def test_what_something_else_signed(self) -> None:
+        """With a key that signs for something else, too, nothing but a token of this version and shape is one."""
+        signer = TokenSigner(KEYS)
+        session = signer.sign(SESSION).split(".")[2]
+        for signed in (
+            f"v2.2.{session}",
+            f"v1.2.{session[:-1]}",
+            f"v1.2.{session}A",
+            f"v1.2.{session[:-4]}!!!!",
+            f"v1.2.{'=' * 22}",
+            "v1.2.",
+        ):
+            mac = base64.urlsafe_b64encode(hmac.digest(KEYS["2"], signed.encode(), "sha256")).rstrip(b"=").decode()
+            self.assertIsNone(signer.verify(f"{signed}.{mac}"), signed)
+
     def test_refused_keys(self) -> None:
         """Short keys, ids that would break the token apart, and no keys at all are refused at once."""
         for keys in ({}, {"1": b"short"}, {"a.b": KEYS["1"]}, {"": KEYS["1"]}, {"k" * 18: KEYS["1"]}, {"é": KEYS["1"]}):
