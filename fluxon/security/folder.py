@@ -13,6 +13,7 @@ Rules of this module:
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import stat
@@ -27,6 +28,9 @@ FILE_MODE = 0o600
 
 #: A certificate chain is a few KiB. Whatever is larger than this is no secret of ours, and is not read into memory.
 MAX_FILE = 256 * 1024
+
+#: What ``O_NOFOLLOW`` says of a symbolic link: POSIX, and FreeBSD.
+_LINK = frozenset({errno.ELOOP, errno.EMLINK})
 
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _WRITING = stat.S_IWGRP | stat.S_IWOTH
@@ -56,7 +60,7 @@ class SecretsFolder:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise InsecureSecrets(_unopened(label, self._is_link(name))) from error
+            raise InsecureSecrets(_unopened(label, error.errno in _LINK)) from error
         try:
             facts = os.fstat(file)
             if not stat.S_ISREG(facts.st_mode):
@@ -124,12 +128,6 @@ class SecretsFolder:
     def modified(self, name: str) -> float:
         """When the file was last written, in seconds since the epoch."""
         return os.stat(name, dir_fd=self._descriptor, follow_symlinks=False).st_mtime
-
-    def _is_link(self, name: str) -> bool:
-        try:
-            return stat.S_ISLNK(os.stat(name, dir_fd=self._descriptor, follow_symlinks=False).st_mode)
-        except OSError:
-            return False
 
 
 @contextmanager

@@ -210,9 +210,8 @@ class Splitter:
     def _go_on(self, data: bytes, frames: list[tuple[int, Any]]) -> int:
         """Where the next part of the chunk that has begun ends."""
         part = memoryview(data)[: self._left]
-        if part:
-            frames.append((RAW, Part(self._stream, 0, part)))
-            self._left -= len(part)
+        frames.append((RAW, Part(self._stream, 0, part)))
+        self._left -= len(part)
         return len(part)
 
     def _hold(self, data: bytes, position: int, end: int) -> None:

@@ -120,10 +120,9 @@ def _context(pair: Pair) -> SSL.Context:
     context = CertificateOptions(raiseMinimumTo=TLSVersion.TLSv1_2).getContext()
     context.set_options(SSL.OP_NO_RENEGOTIATION)
     context.set_alpn_select_callback(_no_protocol)
-    # What is written goes to memory, which is never full: one call may encrypt all of it. (pyOpenSSL 26 can say so.)
-    clear_mode = getattr(context, "clear_mode", None)
-    if clear_mode is not None:
-        clear_mode(_ENABLE_PARTIAL_WRITE)
+    # What is written goes to memory, which is never full: one call may encrypt all of it.
+    if hasattr(context, "clear_mode"):  # pragma: no branch - pyOpenSSL before 26 has none
+        context.clear_mode(_ENABLE_PARTIAL_WRITE)
     try:
         context.use_certificate(pair.certificate)
         for authority in pair.chain[1:]:

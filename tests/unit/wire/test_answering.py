@@ -101,6 +101,18 @@ class AnsweringTests(SynchronousTestCase):
         self.assertRaises(ResourceExhausted, end.answer, 1, b"x" * (1_001 - overhead))
         self.assertEqual(sent(end)[0][:3], [2, 1, "Unserialisable"])
 
+    def test_an_answer_without_room(self) -> None:
+        """What is too much for a peer that does not read is dropped, and its asker knows that it was carried out."""
+        end = conversation()
+        for tag, value, room in ((0, "x" * 100, 50), (1, {"data": b"x" * 20_000}, 20_000)):
+            end.receive(ask(tag))
+            self.assertRaises(OutcomeUnknown, end.answer, tag, value, room)
+            self.assertEqual([each[:3] for each in sent(end)], [[2, tag, "OutcomeUnknown"]])
+            self.assertEqual(end.working, 0)
+        end.receive(ask(2))
+        end.answer(2, "x" * 100, 150)
+        self.assertEqual(len(sent(end)), 1)
+
     def test_a_failure_that_cannot_cross(self) -> None:
         """Details or a text that cannot be sent do not cost the asker its answer."""
         for error in (
@@ -170,6 +182,32 @@ class InFlightTests(SynchronousTestCase):
         self.assertEqual(len(end.receive(large[8])), 1)
         end.fail(1, NotFound())
         self.assertEqual(len(end.receive(large[9])), 1)
+
+    def test_what_is_worked_on(self) -> None:
+        """Asks count from their arrival until their answer, or until the work that outlives it has ended."""
+        end = conversation()
+        first, _ = end.receive(ask(0) + ask(1))
+        assert isinstance(first, Ask)
+        self.assertEqual(end.working, 2)
+        end.fail(0, NotFound(), linger=True)
+        end.answer(1, None)
+        self.assertEqual(end.working, 1)
+        end.release(first)
+        self.assertEqual(end.working, 0)
+
+    def test_an_ask_that_is_not_answered(self) -> None:
+        """Nobody hears of it, and its place is free; to forget what has its answer already changes nothing."""
+        end = conversation(in_flight=1)
+        (first,) = end.receive(ask(0))
+        assert isinstance(first, Ask)
+        end.forget(first)
+        self.assertEqual(sent(end), [])
+        (second,) = end.receive(ask(0))
+        assert isinstance(second, Ask)
+        end.answer(0, None)
+        end.forget(second)
+        self.assertEqual(len(end.receive(ask(0))), 1)
+        self.assertEqual(end.receive(ask(1)), [])
 
     def test_lingering_counts_once(self) -> None:
         """What has its answer already does not linger a second time."""
@@ -380,7 +418,7 @@ class OffenceTests(SynchronousTestCase):
             self.assertEqual(end.answering, {})
 
     def test_limits_can_change(self) -> None:
-        """``receive_limit`` after hello and login; ``held`` is what an unfinished frame holds."""
+        """``receive_limit`` after hello and login; ``held`` and ``incomplete`` tell of an unfinished frame."""
         end = conversation(receive_limit=1_000)
         self.assertRaises(ProtocolError, end.receive, ask(0, {"a": "x" * 2_000}))
         end = conversation(receive_limit=1_000)
@@ -388,4 +426,6 @@ class OffenceTests(SynchronousTestCase):
         self.assertEqual(end.receive_limit, 5_000)
         self.assertEqual(len(end.receive(ask(0, {"a": "x" * 2_000}))), 1)
         end.receive(ask(1)[:-1])
-        self.assertEqual(end.held, len(ask(1)) - 1)
+        self.assertEqual((end.held, end.incomplete), (len(ask(1)) - 1, (1, len(ask(1)) - 1)))
+        end.receive(ask(1)[-1:])
+        self.assertEqual((end.held, end.incomplete), (0, None))

@@ -91,8 +91,10 @@ class AskingTests(SynchronousTestCase):
         end = conversation(ask_limit=1, waiting_limit=2)
         for number in range(3):
             end.ask("call", {}, waiter=number)
+        self.assertEqual(end.waiting, 2)
         self.assertRaises(ResourceExhausted, end.ask, "call", {}, waiter=3)
         self.assertEqual(sorted(end.asked), [0, 1, 2])
+        self.assertEqual(end.waiting, 2)
 
     def test_too_much_waits(self) -> None:
         """Their bytes are bounded, too; one alone may have more, and what no longer waits makes room."""

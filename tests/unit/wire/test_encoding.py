@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import threading
 from collections import Counter, OrderedDict, defaultdict, namedtuple
+from collections.abc import Generator
 from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from decimal import Decimal
 from fractions import Fraction
@@ -19,7 +20,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from fluxon.errors import Unserialisable
 from fluxon.limits import MAX_DEPTH, MAX_INT, MIN_INT
-from fluxon.wire import Conversation, decode, encode
+from fluxon.wire import Conversation, CrossesAs, decode, encode
 from fluxon.wire.codec import SUSPECT, check_value, encode_apart
 
 zones = st.integers(-23 * 60, 23 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
@@ -59,6 +60,10 @@ class Level(enum.IntEnum):
     HIGH = 3
 
 
+class Many(int):
+    pass
+
+
 class Kind(enum.StrEnum):
     A = "a"
 
@@ -81,6 +86,26 @@ class Money(Decimal):
 
 class Key(UUID):
     pass
+
+
+class Ticket(CrossesAs):
+    """An object of a program's own, for which a number is sent."""
+
+    @property
+    def crosses_as(self) -> int:
+        return 42
+
+
+class Silent(CrossesAs):
+    """One that does not say what is sent for it."""
+
+
+class Promise:
+    """What a program that forgot to await has in its hands."""
+
+    def __await__(self) -> Generator[None, None, int]:
+        yield
+        return 1
 
 
 class Nowhere(tzinfo):
@@ -162,6 +187,11 @@ class RoundTripTests(SynchronousTestCase):
             with self.subTest(sent=sent):
                 self.assertEqual(repr(back(sent)), repr(received).replace("datetime.UTC", "datetime.timezone.utc"))
 
+    def test_what_stands_for_a_plain_value(self) -> None:
+        """An object that says what it crosses as is sent as that, wherever it is."""
+        self.assertEqual(back({"tickets": [Ticket(), Ticket()]}), {"tickets": [42, 42]})
+        self.assertEqual(back(Ticket()), 42)
+
     def test_odd_offsets(self) -> None:
         """An offset of seconds is no trouble: what travels is UTC."""
         odd = datetime(2024, 1, 1, 0, 0, 1, 5, tzinfo=timezone(timedelta(seconds=3_601)))
@@ -217,6 +247,10 @@ class RefusalTests(SynchronousTestCase):
             with self.subTest(value=value):
                 self.assertIn(type(value).__name__, self.assert_refused(value).text)
 
+    def test_a_promise(self) -> None:
+        """What was to be awaited says so, instead of naming a type that its author never typed."""
+        self.assertIn("you forgot to await it", self.assert_refused(Promise()).text)
+
     def test_values_without_a_form(self) -> None:
         """Of types that cross, the values that the other side could not read."""
         for value in (
@@ -224,6 +258,8 @@ class RefusalTests(SynchronousTestCase):
             MIN_INT - 1,
             10**5_000,
             Level(3) + MAX_INT,
+            Many(MAX_INT + 1),
+            Silent(),
             "\ud800",
             "a\udfffb",
             datetime(2024, 1, 1),

@@ -112,6 +112,9 @@ class SplitterTests(SynchronousTestCase):
             splitter = make()
             splitter.chunk_limit = 2_000
             self.assertRaises(ProtocolError, splitter.feed, (longest + 1).to_bytes(4, "big"))
+            splitter = make()
+            splitter.chunk_limit = 2_000
+            self.assertRaises(ProtocolError, splitter.feed, frame(b"x" * longest, RAW))
         for pieces in ([b"\x00\x00\x04\x00\x00"], [b"\x00\x00\x04\x00", b"\x00"], [b"\x00\x00\x04\x00", b"\x01\x00"]):
             splitter = Splitter(100)
             splitter.chunk_limit = 2_000

@@ -88,6 +88,8 @@ class TemplatesTests(TestCase):
             write_ping(1),
             frame(encode([0, 2, "call", {"payload": 1, "view": "echo"}, None, {}])),
             frame(encode([0, 2, "call", {"view": "echo", "payload": 1}, None, {}])),  # a tag of one byte
+            # The kind and the tag in other forms that together are as long as the known one.
+            frame(b"\x86\x19\x00\x00\x19\x00\x02" + _write(2, "echo", 1)[5 + 7 :]),
             frame(encode([0, 2, "call", {"view": "echo"}, None, {}])),
             write_ask(2, "call", {"view": "echo", "payload": 1}, None, {"x": 1}),
             write_ask(2, "call", {"view": "echo", "payload": 1}, 7, {}),
