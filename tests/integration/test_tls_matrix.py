@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -403,6 +404,22 @@ class TrustTests(TLSCase):
         self.assertIsInstance(result, UntrustedServer, repr(result))
         self.assertEqual(result.details["reason"], "name")
         self.assertTrue(len(str(result)) < 800 and str(result).isprintable(), str(result))
+
+    @inlineCallbacks
+    def test_certificates_that_cannot_be_read(self) -> Any:
+        """One of a version that does not exist, which OpenSSL passes on, is refused, and breaks nobody's reading."""
+        strange = issue("strange", ("localhost",), by=issue("other", ca=True))
+        third, eighth = (b"\xa0\x03\x02\x01" + bytes([version]) for version in (2, 7))
+        changed = ssl.PEM_cert_to_DER_cert(strange.pem().decode()).replace(third, eighth)
+        permissive = Permissive(SSL.TLS1_3_VERSION)
+        permissive.context.use_certificate_file(self.written("x.pem", ssl.DER_cert_to_PEM_cert(changed).encode()))
+        permissive.context.use_privatekey_file(self.written("x.key", strange.key_pem()))
+        port = yield self.listening(permissive)
+        creator = client_tls("localhost", self.written("trust.pem", issue("root", ca=True).pem()))
+        for ask in (self.ask_twisted, self.ask_blocking):
+            result = yield ask(port, creator)
+            self.assertIsInstance(result, UntrustedServer, repr(result))
+            self.assertEqual(result.details["reason"], "certificate")
 
 
 class HostTests(TLSCase):

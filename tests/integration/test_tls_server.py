@@ -5,9 +5,13 @@ from __future__ import annotations
 import os
 import socket
 import ssl
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa, x25519
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, gatherResults, inlineCallbacks
 from twisted.internet.endpoints import SSL4ServerEndpoint, TCP4ClientEndpoint, TCP4ServerEndpoint, wrapClientTLS
@@ -176,6 +180,30 @@ class ReadingTests(SynchronousTestCase):
             self.assertIn(path.name, str(error))
             self.assertNotIn(os.sep + self.secrets.path.name, str(error))
             path.write_bytes(good)
+
+    def test_pairs_that_are_no_servers(self) -> None:
+        """A key that is too weak, or of a kind that signs nothing, is refused at the start, with what would serve."""
+        for key in (rsa.generate_private_key(public_exponent=65537, key_size=1024), x25519.X25519PrivateKey.generate()):
+            self.secrets.key_path.write_bytes(
+                key.private_bytes(
+                    serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+                )
+            )
+            issuer = ec.generate_private_key(ec.SECP256R1())
+            name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+            made = (
+                x509.CertificateBuilder()
+                .subject_name(name)
+                .issuer_name(name)
+                .public_key(key.public_key())
+                .serial_number(1)
+                .not_valid_before(datetime(2026, 1, 1))
+                .not_valid_after(datetime(2126, 1, 1))
+                .sign(issuer, hashes.SHA256())
+            )
+            self.secrets.certificate_path.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+            error = self.assertRaises(ConfigurationError, self.server_tls)
+            self.assertIn("RSA from 2048 bits", str(error))
 
     def test_reported_once(self) -> None:
         """A bad state of the files is reported once however many connections come, and a new bad state again."""

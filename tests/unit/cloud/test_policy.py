@@ -89,6 +89,7 @@ class TestGoingDown(TestCase):
             Node(2, False),
             Node(3, False, roles=("writer", "gone")),
             Node(4, False),
+            Node(8, False),
             Node(5, True),
             Node(6, False),
             Node(7, True, roles=("viewer",)),

@@ -129,6 +129,14 @@ class RenewedTests(SynchronousTestCase):
         self.assertTrue(verify_password("secret", new))
         self.assertNotEqual(passwords.password_identity(new), passwords.password_identity(old))
 
+    def test_what_has_no_salt_gets_one(self) -> None:
+        """What is no hash, or names a salt that no bytes have, is replaced by a hash of today's parameters."""
+        self.patch(passwords, "MEMORY_KIB", 64)
+        for old in ("plain", REFERENCE.replace("c29tZXNhbHQ", "c29tZXNhbHQxx")):
+            new = passwords.rehash_password("secret", old)
+            self.assertTrue(verify_password("secret", new))
+            self.assertFalse(needs_rehash(new))
+
 
 def _cheapened(stored: str) -> str:
     """The same shape at a cost that a property test can pay."""

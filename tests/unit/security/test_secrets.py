@@ -9,14 +9,19 @@ import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 import fluxon
 from fluxon.errors import ConfigurationError, InsecureSecrets
 from fluxon.security import Secrets, certificate
+from fluxon.security.folder import SecretsFolder, open_folder
+
+SESSION = b"s" * 16
 
 FILES = ["certificate.pem", "password.key", "private_key.pem", "session_00001.key"]
 
@@ -221,6 +226,23 @@ class RotationTests(SecretsCase):
         secrets.rotate_session_key(retire_after=3600)
         self.assertEqual(secrets.session_keys, ("3", "4", "5"))
 
+    def test_another_process_takes_the_number(self) -> None:
+        """Two that rotate in the same moment: each has a key of its own, and neither overwrites the other's."""
+        here, there = self.opened(), self.opened()
+        others: list[str] = []
+        real = os.urandom
+
+        def meanwhile(size: int) -> bytes:
+            """The other process is done between this one's look at the folder and its new key."""
+            self.patch(os, "urandom", real)
+            others.append(there.rotate_session_key())
+            return real(size)
+
+        self.patch(os, "urandom", meanwhile)
+        self.assertEqual((here.rotate_session_key(), others), ("3", ["2"]))
+        self.assertEqual(self.opened().session_keys, ("1", "2", "3"))
+        self.assertEqual(here.signer().verify(there.signer().sign(SESSION)), SESSION)
+
     def test_many_keys_sort_by_number(self) -> None:
         """The tenth key is newer than the ninth."""
         secrets = self.opened()
@@ -285,6 +307,20 @@ class CertificateTests(SecretsCase):
         error = self.assertRaises(ConfigurationError, Secrets(self.folder).open)
         self.assertIn("no private_key.pem beside it", str(error))
 
+    def test_keys_that_do_not_serve(self) -> None:
+        """An operator's key without its certificate, or behind a passphrase, is refused with what to do about it."""
+        self.opened()
+        path = self.folder / "private_key.pem"
+        own = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        path.write_bytes(pkcs8(own, serialization.BestAvailableEncryption(b"secret")))
+        error = self.assertRaises(ConfigurationError, Secrets(self.folder).open)
+        self.assertIn("openssl pkey", str(error))
+        path.write_bytes(pkcs8(own, serialization.NoEncryption()))
+        (self.folder / "certificate.pem").unlink()
+        error = self.assertRaises(ConfigurationError, Secrets(self.folder).open)
+        self.assertIn("put the certificate beside it", str(error))
+        self.assertFalse((self.folder / "certificate.pem").exists())
+
     def test_expired(self) -> None:
         """A certificate made here that nobody accepts any more is made anew with its key; one in use is left."""
         self.opened()
@@ -299,6 +335,10 @@ class CertificateTests(SecretsCase):
         pair = certificate.load_pair(path.read_bytes(), key)
         self.assertTrue(pair.expires_in(datetime.now(UTC)) > timedelta(days=800))
         self.assertEqual(sorted(os.listdir(self.folder)), FILES)
+
+
+def pkcs8(key: rsa.RSAPrivateKey, encryption: serialization.KeySerializationEncryption) -> bytes:
+    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
 
 
 OPEN_AND_TELL = """
@@ -356,6 +396,50 @@ class RaceTests(SecretsCase):
         self.assertEqual(len(seen), len(FILES))
         for names, made in zip(seen, ("session_00001", "password", "private_key", "certificate"), strict=True):
             self.assertFalse([name for name in names if name.startswith(made)], names)
+
+    def test_another_process_makes_the_pair(self) -> None:
+        """A key that appears while its certificate is looked at belongs to it: the pair is used, not refused."""
+        other = Secrets(self.folder)
+        real = SecretsFolder.read
+
+        def meanwhile(folder: SecretsFolder, name: str, *args: Any, **kwargs: Any) -> bytes | None:
+            """The other process makes key and certificate right after this one found no key."""
+            found = real(folder, name, *args, **kwargs)
+            if name == "private_key.pem":
+                self.patch(SecretsFolder, "read", real)
+                self.assertIsNone(found)
+                other.open()
+            return found
+
+        self.patch(SecretsFolder, "read", meanwhile)
+        Secrets(self.folder).open()
+        self.assertEqual(sorted(os.listdir(self.folder)), FILES)
+
+    def test_a_folder_that_goes(self) -> None:
+        """Where nothing can be written, or what was written is removed at once, the start ends with saying so."""
+        with open_folder(self.folder) as folder:
+            real = os.fsync
+
+            def meanwhile(descriptor: int) -> None:
+                """A hand removes the file as soon as it has its name."""
+                (self.folder / "password.key").unlink(missing_ok=True)
+                real(descriptor)
+
+            self.patch(os, "fsync", meanwhile)
+            error = self.assertRaises(InsecureSecrets, folder.create, "password.key", b"k" * 32)
+            self.assertIn("removed while the server was starting", str(error))
+            self.patch(os, "fsync", real)
+            self.folder.rmdir()
+            error = self.assertRaises(InsecureSecrets, folder.create, "password.key", b"k" * 32)
+            self.assertIn("cannot be made (No such file or directory)", str(error))
+
+    def test_removed_by_another_process(self) -> None:
+        """Two processes that retire the same key both get what they wanted."""
+        with open_folder(self.folder) as folder:
+            folder.create("session_00001.key", b"k" * 32)
+            for _ in range(2):
+                folder.remove("session_00001.key")
+            self.assertEqual(folder.names(), [])
 
     def test_a_key_is_never_half_there(self) -> None:
         """A process that dies while it writes leaves a temporary file, which the next start does not take for a key."""
