@@ -127,8 +127,3 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command("terminate", "stop: nothing new begins, what is under way may end", changes=True),
 )
-
-
-def command_named(name: str) -> Command | None:
-    """The command of exactly this name."""
-    return next((each for each in COMMANDS if each.name == name), None)

@@ -151,11 +151,6 @@ class Writer:
             self._turn.release()
         return thread
 
-    @property
-    def is_current_thread(self) -> bool:
-        """Whether the caller runs inside a piece."""
-        return threading.current_thread() is self._thread
-
     def _run(self) -> None:
         going = True
         while going:
