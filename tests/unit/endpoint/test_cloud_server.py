@@ -193,7 +193,7 @@ class ConfigurationTests(CloudTestCase):
         self.refused("cloud_folder", cloud_folder=None)
         self.refused("cloud_auth_model", cloud_auth_model=None)
         self.refused("cloud_auth_model", cloud_auth_model="Model")
-        self.refused("database", models=None, database_api=None)
+        self.refused("database", models=None, database_path=None, database_api=None)
         for name in ("cloud_versions", "cloud_keep_days", "cloud_user_quota"):
             for value in (-1, "10", 1.5, True):
                 self.refused(name, **{name: value})
