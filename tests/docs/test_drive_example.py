@@ -35,7 +35,7 @@ class DriveTests(SynchronousTestCase):
         example.test(tests)
 
     def programs(self, example: Example, alone: list[str]) -> None:
-        step, serve, jane_line, mike_line = alone
+        step, serve, old_line, new_line = alone
         self.assertEqual(example.top / step.removeprefix("cd "), example.folder)
         server, port, cloud_port = self.serve(example, serve, "0", "0")
 
@@ -44,12 +44,11 @@ class DriveTests(SynchronousTestCase):
             child.say(password)
             return child
 
-        # Of the story's there are a Jane and a Mike already.
-        taken = sit_down(jane_line, "Jane-12345")
+        taken = sit_down(new_line.replace("zoe", "jane"), "Jane-12345")
         taken.expect("there is a jane already")
         self.assertEqual(taken.end_of_input(), 1)
-        zoe = sit_down(jane_line.replace("jane", "zoe"), "Zoe-12345")
-        mike = sit_down(mike_line.removesuffix(" --new"), "Mike-123")
+        zoe = sit_down(new_line, "Zoe-12345")
+        mike = sit_down(old_line.replace("jane", "mike"), "Mike-123")
         (example.folder / "a.txt").write_text("hello")
         self.type(zoe, "mkdir /zoes", "made /zoes")
         self.type(zoe, "share /zoes mike editor", "mike is editor of /zoes")

@@ -11,7 +11,7 @@ import queue
 from contextlib import ExitStack
 from pathlib import Path
 
-from fluxon.connect import ANONYMOUS, CloudStorageConnector, ConnectionInterface
+from fluxon.connect import CloudStorageConnector, ConnectionInterface
 from fluxon.errors import AlreadyExists
 from twisted.internet import reactor
 from twisted.internet.endpoints import TCP4ServerEndpoint
@@ -56,7 +56,7 @@ class Terminal(Shell):
 
 
 def story(jane, mike, stranger, cut):
-    """What the three type. Everything here blocks, and so runs in a thread of its own."""
+    """What the three type, and what becomes of it."""
     Path("plan.txt").write_text("closed in August")
     Path("film.raw").write_bytes(os.urandom(16_000_000))
 
@@ -118,28 +118,26 @@ async def main(reactor, folder):
 
 
 def play(folder, port, cloud_port, line_port, line):
+    """Everything here blocks, and so runs in a thread of its own."""
     desk = folder / "desk"  # whatever is local to the three
     desk.mkdir(exist_ok=True)
     os.chdir(desk)
-    with ExitStack() as open_now:
+    with ExitStack() as until_the_end:
 
-        def sit_down(name, files_at):
-            server = open_now.enter_context(ConnectionInterface("localhost", port))
-            follows = ANONYMOUS if name == "stranger" else server
-            if follows is server:
+        def sit_down(name, files_at, password=None):
+            server = until_the_end.enter_context(ConnectionInterface("localhost", port))
+            cloud = until_the_end.enter_context(CloudStorageConnector("localhost", files_at, connection=server))
+            if password is not None:
                 try:
-                    log_in(server, name, f"{name.capitalize()}-123", new=True)
+                    log_in(server, name, password, new=True)
                 except AlreadyExists:  # the story was told before
-                    log_in(server, name, f"{name.capitalize()}-123")
-            cloud = open_now.enter_context(CloudStorageConnector("localhost", files_at, connection=follows))
+                    log_in(server, name, password)
             return Terminal(name, server, cloud)
 
-        jane, mike, stranger = (
-            sit_down("jane", line_port),
-            sit_down("mike", cloud_port),
-            sit_down("stranger", cloud_port),
-        )
-        # The line is the reactor's, whose thread this is not.
+        jane = sit_down("jane", line_port, "Jane-123")  # hers is the line that is cut
+        mike = sit_down("mike", cloud_port, "Mike-123")
+        stranger = sit_down("stranger", cloud_port)
+        # Connections are the reactor's, and this is another thread.
         story(jane, mike, stranger, cut=lambda: reactor.callFromThread(line.cut))
 
 

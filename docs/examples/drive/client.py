@@ -9,7 +9,7 @@ import getpass
 import shlex
 import sys
 
-from fluxon.connect import ANONYMOUS, CloudStorageConnector, ConnectionInterface
+from fluxon.connect import CloudStorageConnector, ConnectionInterface
 from fluxon.errors import FluxonError
 
 
@@ -149,6 +149,7 @@ class Shell(cmd.Cmd):
 
     def do_EOF(self, _):
         """Ctrl+D: the end"""
+        print()
         return True
 
 
@@ -169,9 +170,8 @@ def main():
                 log_in(server, chosen.name, getpass.getpass() if sys.stdin.isatty() else input(), chosen.new)
             except FluxonError as error:
                 sys.exit(str(error))
-        # The connection to the files is whoever the other one is logged in as.
-        follows = ANONYMOUS if chosen.name is None else server
-        with CloudStorageConnector("localhost", chosen.cloud_port, connection=follows) as cloud:
+        # For the files we are whoever the other connection is logged in as: nobody, if it is not.
+        with CloudStorageConnector("localhost", chosen.cloud_port, connection=server) as cloud:
             Shell(chosen.name or "stranger", server, cloud).cmdloop("Try: help")
 
 

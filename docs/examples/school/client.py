@@ -87,6 +87,7 @@ class School(cmd.Cmd):
 
     def do_EOF(self, _):
         """Ctrl+D: the end"""
+        print()
         return True
 
 
