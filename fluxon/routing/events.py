@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
 from fluxon.caller import serve
@@ -41,7 +42,8 @@ KINDS = ("connect", "login", "logout", "disconnect")
 #: Events of one connection that wait for the one before them. A connection's end is told all the same.
 _WAITING = 64
 
-#: Connections whose events are told at once: when a network fails, thousands end in one moment.
+#: Connections whose events are told at once, and which are begun in one turn of the reactor: when a network fails,
+#: thousands end in one moment.
 _AT_ONCE = 64
 
 
@@ -105,6 +107,7 @@ class Events:
         self._queues: dict[Peer, deque[Event]] = {}
         self._ready: deque[Peer] = deque()
         self._told_now = 0
+        self._soon: IDelayedCall | None = None
         self._running: set[Deferred[None]] = set()
         self._idle: Deferred[None] | None = None
 
@@ -121,16 +124,24 @@ class Events:
         if queue is None:
             queue = self._queues[peer] = deque()
             self._ready.append(peer)
-            self._router.reactor.callLater(0, self._begin)
+            self._begin_soon()
         elif len(queue) >= _WAITING and kind != "disconnect":
             _log.warn("{kind} of connection {number} is not told: too much waits", kind=kind, number=peer.number)
             return
         queue.append(Event(kind, peer, session, self._router, reason))
 
+    def _begin_soon(self) -> None:
+        # Always from the reactor: functions that wait for nothing would begin one another, as deep as there are many.
+        if self._ready and self._soon is None:
+            self._soon = self._router.reactor.callLater(0, self._begin)
+
     def _begin(self) -> None:
-        while self._ready and self._told_now < _AT_ONCE:
+        self._soon = None
+        for _ in range(min(len(self._ready), _AT_ONCE - self._told_now)):
             self._told_now += 1
             Deferred.fromCoroutine(self._tell_all(self._ready.popleft()))
+        if self._told_now < _AT_ONCE:
+            self._begin_soon()
 
     async def _tell_all(self, peer: Peer) -> None:
         queue = self._queues[peer]
@@ -138,7 +149,7 @@ class Events:
             await self._tell(queue.popleft())
         del self._queues[peer]
         self._told_now -= 1
-        self._begin()
+        self._begin_soon()
         if not self._queues and self._idle is not None:
             idle, self._idle = self._idle, None
             idle.callback(None)
@@ -166,6 +177,9 @@ class Events:
             self._idle = Deferred()
             self._idle.addTimeout(patience, self._router.reactor, onTimeoutCancel=self._give_up)
             await self._idle
+        if self._soon is not None:
+            self._soon.cancel()
+            self._soon = None
         self._threads.stop()
 
     def _give_up(self, *_: Any) -> None:

@@ -291,6 +291,16 @@ class RunningTests(EventsTestCase):
         self.assertEqual(await self.hear(20), [("disconnect", None, None)] * 20)
         self.assertEqual(most, 4)
 
+    async def test_many_that_wait_for_nothing(self) -> None:
+        """However many end in one moment, and however quick the functions are, all are told."""
+        server = await self.people()
+        wires = [await self.wire(server) for _ in range(300)]
+        await self.hear(300)
+        for wire in wires:
+            wire.peer.protocol.transport.abortConnection()
+        self.assertEqual(await self.hear(300), [("disconnect", None, None)] * 300)
+        self.assertEqual(server._running().events.waiting, 0)
+
 
 class SetupTests(ServingTestCase):
     """What can hear of events."""
