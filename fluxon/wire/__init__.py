@@ -4,8 +4,9 @@
 act on the messages it returns, send what is in its ``output``. The rules are those of ``docs/protocol.rst``.
 """
 
-from fluxon.wire.codec import CrossesAs, Encoded, decode, decode_all, encode
 from fluxon.wire.conversation import Conversation
+from fluxon.wire.decoding import decode, decode_all
+from fluxon.wire.encoding import CrossesAs, Encoded, encode
 from fluxon.wire.frames import COMPRESSED, RAW, Splitter, frame
 from fluxon.wire.messages import Answer, Ask, Cancel, Chunk, Credit, End, Failed, Message
 from fluxon.wire.shared import SharedAsk

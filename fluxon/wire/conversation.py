@@ -26,10 +26,13 @@ from fluxon.errors import (
 from fluxon.limits import MAX_FRAME, MAX_TAG
 from fluxon.wire import messages
 from fluxon.wire.asking import Asked, Asking
-from fluxon.wire.codec import decode_all, encode, encode_apart
+from fluxon.wire.decoding import decode_all
+from fluxon.wire.encoding import encode, encode_apart
 from fluxon.wire.frames import COMPRESSED, LARGE, MAX_CHUNK_FRAME, RAW, NoSplitter, Part, Splitter, decompress
 from fluxon.wire.items import exceeds, heads
 from fluxon.wire.messages import (
+    ANSWER_HEAD,
+    ANSWER_OVERHEAD,
     Answer,
     Ask,
     Cancel,
@@ -41,6 +44,7 @@ from fluxon.wire.messages import (
     Ping,
     Pong,
     WrongEnvelope,
+    answer_head,
 )
 from fluxon.wire.streams import never_opened
 from fluxon.wire.templates import Templates
@@ -141,6 +145,14 @@ class Conversation(Asking):
         received: list[Message] = []
         bodies: list[bytes] = []
         try:
+            if self._templates is not None and self._splitter.between:
+                known = self._templates.read(data, self._splitter.small)
+                if known is not None:
+                    asks, end = known
+                    if end < len(data):
+                        self._splitter.feed(data[end:])
+                    self._admit(asks, received)
+                    return received
             for flags, body in self._splitter.feed(data):
                 if not flags:
                     bodies.append(body)
@@ -194,11 +206,6 @@ class Conversation(Asking):
     def _receive_bodies(self, bodies: list[bytes], received: list[Message]) -> None:
         if not bodies:
             return
-        if self._templates is not None:
-            asks = self._templates.read(bodies)
-            if asks is not None:
-                self._admit(asks, received)
-                return
         for fields, body in zip(decode_all(bodies), bodies, strict=True):
             if type(fields) is not list or not fields or type(fields[0]) is not int:
                 raise ProtocolError("a frame that is no message")
@@ -276,29 +283,31 @@ class Conversation(Asking):
         Its error (``Unserialisable``, ``ResourceExhausted``) is raised when the answer has been made, to be logged;
         ``OutcomeUnknown`` for one of more than ``room`` bytes.
         """
+        ask = self.answering.pop(tag, None)
         data = b""
-        ask = self.answering.get(tag)
         try:
+            if self.compress_from is not None:
+                written = self._fit(messages.write_answer(tag, encode(value)))
             # Files' contents are large, and what views answer is not: looking costs a view's request a twentieth.
-            apart = encode_apart(value) if self.compress_from is None and (ask is None or not ask.template) else None
-            if apart is not None:
-                data = apart[1]
-                written = messages.write_answer(tag, apart[0], len(data))
+            elif (ask is not None and ask.template is not None) or (apart := encode_apart(value)) is None:
+                encoded = encode(value)
+                # ``write_answer``, without the call: this is most of what a server writes.
+                written = answer_head(ANSWER_OVERHEAD + len(encoded), ANSWER_HEAD, tag) + encoded
+                if len(written) > self.send_limit:
+                    written = self._fit(written)
+            else:
+                before, data = apart
+                written = messages.write_answer(tag, before, len(data))
                 if len(written) + len(data) > self.send_limit:
                     written, data = self._fit(written + data), b""
-            else:
-                written = messages.write_answer(tag, encode(value))
-                if self.compress_from is not None or len(written) > self.send_limit:
-                    written = self._fit(written)
         except FluxonError as error:
-            self.fail(tag, Unserialisable("the answer cannot be sent; the server's log says why"))
+            self._fail(ask, Unserialisable("the answer cannot be sent; the server's log says why"))
             raise error
         if room is not None and len(written) + len(data) > room:
             dropped = OutcomeUnknown("it was carried out, but its answer was dropped: those before it are not read")
-            self.fail(tag, dropped)
+            self._fail(ask, dropped)
             raise dropped
         if ask is not None:
-            del self.answering[tag]
             self._in_flight_size -= ask.size
             self.output.append(written)
             self.output_size += len(written)
@@ -311,9 +320,11 @@ class Conversation(Asking):
 
         With ``linger`` its place among those in flight stays taken until ``release``: the work on it has not ended.
         """
-        ask = self.answering.pop(tag, None)
+        self._fail(self.answering.pop(tag, None), error, linger)
+
+    def _fail(self, ask: Ask | None, error: FluxonError, linger: bool = False) -> None:
         if ask is not None:
-            self._write_failure(tag, error)
+            self._write_failure(ask.tag, error)
             if linger:
                 self._lingering += 1
             else:

@@ -101,18 +101,18 @@ class Splitter:
         "_item_limit",
         "_left",
         "_limit",
-        "_small",
         "_stream",
         "_wanted",
         "begun",
         "chunk_limit",
+        "small",
     )
 
     def __init__(self, limit: int, item_limit: int = MAX_FRAME) -> None:
         self._limit = limit
         self._item_limit = item_limit
-        # What is not larger is neither too large nor LARGE: one comparison for both.
-        self._small = min(limit, item_limit + 1)
+        #: A length that is not larger is neither too large nor of a LARGE frame: one comparison for both.
+        self.small = min(limit, item_limit + 1)
         self.chunk_limit = 0
         self._held: bytearray | None = None
         self._wanted = 0
@@ -136,12 +136,17 @@ class Splitter:
     def take(self, limit: int, item_limit: int) -> None:
         """From now on, these limits hold."""
         self._limit, self._item_limit = limit, item_limit
-        self._small = min(limit, item_limit + 1)
+        self.small = min(limit, item_limit + 1)
 
     @property
     def held(self) -> int:
         """Bytes that are kept of a frame that has begun and is not complete."""
         return len(self._held) if self._held is not None else 0
+
+    @property
+    def between(self) -> bool:
+        """Whether what is fed next begins a frame."""
+        return self._held is None and not self._left
 
     @property
     def progress(self) -> tuple[int, int] | None:
@@ -165,7 +170,7 @@ class Splitter:
             position = self._go_on(data, frames)
         end = len(data)
         unpack = HEADER.unpack_from
-        small = self._small
+        small = self.small
         while end - position >= 5:
             length, flags = unpack(data, position)
             if flags == RAW:
@@ -239,6 +244,11 @@ class NoSplitter(Splitter):
     """What is put in a splitter's place after an offence: where the next frame would begin nobody can say."""
 
     __slots__ = ()
+
+    @property
+    def between(self) -> bool:
+        """There are no frames any more."""
+        return False
 
     def feed(self, data: bytes) -> list[tuple[int, Any]]:
         """Raises ``ProtocolError``, always."""

@@ -18,7 +18,8 @@ from typing import Any
 
 from fluxon.errors import InvalidPayload, ProtocolError, Unserialisable
 from fluxon.limits import MAX_NAME, MAX_TAG
-from fluxon.wire.codec import SUSPECT, check_value, encode
+from fluxon.wire.decoding import SUSPECT, check_value
+from fluxon.wire.encoding import encode
 
 ASK, ANSWER, FAILED, CANCEL, CREDIT, END, PING, PONG = range(8)
 
@@ -33,11 +34,11 @@ _PREFIX = Struct(">IBBBBI")
 _prefix = _PREFIX.pack
 _float = Struct(">Bd").pack
 # The same with what stands between length and tag in one piece: most of what a server writes is answers.
-_answer_prefix = Struct(">I4sI").pack
+answer_head = Struct(">I4sI").pack
 _FLOAT64 = 0xFB
-_BODY_OVERHEAD = 8  # of _PREFIX, what follows the length
+ANSWER_OVERHEAD = _BODY_OVERHEAD = 8  # of _PREFIX, what follows the length
 _UINT32 = 0x1A
-_ANSWER_HEAD = bytes((0, 0x83, ANSWER, _UINT32))
+ANSWER_HEAD = bytes((0, 0x83, ANSWER, _UINT32))
 
 _join = "".join
 
@@ -64,11 +65,12 @@ class Ask:
     # Most asks have none of these: kept by the class, they cost an ask nothing. (So there are no slots, either.)
 
     options: Mapping[str, Any] = MappingProxyType({})
-    #: When the driver's clock will have used up ``timeout``; set by a driver that waits.
+    #: When it came, and when its ``timeout`` will be used up, by the driver's clock; set by a driver that waits.
+    arrived: float | None = None
     deadline: float | None = None
     #: What a driver has to do with the result before it is the answer; None for nothing.
     settle: Any = None
-    #: Told by a driver how it ended; None for nobody.
+    #: Who hears from a driver how it ended; None for nobody.
     observer: Any = None
 
     def __init__(
@@ -309,7 +311,7 @@ def write_answer(tag: int, encoded: bytes, following: int = 0) -> bytes:
 
     ``following`` bytes of the value come behind this, by themselves.
     """
-    return _answer_prefix(_BODY_OVERHEAD + len(encoded) + following, _ANSWER_HEAD, tag) + encoded
+    return answer_head(ANSWER_OVERHEAD + len(encoded) + following, ANSWER_HEAD, tag) + encoded
 
 
 def write_failed(tag: int, code: str, text: str, details: dict[str, Any]) -> bytes:

@@ -4,24 +4,26 @@ Rules of this module:
 
 - What is recognised means exactly what decoding all of it would give. A CBOR value ends where it ends: with the bytes
   of a known ask before it and behind it, one value between them is that ask, and can be nothing else.
-- Whatever is not surely a known ask is left to the general way, which also says what is wrong with it: None for all
-  frames of a read if one of them is another message, or is written in another form.
+- Whatever is not surely a known ask is left to the general way, which also says what is wrong with it: all of a read,
+  if one of its frames is another message, or is written in another form.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from struct import Struct, error
 from typing import Any
 
 from fluxon.errors import ProtocolError
-from fluxon.wire.codec import AROUND_ASK, SUSPECT, check_value, decode_all, encode
+from fluxon.wire.decoding import AROUND_ASK, SUSPECT, check_value, decode_all
+from fluxon.wire.encoding import encode
 from fluxon.wire.messages import Ask, Template, is_timeout
 
-#: An array of six that begins with 0 and a tag of five bytes: an ask, as ``write_ask`` writes it.
-_HEAD = b"\x86\x00\x1a"
-_unpack_head = Struct(">3sI").unpack_from
-_BEHIND_HEAD = 7
+#: No flags; an array of six that begins with 0 and a tag of five bytes: an ask, as ``write_ask`` writes it.
+_HEAD = b"\x00\x86\x00\x1a"
+#: A frame's length, and what comes behind it.
+_unpack_head = Struct(">I4sI").unpack_from
+_LENGTH, _BEFORE = 4, 12
 
 #: What ends an ask: no timeout, or one of eight bytes; no options.
 _UNLIMITED = b"\xf6\xa0"
@@ -52,35 +54,45 @@ class Templates:
         before += self._mark
         self._last = self._known[before] = Template(before, dict(fixed), self._changing, meaning)
 
-    def read(self, bodies: Sequence[bytes]) -> list[Ask] | None:
-        """The asks that ``bodies`` are, or None unless each of them is a known one."""
+    def read(self, data: bytes, largest: int) -> tuple[list[Ask], int] | None:
+        """The asks that the frames in ``data`` are, and where the last of them ends: behind it is less than a frame.
+
+        None unless each frame is a known ask of ``largest`` bytes at most.
+        """
         template = self._last
         before = template.before
-        behind = _BEHIND_HEAD + len(before)
+        behind = _BEFORE + len(before)
         command = self._command
         asks: list[Ask] = []
         values: list[bytes] = []
+        position, end = 0, len(data)
         try:
-            for body in bodies:
-                head, tag = _unpack_head(body)
-                if not body.startswith(before, _BEHIND_HEAD):  # another one than the last
-                    found = self._find(body)
+            while end - position >= _BEFORE:
+                length, head, tag = _unpack_head(data, position)
+                if head != _HEAD or length > largest:
+                    return None
+                after: int = position + _LENGTH + length
+                if after > end:
+                    break
+                if not data.startswith(before, position + _BEFORE):  # another one than the last
+                    found = self._find(data, position + _BEFORE)
                     if found is None:
                         return None
                     template = self._last = found
                     before = template.before
-                    behind = _BEHIND_HEAD + len(before)
-                if head != _HEAD:
-                    return None
-                if body.endswith(_UNLIMITED):
-                    timeout, end = None, -2
+                    behind = _BEFORE + len(before)
+                if data.startswith(_UNLIMITED, after - 2):
+                    timeout, stop = None, after - 2
                 else:
-                    float64, timeout, options = _unpack_limited(body, len(body) - _LIMITED_SIZE)
+                    stop = after - _LIMITED_SIZE
+                    float64, timeout, options = _unpack_limited(data, stop)
                     if float64 != _FLOAT64 or options != _NO_OPTIONS or not is_timeout(timeout):
                         return None
-                    end = -_LIMITED_SIZE
-                values.append(body[behind:end])
-                asks.append(Ask(tag, command, None, timeout, len(body), template))
+                values.append(data[position + behind : stop])
+                asks.append(Ask(tag, command, None, timeout, length - 1, template))
+                position = after
+            if not asks or _is_more(data, position, end):
+                return None
             for ask, value in zip(asks, decode_all(values, around=AROUND_ASK), strict=True):
                 ask.given = value
                 if type(value) is dict:
@@ -93,8 +105,17 @@ class Templates:
                     check_value(value)
         except (error, ProtocolError, TypeError):
             return None
-        return asks
+        return asks, position
 
-    def _find(self, body: bytes) -> Template | None:
+    def _find(self, data: bytes, start: int) -> Template | None:
         # A fixed argument that has the mark in it is never found, and left to the general way.
-        return self._known.get(body[_BEHIND_HEAD : body.find(self._mark, _BEHIND_HEAD) + len(self._mark)])
+        return self._known.get(data[start : data.find(self._mark, start) + len(self._mark)])
+
+
+def _is_more(data: bytes, position: int, end: int) -> bool:
+    """Whether there is a whole frame, or one that is no message."""
+    left = end - position
+    return left >= _LENGTH and (
+        _LENGTH + int.from_bytes(data[position : position + _LENGTH], "big") <= left
+        or (left > _LENGTH and data[position + _LENGTH] != 0)
+    )

@@ -11,7 +11,7 @@ from fluxon.database.schema import files
 from fluxon.errors import ConfigurationError, InvalidPayload, ProtocolError, Unserialisable
 from fluxon.limits import MAX_DEPTH
 from fluxon.wire import RAW, Splitter, decode, decode_all, encode
-from fluxon.wire.codec import SUSPECT, check_value
+from fluxon.wire.decoding import SUSPECT, check_value
 
 #: What two lengths of frames and chunks may be here: a fuzzer is quicker with small ones.
 _FRAME, _CHUNK = 64, 300

@@ -33,7 +33,7 @@ from fluxon.commands import (
 from fluxon.errors import FluxonError, ProtocolError
 from fluxon.limits import MAX_DECIMAL_EXPONENT, MAX_DEPTH, MAX_NAME, Limits
 from fluxon.wire import Answer, Ask, Cancel, Conversation, Failed, decode, encode, messages
-from fluxon.wire.codec import DATE_TAG, SUSPECT, TIME_TAG, check_value
+from fluxon.wire.decoding import DATE_TAG, SUSPECT, TIME_TAG, check_value
 from fluxon.wire.frames import COMPRESSED, MAX_CHUNK, MAX_RATIO, RAW, frame
 from fluxon.wire.streams import MAX_CREDIT
 

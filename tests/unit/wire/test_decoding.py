@@ -5,18 +5,20 @@ from __future__ import annotations
 import decimal
 import time as clock
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+import cbor2
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from fluxon.errors import ProtocolError
 from fluxon.wire import decode, decode_all
-from fluxon.wire.codec import SUSPECT, check_value
+from fluxon.wire.decoding import SUSPECT, check_value
 
 
 def head(major: int, number: int) -> bytes:
@@ -300,3 +302,33 @@ class DecodingTests(SynchronousTestCase):
             self.assertRaises(ProtocolError, decode_all, bodies)
         else:
             self.assertEqual(repr(decode_all(bodies)), repr(expected))
+
+    @settings(max_examples=500, deadline=None)
+    @given(st.lists(st.binary(max_size=20) | st.sampled_from((b"\x82\x01", b"\x01\x02", b"\x63abc", b"\xa1\x61a\x01"))))
+    def test_one_after_the_other(self, bodies: list[bytes]) -> None:
+        """Nothing of a body that was refused, or that had too much, is left for those that follow in its thread."""
+        for body in bodies:
+            try:
+                value = decode(body)
+            except ProtocolError:
+                value = ProtocolError
+            self.assertEqual(repr(value), repr(_alone(body)))
+            self.assertEqual(decode(b"\x63abc"), "abc")
+
+    def test_threads(self) -> None:
+        """Threads that decode at the same time do not meet."""
+        bodies = [cbor2.dumps([number, "x" * number]) for number in range(40)]
+
+        def decoded(number: int) -> bool:
+            return all(decode(bodies[number]) == [number, "x" * number] for _ in range(200))
+
+        with ThreadPoolExecutor(8) as pool:
+            self.assertTrue(all(pool.map(decoded, range(40))))
+
+
+def _alone(body: bytes) -> Any:
+    """What is made of ``body`` by a decoder of its own."""
+    try:
+        return decode_all([body, b"\x00"])[0]
+    except ProtocolError:
+        return ProtocolError

@@ -21,7 +21,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from fluxon.errors import Unserialisable
 from fluxon.limits import MAX_DEPTH, MAX_INT, MIN_INT
 from fluxon.wire import Conversation, CrossesAs, decode, encode
-from fluxon.wire.codec import SUSPECT, check_value, encode_apart
+from fluxon.wire.decoding import SUSPECT, check_value
+from fluxon.wire.encoding import encode_apart
 
 zones = st.integers(-23 * 60, 23 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
 decimals = st.builds(

@@ -11,7 +11,7 @@ from twisted.trial.unittest import TestCase
 from fluxon.errors import FluxonError
 from fluxon.limits import MAX_DEPTH
 from fluxon.wire import Ask, Conversation, Templates
-from fluxon.wire.codec import encode
+from fluxon.wire.encoding import encode
 from fluxon.wire.frames import frame
 from fluxon.wire.messages import write_ask, write_ping
 
@@ -41,7 +41,7 @@ def _write(tag: int, view: str, payload: Any, timeout: float | None = None) -> b
     return write_ask(tag, "call", {"view": view, "payload": payload}, timeout, {})
 
 
-def _outcome(data: bytes, templates: Templates | None) -> Any:
+def _outcome(reads: tuple[bytes, ...], templates: Templates | None) -> Any:
     """Everything that tells one reading from another."""
     conversation = Conversation(receive_limit=100_000, send_limit=100_000, templates=templates)
     error: str | None = None
@@ -51,6 +51,7 @@ def _outcome(data: bytes, templates: Templates | None) -> Any:
             (each.tag, each.command, repr(each.arguments), each.timeout, dict(each.options), each.size)
             if isinstance(each, Ask)
             else type(each)
+            for data in reads
             for each in conversation.receive(data)
         ]
     except FluxonError as problem:
@@ -59,8 +60,8 @@ def _outcome(data: bytes, templates: Templates | None) -> Any:
 
 
 class TemplatesTests(TestCase):
-    def same(self, data: bytes) -> None:
-        self.assertEqual(_outcome(data, _templates()), _outcome(data, None))
+    def same(self, *reads: bytes) -> None:
+        self.assertEqual(_outcome(reads, _templates()), _outcome(reads, None))
 
     def recognised(self, data: bytes) -> list[Ask]:
         conversation = Conversation(receive_limit=100_000, send_limit=100_000, templates=_templates())
@@ -128,3 +129,14 @@ class TemplatesTests(TestCase):
                     body = bytearray(b"\x00")
             frames.append(frame(bytes(body)))
         self.same(b"".join(frames))
+
+    @settings(deadline=None)
+    @given(st.lists(_asks, min_size=1, max_size=4), st.data())
+    def test_any_reads(self, asks: list[tuple[int, str, Any, float | None]], data: st.DataObject) -> None:
+        """A read that ends within a frame is gone on with by the next, and whatever comes behind is read as well."""
+        stream = b"".join(_write(*each) for each in asks) + data.draw(
+            st.sampled_from((b"", write_ping(1), b"\x00\x00", b"\xff" * 9, b"\x00\x00\x00\x09\x02\x00"))
+        )
+        cut = data.draw(st.integers(0, len(stream)))
+        self.same(stream[:cut], stream[cut:])
+        self.same(stream)
