@@ -75,30 +75,23 @@ def _beginning(place: int) -> int:
 class Requests:
     """What became of the requests for one name."""
 
-    __slots__ = ("failed", "latencies", "prompt")
+    __slots__ = ("failed", "latencies")
 
     def __init__(self) -> None:
         #: How long each took, whatever came of it.
         self.latencies = Latencies()
         #: Of those: how many were answered with an error, by its code.
         self.failed: dict[str, int] = {}
-        #: How many were answered at once, and wait to be counted together.
-        self.prompt = 0
 
     def failed_with(self, code: str, seconds: float) -> None:
         """One was answered with an error. (One that was not goes to ``latencies`` alone.)"""
         self.latencies.add(seconds)
         self.failed[code] = self.failed.get(code, 0) + 1
 
-    def prompt_ended(self, seconds: float) -> None:
-        """Those that were answered at once took so long, each."""
-        self.latencies.add(seconds, self.prompt)
-        self.prompt = 0
-
     @property
     def count(self) -> int:
         """How many there were."""
-        return self.latencies.count + self.prompt
+        return self.latencies.count
 
     @property
     def failures(self) -> int:

@@ -76,7 +76,7 @@ class CloudPort:
         self._watches = Watches(storage, self._clients, limits, reactor)
         self._slots = {"uploads": self._uploads.slots, "downloads": downloads.slots, "watches": self._watches.slots}
         table = responders(greeting.hello, storage, self._clients, self._uploads, downloads, self._watches)
-        counted = Counted(table, reactor.seconds)
+        counted = Counted(table)
         #: What became of requests, by command.
         self.requests = counted.requests
         self._listener = Listener(

@@ -113,7 +113,7 @@ class Engine:
         self.router = Router(self._setup.views, sessions, greeting, self._server, self._reactor, limits)
         self.router.database = foundation.database
         self.reverse = Reverse(sessions, foundation.keeping, self._reactor, limits, self.router.wait)
-        self._listener = Listener(foundation, self.router.responders(), limits, after_read=self.router.after_read)
+        self._listener = Listener(foundation, self.router.responders(), limits)
         clients = Clients(sessions, self._listener.factory)
         self.groups = Groups(clients, foundation.keeping, self._reactor, limits, self.router.wait)
         self.online = Online(clients, self.router.wait)

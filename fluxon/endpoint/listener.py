@@ -26,8 +26,7 @@ class Listener:
     """Answers with ``responders`` on a port of its own.
 
     ``let_go(peer)`` has a connection end when what is under way on it is done; without one, that is its requests.
-    ``on_disconnect(peer)`` hears of each connection that has ended, ``after_read(arrived)`` when what a read brought
-    was worked on.
+    ``on_disconnect(peer)`` hears of each connection that has ended.
     """
 
     port: IListeningPort
@@ -43,7 +42,6 @@ class Listener:
         name: str = "",
         let_go: Callable[[Peer], None] | None = None,
         on_disconnect: Callable[[Peer], None] | None = None,
-        after_read: Callable[[float], None] | None = None,
     ) -> None:
         self._foundation = foundation
         self._limits = limits
@@ -53,9 +51,7 @@ class Listener:
         self._emptied: Deferred[None] | None = None
         self._hurried = False
         self._open = False
-        self.factory = ServerFactory(
-            responders, foundation.reactor, limits, on_disconnect=self._disconnected, after_read=after_read
-        )
+        self.factory = ServerFactory(responders, foundation.reactor, limits, on_disconnect=self._disconnected)
 
     async def open(self, endpoint: IStreamServerEndpoint, secure: bool) -> None:
         """Listen: who can connect from now on is served."""

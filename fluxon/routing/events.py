@@ -24,7 +24,7 @@ from twisted.logger import Logger
 
 from fluxon.caller import serve
 from fluxon.routing.mapping import View
-from fluxon.routing.request import Connection, peername
+from fluxon.routing.request import Connection
 from fluxon.routing.stand_in import settled
 from fluxon.rpc import Peer
 from fluxon.rpc.faults import to_internal
@@ -78,7 +78,7 @@ class Event:
     @property
     def peername(self) -> tuple[str, int] | None:
         """The client's address and port."""
-        return peername(self._peer)
+        return self._peer.peername
 
     @property
     def connection(self) -> Connection:

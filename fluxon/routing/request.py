@@ -12,10 +12,10 @@ from twisted.python.failure import Failure
 
 from fluxon.blocking import Pending, either, pending
 from fluxon.commands import Call
-from fluxon.errors import FluxonError
 from fluxon.routing.payload import fields_of
 from fluxon.rpc import Peer
 from fluxon.sessions.user import AuthenticatedUser
+from fluxon.wire import Ask
 
 if TYPE_CHECKING:
     from fluxon.routing.route import Route
@@ -37,7 +37,7 @@ class Connection:
     @property
     def peername(self) -> tuple[str, int] | None:
         """The client's address and port; None where there is none, as on a Unix socket."""
-        return peername(self._peer)
+        return self._peer.peername
 
     @property
     def closed(self) -> bool:
@@ -104,38 +104,14 @@ class Request:
 
     __slots__ = ("_ask", "_logins", "_peer", "_route", "arrived", "payload")
 
-    def __init__(self, payload: Any, peer: Peer, route: Route) -> None:
+    def __init__(self, payload: Any, peer: Peer, route: Route, ask: Ask | None) -> None:
         self.payload = payload
         self._peer = peer
         self._route = route
-        ask = self._ask = peer.current
-        if ask is not None:
-            ask.observer = self
+        self._ask = ask
         self._logins: list[Login] | None = None
         #: ``timestamp`` in POSIX seconds.
         self.arrived = peer.protocol.arrived
-
-    def ended(self, error: FluxonError | None) -> None:
-        """It was answered, if not with ``error``. Part of what ``Peer`` asks of observers."""
-        route = self._route
-        router, requests = route.router, route.requests
-        if (
-            error is None and self._ask is not None and self._ask.deadline is None
-        ):  # it did not wait: it is counted with others of its read
-            if not requests.prompt:
-                router.prompt.append(requests)
-            requests.prompt += 1
-            if router.log.open:
-                now = router.seconds()
-                router.log.note(self, now, now - self.arrived, None)
-            return
-        now = router.seconds()
-        took = now - self.arrived
-        if error is None:
-            requests.latencies.add(took)
-        else:
-            requests.failed_with(error.code, took)
-        router.log.note(self, now, took, error)
 
     def __repr__(self) -> str:
         return f"<Request of {self.peername}, session {self.sessionid}>"
@@ -185,7 +161,7 @@ class Request:
     @property
     def peername(self) -> tuple[str, int] | None:
         """The client's address and port."""
-        return peername(self._peer)
+        return self._peer.peername
 
     @property
     def connection(self) -> Connection:
@@ -266,10 +242,3 @@ def _over(login: Login) -> Deferred[None]:
 
     login.addBoth(note)
     return done
-
-
-def peername(peer: Peer) -> tuple[str, int] | None:
-    transport = peer.protocol.transport
-    address = transport.getPeer() if transport is not None else None
-    host, port = getattr(address, "host", None), getattr(address, "port", None)
-    return None if host is None or port is None else (host, port)

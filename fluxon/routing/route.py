@@ -3,6 +3,8 @@
 Rules of this module:
 
 - A fresh session, a known name and an ``async def`` cost one Request and one step of the coroutine, nothing else.
+- A route observes the requests that go it (``rpc.observing``). Those that are to have a line in the log, and are likely
+  to be answered at once, are observed one by one: while there is room for such lines.
 - A session that was not looked at for a while is verified before its view runs: a revoked one never reaches a view.
   Requests that come meanwhile wait for the same look; none overtakes it.
 - Views run where their kind says (``mapping``), and nowhere else.
@@ -17,10 +19,12 @@ from twisted.internet.defer import Deferred
 
 from fluxon.blocking import wait_for
 from fluxon.caller import serve
+from fluxon.errors import FluxonError
 from fluxon.metrics import Requests
 from fluxon.routing.mapping import View
 from fluxon.routing.request import Request
 from fluxon.rpc import Peer
+from fluxon.wire import Ask
 
 if TYPE_CHECKING:
     from fluxon.routing.router import Router
@@ -29,29 +33,48 @@ if TYPE_CHECKING:
 class Route:
     """Shared by all connections. ``router`` has what all views of a server share."""
 
-    __slots__ = ("_function", "_in_thread", "requests", "router")
+    __slots__ = ("_function", "_in_thread", "_log", "prompt", "requests", "router")
 
     def __init__(self, view: View, router: Router) -> None:
         self._function = view.function
         self._in_thread = view.in_thread
+        self._log = router.log
         self.router = router
         #: What became of the requests.
         self.requests = Requests()
+        self.prompt = 0
 
     def respond(self, peer: Peer, payload: Any) -> Any:
         """Run the view: its value, a Deferred or a coroutine."""
-        request = Request(payload, peer, self)
-        serve(request)
-        if not peer.session.fresh(request.arrived):
+        ask = peer.current
+        request = Request(payload, peer, self, ask)
+        if ask is not None:
+            ask.observer = _Noted(self, peer, ask) if self._log.open else self
+        session = peer.session
+        # ``session.fresh``, without the call.
+        if not session.verified_at <= request.arrived < session.fresh_until:
             return self._respond_verified(peer, request)
         if self._in_thread:
             return self._run_in_thread(peer, request)
         return self._function(request)
 
+    def prompt_ended(self, seconds: float) -> None:
+        """Part of what a ``Peer`` asks of observers."""
+        self.requests.latencies.add(seconds, self.prompt)
+        self.prompt = 0
+
+    def ended(self, peer: Peer, ask: Ask, error: FluxonError | None, seconds: float) -> None:
+        """Part of what a ``Peer`` asks of observers."""
+        if error is None:
+            self.requests.latencies.add(seconds)
+        else:
+            self.requests.failed_with(error.code, seconds)
+        self._log.note(Request(None, peer, self, ask), self.router.seconds(), seconds, error)
+
     def stand_in(self, peer: Any, payload: Any) -> Any:
         """Run the view for somebody who is not there; see ``StandIn``. It is not counted."""
-        request = Request(payload, peer, self)
-        serve(request)
+        serve(peer)
+        request = Request(payload, peer, self, None)
         return self._run_in_thread(peer, request) if self._in_thread else self._function(request)
 
     async def _respond_verified(self, peer: Peer, request: Request) -> Any:
@@ -66,10 +89,32 @@ class Route:
         router = self.router
 
         def run(request: Request) -> Any:
-            serve(request)
+            serve(peer)
             # It may have waited for its thread, while its user was thrown out.
             if not peer.session.fresh(router.seconds()):
                 wait_for(router.reactor, lambda: Deferred.fromCoroutine(router.greeting.confirm(peer)))
             return self._function(request)
 
         return router.threads.run(peer.session, run, request, peer.protocol.address)
+
+
+class _Noted:
+    """The observer of one request that has a line in the log, also if it is answered at once."""
+
+    __slots__ = ("_ask", "_peer", "_route", "prompt")
+
+    def __init__(self, route: Route, peer: Peer, ask: Ask) -> None:
+        self._route = route
+        self._peer = peer
+        self._ask: Ask | None = ask
+        self.prompt = 0
+
+    def prompt_ended(self, seconds: float) -> None:
+        # An ask knows its observer: one that knew its ask would wait for the garbage collector.
+        ask, self._ask = self._ask, None
+        if ask is not None:
+            self._route.ended(self._peer, ask, None, seconds)
+
+    def ended(self, peer: Peer, ask: Ask, error: FluxonError | None, seconds: float) -> None:
+        self._ask = None
+        self._route.ended(peer, ask, error, seconds)

@@ -1,10 +1,4 @@
-"""``Router``: the responder of ``call``. From a view's name to its route, and what all routes share.
-
-Rules of this module:
-
-- Requests are counted by their views. Those that are answered in the read that brought them are counted together at
-  its end, when their answers leave: one look at the clock for all of them.
-"""
+"""``Router``: the responder of ``call``. From a view's name to its route, and what all routes share."""
 
 from __future__ import annotations
 
@@ -18,7 +12,6 @@ from fluxon.commands import Call, CallOnce, Command, Goodbye, Hello
 from fluxon.database.database import Database
 from fluxon.fairness import FairThreads
 from fluxon.limits import Limits
-from fluxon.metrics import Requests
 from fluxon.routing.greeting import Greeting
 from fluxon.routing.mapping import View, unknown_view
 from fluxon.routing.repeats import Repeats
@@ -37,12 +30,10 @@ class Router:
         self, views: dict[str, View], sessions: Sessions, greeting: Greeting, server: Any, reactor: Any, limits: Limits
     ) -> None:
         self.views = views
+        self.log = RequestLog(reactor, limits.request_lines, self._answered)
         self._routes = {name: Route(view, self) for name, view in views.items()}
         #: What became of the requests for each view.
         self.requests = {name: route.requests for name, route in self._routes.items()}
-        #: Those of them that had requests answered while this read is worked on.
-        self.prompt: list[Requests] = []
-        self.log = RequestLog(reactor, limits.request_lines, self._answered)
         self.sessions = sessions
         self.greeting = greeting
         self.server = server
@@ -93,14 +84,6 @@ class Router:
         if route is None:
             raise unknown_view(arguments["view"], self.views)
         return route.respond(peer, arguments["payload"])
-
-    def after_read(self, arrived: float) -> None:
-        """What was read at ``arrived`` was worked on, and its answers have left: all of them took that long."""
-        if self.prompt:
-            took = self.seconds() - arrived
-            for requests in self.prompt:
-                requests.prompt_ended(took)
-            self.prompt.clear()
 
     def _answered(self) -> int:
         return sum(requests.count - requests.failures for requests in self.requests.values())

@@ -49,6 +49,7 @@ class _Protocol:
 class StandIn:
     """What ``Request`` needs of a ``Peer``."""
 
+    peername = None
     current = None
     lost = True
     number = 0

@@ -20,6 +20,7 @@ from fluxon.rpc.allowances import Allowances, Holder
 from fluxon.rpc.busy import BusyReads
 from fluxon.rpc.heartbeat import Watch
 from fluxon.rpc.load import Load
+from fluxon.rpc.observing import Prompt
 from fluxon.rpc.peer import Peer
 from fluxon.rpc.protocol import PeerProtocol
 from fluxon.rpc.responders import Responders
@@ -47,7 +48,6 @@ class PeerFactory(Factory):
         *,
         on_connect: Observer | None = None,
         on_disconnect: Callable[[Peer, Failure], Any] | None = None,
-        after_read: Callable[[float], None] | None = None,
     ) -> None:
         self.responders = responders
         self.clock = clock
@@ -55,6 +55,7 @@ class PeerFactory(Factory):
         self.watch = Watch(clock, self.limits)
         self.load = Load(self.limits.in_flight_total, self.limits.in_flight_kept)
         self.busy = BusyReads(self.limits)
+        self.prompt = Prompt(clock.seconds)
         self.allowances = Allowances(self.limits)
         #: Bytes that came from connections, and that were handed to them, so far.
         self.received = self.sent = 0
@@ -65,8 +66,6 @@ class PeerFactory(Factory):
         self._by_address: Counter[str] = Counter()
         self._on_connect = on_connect
         self._on_disconnect = on_disconnect
-        #: Called when what a read brought has been worked on, and its answers have left; with when it was read.
-        self.after_read = after_read
 
     def buildProtocol(self, addr: IAddress | None) -> PeerProtocol:  # type: ignore[override]
         protocol = PeerProtocol(self, self.converse())

@@ -30,8 +30,8 @@ class Opening:
         """Nobody will hear the answer: the stream is over for ``error`` before it began."""
         self.stream.finish(error)
 
-    def answer(self, transfers: Transfers, ask: Ask, command: type[Command]) -> None:
-        """Answer ``ask`` and begin, or refuse it: too many streams, or one that was given up meanwhile.
+    def answer(self, transfers: Transfers, ask: Ask, command: type[Command]) -> FluxonError | None:
+        """Answer ``ask`` and begin, or refuse it: too many streams, or one that was given up meanwhile; for what.
 
         Raises ``TypeError`` for a command that opens none, and what ``Conversation.answer`` does.
         """
@@ -46,7 +46,7 @@ class Opening:
         except FluxonError as error:
             conversation.fail(ask.tag, error)
             self.discard(error)
-            return
+            return error
         try:
             conversation.answer(ask.tag, {**self.value, "stream": flow.tag})
         except FluxonError as error:
@@ -54,3 +54,4 @@ class Opening:
             self.discard(error)
             raise
         transfers.begin(stream, flow)
+        return None

@@ -15,12 +15,14 @@ from twisted.internet.defer import Deferred, fail
 from fluxon.commands import Command
 from fluxon.errors import FluxonError, Unavailable, stopping
 from fluxon.limits import Limits
-from fluxon.rpc.answering import Answering, lost
+from fluxon.rpc.answering import Answering
 from fluxon.rpc.asking import send_ask
+from fluxon.rpc.ending import lost
 from fluxon.rpc.load import Load
+from fluxon.rpc.observing import Prompt
 from fluxon.rpc.responders import Responders
 from fluxon.rpc.streams import Stream
-from fluxon.wire import Answer, Ask, Cancel, Chunk, Conversation, Credit, End, Failed, Message, SharedAsk
+from fluxon.wire import Answer, Cancel, Chunk, Conversation, Credit, End, Failed, Message, SharedAsk
 
 if TYPE_CHECKING:
     from fluxon.rpc.protocol import PeerProtocol
@@ -38,9 +40,15 @@ class Peer(Answering):
     __slots__ = ("number", "session", "since")
 
     def __init__(
-        self, protocol: PeerProtocol, conversation: Conversation, responders: Responders, limits: Limits, load: Load
+        self,
+        protocol: PeerProtocol,
+        conversation: Conversation,
+        responders: Responders,
+        limits: Limits,
+        load: Load,
+        prompt: Prompt,
     ) -> None:
-        super().__init__(protocol, conversation, responders, limits, load)
+        super().__init__(protocol, conversation, responders, limits, load, prompt)
         #: Of this connection among all of this process; names it in logs.
         self.number = next(_numbers)
         self.session: Any = None
@@ -80,15 +88,9 @@ class Peer(Answering):
         self.protocol.flush()
         return sent
 
-    def receive(self, message: Message) -> None:
-        """Act on one message."""
-        if isinstance(message, Ask):
-            # Here when answers are not read; else protocols respond without this detour.
-            if self.holding:
-                self.hold(message)
-            else:
-                self.respond(message)
-        elif isinstance(message, Answer):
+    def receive_other(self, message: Message) -> None:
+        """Act on a message that is no ask."""
+        if isinstance(message, Answer):
             message.waiter.answered(message.value)
         elif isinstance(message, Failed):
             message.waiter.failed(message)

@@ -28,7 +28,7 @@ from fluxon.rpc.backlog import JOINED, MAX_PIECES, SLICE, Backlog, slices
 from fluxon.rpc.busy import MUCH, Pause
 from fluxon.rpc.heartbeat import Heartbeat
 from fluxon.rpc.peer import Peer
-from fluxon.wire import Ask, Conversation
+from fluxon.wire import Conversation
 
 if TYPE_CHECKING:
     from fluxon.rpc.factory import PeerFactory
@@ -74,7 +74,7 @@ class PeerProtocol(Protocol):
     def __init__(self, factory: PeerFactory, conversation: Conversation) -> None:
         self.factory = factory
         self.conversation = conversation
-        self.peer = Peer(self, conversation, factory.responders, factory.limits, factory.load)
+        self.peer = Peer(self, conversation, factory.responders, factory.limits, factory.load, factory.prompt)
         #: The other side's host, while there is one: what connections are counted by.
         self.address: str | None = None
         #: When what is being worked on was read, by the reactor's clock.
@@ -130,23 +130,12 @@ class PeerProtocol(Protocol):
         except ProtocolError as error:
             self.violation(error.text)
             return
-        peer = self.peer
-        respond, receive = peer.respond, peer.receive
-        for message in received:
-            if type(message) is Ask and not peer.holding:
-                respond(message)
-            else:
-                receive(message)
-            # What is answered at once can be much more than what was asked: it must not pile up until the end.
-            if conversation.output_size > SLICE:
-                self._write()
+        self.peer.receive(received)
         self._corked = False
-        # An idle connection must not keep its last request alive.
-        peer.current = None
         if conversation.output:
             self._write()
-        if factory.after_read is not None:
-            factory.after_read(self.arrived)
+        if factory.prompt.observers:
+            factory.prompt.tell(self.arrived)
         if began is not None and (pause := factory.busy.pause_after(began)):
             self.pause_reading(pause)
 
@@ -280,8 +269,8 @@ class PeerProtocol(Protocol):
         self._corked = corked
         if self.conversation.output:
             self._write()
-        if self.factory.after_read is not None:
-            self.factory.after_read(self.arrived)
+        if self.factory.prompt.observers:
+            self.factory.prompt.tell(self.arrived)
         self.peer.send_streams()
 
     def _stalled(self) -> None:

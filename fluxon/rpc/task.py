@@ -2,7 +2,7 @@
 
 Rules of this room:
 
-- A coroutine is stepped once by whoever made it; only one that waits becomes a ``Task``. (Measured: 0.28 microseconds
+- A coroutine is stepped once by ``begin``; only one that waits becomes a ``Task``. (Measured: 0.28 microseconds
   for a step, 2.35 for ``Deferred.fromCoroutine``; and most views have their result after the first.)
 - It runs in one contextvars context from its first step to its last, as under ``inlineCallbacks``.
 - Cancelling cancels what it waits for; the coroutine meets ``CancelledError`` there and may clean up, or go on.
@@ -20,6 +20,28 @@ from twisted.python.failure import Failure
 
 #: A coroutine may hand on another, and that a third, as decorators do; whoever goes on like this never ends.
 _HANDED_ON = 16
+
+
+class Begun:
+    """A coroutine that waits for what it has ``awaited``."""
+
+    __slots__ = ("awaited", "coroutine")
+
+    def __init__(self, coroutine: Coroutine[Any, Any, Any], awaited: Any) -> None:
+        self.coroutine = coroutine
+        self.awaited = awaited
+
+
+def begin(responder: Callable[[Any, Any], Any], peer: Any, arguments: Any) -> Any:
+    """What ``responder`` returns, or its coroutine if that does not wait; else it has ``Begun``."""
+    result = responder(peer, arguments)
+    if type(result) is not CoroutineType:
+        return result
+    try:
+        awaited = result.send(None)
+    except StopIteration as stop:
+        return stop.value
+    return Begun(result, awaited)
 
 
 class Task:

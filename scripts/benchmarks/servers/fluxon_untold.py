@@ -14,18 +14,19 @@ __all__ = ["TLS", "VERSIONS", "conversation", "serve"]
 UNTOLD = """
 
 from fluxon.routing.request import Request
+from fluxon.routing.route import Route
 
 
-def _make(self, payload, peer, route):
-    self.payload = payload
-    self._peer = peer
-    self._route = route
-    self._ask = peer.current
-    self._logins = None
-    self.arrived = peer.protocol.arrived
+def _respond(self, peer, payload):
+    request = Request(payload, peer, self, peer.current)
+    if not peer.session.fresh(request.arrived):
+        return self._respond_verified(peer, request)
+    if self._in_thread:
+        return self._run_in_thread(peer, request)
+    return self._function(request)
 
 
-Request.__init__ = _make
+Route.respond = _respond
 """
 
 
