@@ -11,16 +11,19 @@ Rules kept here:
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from enum import Enum, auto
 from typing import TYPE_CHECKING, Any
 
 import attrs
 from twisted.logger import Logger
 
-from fluxon.cloud import paths, tree
+from fluxon.cloud import audit, paths, tree
 from fluxon.cloud.agent import Agent
 from fluxon.cloud.audit import DONE
+from fluxon.cloud.memo import Memo
 from fluxon.cloud.operation import Operation
 from fluxon.cloud.refusals import Refused
+from fluxon.errors import OutcomeUnknown
 from fluxon.outcomes import Outcome, attempt
 
 if TYPE_CHECKING:
@@ -30,12 +33,26 @@ _log = Logger(namespace="fluxon.cloud")
 
 
 @attrs.frozen
-class _Tried:
+class Tried:
     """What came of one try, valid once it is committed."""
 
     operation: Operation
     result: Any
     refused: Refused | None
+
+    @property
+    def logged(self) -> dict[str, Any]:
+        """The log's row."""
+        return self.operation.logged(DONE if self.refused is None else self.refused.error.code)
+
+
+class Changes(Enum):
+    """What an act changes, apart from the log."""
+
+    NOTHING = auto()
+    #: Files are made and get contents. What a ``Memo`` keeps stays as it is.
+    CONTENTS = auto()
+    ANYTHING = auto()
 
 
 class Act:
@@ -49,36 +66,44 @@ class Act:
         path: Any,
         work: Callable[[Operation], Any],
         *,
-        changes: bool = False,
+        changes: Changes = Changes.NOTHING,
     ) -> None:
         self._storage = storage
         self._agent = agent
         self._action = action
         self._parts = paths.parse(path)
         self._work = work
-        self._changes = changes
+        self.changes = changes
 
-    def __call__(self, connection: Any) -> _Tried:
+    def __call__(self, connection: Any) -> Tried:
         """The transaction's work."""
-        if self._changes:
+        if self.changes is not Changes.NOTHING:
             tree.take_turn(connection, self._storage.dialect)
-        operation = self._operation(connection)
+        # Whoever changes anything sees what they changed: they look at everything themselves, and nobody relies on it.
+        memo = Memo() if self.changes is Changes.ANYTHING else self._storage.memos.of(connection)
+        tried = self.decide(connection, memo)
+        audit.write(connection, [tried.logged])
+        memo.keep(connection)
+        return tried
+
+    def decide(self, connection: Any, memo: Memo) -> Tried:
+        """What comes of it, but for the log's row."""
+        operation = self._operation(connection, memo)
         result, refused = None, None
         try:
             operation.require_user()
             result = self._work(operation)
         except Refused as caught:
             refused = caught
-        operation.log(DONE if refused is None else refused.error.code)
-        return _Tried(operation, result, refused)
+        return Tried(operation, result, refused)
 
-    def look(self, connection: Any) -> Any:
+    def look(self, connection: Any, memo: Memo) -> Any:
         """The same for who only asks whether it may be done: no row of the log. Raises ``Refused``."""
-        operation = self._operation(connection)
+        operation = self._operation(connection, memo)
         operation.require_user()
         return self._work(operation)
 
-    def conclude(self, tried: _Tried) -> Any:
+    def conclude(self, tried: Tried) -> Any:
         """The result, or its error, when ``tried`` is committed; whoever watches is told."""
         if tried.refused is not None:
             raise tried.refused.error
@@ -93,24 +118,52 @@ class Act:
                     _log.failure("a listener of the cloud's changes failed")
         return tried.result
 
-    def _operation(self, connection: Any) -> Operation:
-        return Operation(self._storage, connection, self._agent, self._action, self._parts)
+    def _operation(self, connection: Any, memo: Memo) -> Operation:
+        return Operation(self._storage, connection, self._agent, self._action, self._parts, memo)
 
 
 def carry_out(storage: Storage, acts: Sequence[Act]) -> list[Outcome]:
     """What became of each of the acts, which share what a commit costs. Blocks."""
     must_be_alone(storage)
-    outcomes = storage.database.write_all_blocking(acts)
+    outcomes = _read(storage, acts) or storage.database.write_all_blocking(acts)
     return [
         outcome if outcome[1] is not None else attempt(act.conclude, outcome[0])
         for act, outcome in zip(acts, outcomes, strict=True)
     ]
 
 
+def _read(storage: Storage, acts: Sequence[Act]) -> list[Outcome] | None:
+    """Acts that change nothing, as one piece of work whose rows are written at once. None: it is to be done one by one.
+
+    That is so if any changes something, and if it came to an error: it would be the error of all of them.
+    """
+    if any(act.changes is not Changes.NOTHING for act in acts):
+        return None
+
+    def work(connection: Any) -> list[Outcome]:
+        memo = storage.memos.of(connection)
+        tried = [act.decide(connection, memo) for act in acts]
+        audit.write(connection, [each.logged for each in tried])
+        memo.keep(connection)
+        return [(each, None) for each in tried]
+
+    try:
+        return storage.database.write_blocking(work)
+    except OutcomeUnknown:
+        raise
+    except Exception:
+        return None
+
+
 def look(storage: Storage, acts: Sequence[Act]) -> list[Outcome]:
     """What each of the acts would answer, or ``Refused``; nothing is logged. Blocks."""
     must_be_alone(storage)
-    return storage.database.read_blocking(lambda connection: [attempt(act.look, connection) for act in acts])
+
+    def work(connection: Any) -> list[Outcome]:
+        memo = storage.memos.of(connection)
+        return [attempt(act.look, connection, memo) for act in acts]
+
+    return storage.database.read_blocking(work)
 
 
 def must_be_alone(storage: Storage) -> None:

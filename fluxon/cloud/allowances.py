@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fluxon.cloud import quotas, refusals
+from fluxon.cloud.acts import Changes
 from fluxon.cloud.operation import Operation, P
 from fluxon.cloud.quotas import Usage
 from fluxon.errors import InvalidPayload, PermissionDenied
@@ -32,7 +33,7 @@ def set_quota(storage: Storage, agent: Agent, limit: int | None, user: Any, path
         row = op.require_directory(place, P.READ_TREE_DIRECTORY)
         return _of_directory(op, row, limit)
 
-    return storage.act(agent, "set_quota", "/" if path is None else path, work, changes=True)
+    return storage.act(agent, "set_quota", "/" if path is None else path, work, changes=Changes.ANYTHING)
 
 
 def usage(storage: Storage, agent: Agent, user: Any, path: Any) -> Usage:

@@ -59,6 +59,7 @@ _of_item = _assigned.item_id == bindparam("item")
 _of_role = _assigned.role_id == bindparam("role")
 
 _OF_USER = by_size(lambda size: _rows.where(_of_user, any_of(_assigned.item_id, size)))
+_EVERYWHERE = _rows.where(_of_user).limit(bindparam("limit", type_=sqlalchemy.Integer))
 _OF_ALL = by_size(lambda size: _rows.where(any_of(_assigned.item_id, size)))
 _AT_ITEM = (
     _rows.where(_of_item, _assigned.id > bindparam("after"))
@@ -85,8 +86,28 @@ _UNLIMIT = sqlalchemy.delete(CONSTRAINTS).where(_limits.assigned_role_id == bind
 
 def of_user(connection: Any, user_id: Any, item_ids: Sequence[int], now: datetime) -> dict[int, tuple[str, ...]]:
     """The names of the roles that a user has now at each of these items, where there are any."""
+    return names_of(rows_of_user(connection, user_id, item_ids), now)
+
+
+def rows_of_user(connection: Any, user_id: Any, item_ids: Sequence[int]) -> list[Any]:
+    """What was assigned to a user at these items, for ``names_of``; what does not count now too."""
+    return _OF_USER.rows(connection, item_ids, {"user": user_id})
+
+
+def everywhere(connection: Any, user_id: Any, limit: int) -> list[Any]:
+    """As ``rows_of_user``, at whatever item: ``limit`` of them at most."""
+    return connection.rows(_EVERYWHERE, {"user": user_id, "limit": limit})  # type: ignore[no-any-return]
+
+
+def is_limited(row: Any) -> bool:
+    """Whether it depends on the time if this assignment counts."""
+    return not (row.expires_at is row.valid_from is row.valid_until is None)
+
+
+def names_of(rows: Iterable[Any], now: datetime) -> dict[int, tuple[str, ...]]:
+    """The names of the roles that count now, by item."""
     found: dict[int, tuple[str, ...]] = {}
-    for row in _OF_USER.rows(connection, item_ids, {"user": user_id}):
+    for row in rows:
         if _counts(row, now):
             found[row.item_id] = (*found.get(row.item_id, ()), row.role)
     return {item_id: tuple(sorted(roles)) for item_id, roles in found.items()}
@@ -153,9 +174,7 @@ def unassign(connection: Any, item_id: int, user_id: Any, role: str | None = Non
 
 
 def _counts(row: Any, now: datetime) -> bool:
-    if row.expires_at is row.valid_from is row.valid_until is None:
-        return True
-    return _limits_of(row).is_active(now)
+    return not is_limited(row) or _limits_of(row).is_active(now)
 
 
 def _limits_of(row: Any) -> Constraint:

@@ -10,7 +10,7 @@ Rules kept here:
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -91,8 +91,12 @@ class Search:
     until: datetime | None = None
 
 
-def write(
-    connection: Any,
+def write(connection: Any, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Add rows that ``row`` made."""
+    connection.run_all(_INSERT, rows)
+
+
+def row(
     action_id: int,
     agent: Agent,
     action: str,
@@ -103,26 +107,23 @@ def write(
     is_user: bool = True,
     item: Any = None,
     details: Mapping[str, Any] | None = None,
-) -> None:
-    """Add a row. ``item`` is the row of what it was about, if it was there; ``is_user``: they are still one."""
-    connection.run(
-        _INSERT,
-        {
-            "id": action_id,
-            "at": now,
-            "user_id": agent.user_id if is_user else None,
-            "user_key": user_key(agent),
-            "user_name": agent.name,
-            "action": action,
-            "item_id": None if item is None else item.id,
-            "item_type": None if item is None else item.type,
-            "path": paths.join(path),
-            "place": place_of(path)[:PLACE],
-            "outcome": outcome,
-            "address": agent.address,
-            "details": json.dumps(details, ensure_ascii=False) if details else None,
-        },
-    )
+) -> dict[str, Any]:
+    """A row to come. ``item`` is the row of what it was about, if it was there; ``is_user``: they are still one."""
+    return {
+        "id": action_id,
+        "at": now,
+        "user_id": agent.user_id if is_user else None,
+        "user_key": user_key(agent),
+        "user_name": agent.name,
+        "action": action,
+        "item_id": None if item is None else item.id,
+        "item_type": None if item is None else item.type,
+        "path": paths.join(path),
+        "place": place_of(path)[:PLACE],
+        "outcome": outcome,
+        "address": agent.address,
+        "details": json.dumps(details, ensure_ascii=False) if details else None,
+    }
 
 
 def user_key(agent: Agent) -> str:

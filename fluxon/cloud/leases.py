@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from fluxon.cloud import locks, refusals, tree
+from fluxon.cloud.acts import Changes
 from fluxon.cloud.locks import Lease
 from fluxon.cloud.operation import Operation, P
 from fluxon.cloud.writing import must_open
@@ -37,7 +38,7 @@ def lock(storage: Storage, agent: Agent, path: Any, seconds: float, token: str |
         until = op.now + timedelta(seconds=seconds)
         return locks.take(op.connection, row.id, token, agent.user_id, agent.name, until)
 
-    return storage.act(agent, "lock", path, work, changes=True)
+    return storage.act(agent, "lock", path, work, changes=Changes.ANYTHING)
 
 
 def unlock(storage: Storage, agent: Agent, path: Any, token: str | None) -> None:
@@ -51,4 +52,4 @@ def unlock(storage: Storage, agent: Agent, path: Any, token: str | None) -> None
             must_open(op, place, token)
         locks.release(op.connection, place.item.id)
 
-    storage.act(agent, "unlock", path, work, changes=True)
+    storage.act(agent, "unlock", path, work, changes=Changes.ANYTHING)

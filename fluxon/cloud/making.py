@@ -6,7 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING, Any
 
 from fluxon.cloud import refusals, tree
-from fluxon.cloud.acts import Act
+from fluxon.cloud.acts import Act, Changes
 from fluxon.cloud.entries import Entry
 from fluxon.cloud.operation import Operation, P
 from fluxon.cloud.steps import Steps
@@ -49,7 +49,7 @@ def make_directory(storage: Storage, agent: Agent, path: Any, parents: bool) -> 
             op.tell(done, directory)
         return op.entry(directory, done)
 
-    return (yield Act(storage, agent, "create", path, work, changes=True))  # type: ignore[no-any-return]
+    return (yield Act(storage, agent, "create", path, work, changes=Changes.ANYTHING))  # type: ignore[no-any-return]
 
 
 def make_file(storage: Storage, agent: Agent, path: Any) -> Steps[Entry]:
@@ -60,7 +60,7 @@ def make_file(storage: Storage, agent: Agent, path: Any) -> Steps[Entry]:
         directory = op.require_free(place, P.CREATE_FILE)
         return add_file(op, directory, place.path)
 
-    return (yield Act(storage, agent, "create", path, work, changes=True))  # type: ignore[no-any-return]
+    return (yield Act(storage, agent, "create", path, work, changes=Changes.CONTENTS))  # type: ignore[no-any-return]
 
 
 def add_file(

@@ -13,12 +13,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fluxon.cloud import locks, paths, quotas, refusals, tree
-from fluxon.cloud.acts import Act
+from fluxon.cloud.acts import Act, Changes
 from fluxon.cloud.entries import Entry
 from fluxon.cloud.making import EMPTY
 from fluxon.cloud.objects import Stored
-from fluxon.cloud.operation import Operation, P, Place
+from fluxon.cloud.operation import Operation, P
 from fluxon.cloud.permissions import Permissions
+from fluxon.cloud.place import Place
 from fluxon.cloud.removing import CREATES, move_quota, must_fit, must_not_gain, require_below
 from fluxon.cloud.steps import Steps
 from fluxon.cloud.writing import unless_kept
@@ -68,7 +69,7 @@ def move(storage: Storage, agent: Agent, path: Any, to: Any, lock: str | None) -
         op.tell(new_path, now, place.path)
         return op.entry(now, new_path)
 
-    return (yield Act(storage, agent, "move", path, work, changes=True))  # type: ignore[no-any-return]
+    return (yield Act(storage, agent, "move", path, work, changes=Changes.ANYTHING))  # type: ignore[no-any-return]
 
 
 def copy(storage: Storage, agent: Agent, path: Any, to: Any) -> Entry:
@@ -86,7 +87,7 @@ def copy(storage: Storage, agent: Agent, path: Any, to: Any) -> Entry:
             except NotFound:
                 raise _moved_on() from None
             objects.append(stored[row.id].name)
-        return storage.act(agent, "copy", path, lambda op: _make(op, wanted, rows, stored), changes=True)
+        return storage.act(agent, "copy", path, lambda op: _make(op, wanted, rows, stored), changes=Changes.ANYTHING)
 
 
 def _source(op: Operation, wanted: tuple[str, ...]) -> tuple[Place, Place, list[Any]]:

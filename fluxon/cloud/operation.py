@@ -2,7 +2,8 @@
 
 Rules kept here:
 
-- A path is looked up with as many statements whether it is there or not, and the actor's roles along it with one.
+- A path is looked up with as many statements whether it is there or not, and the actor's roles along it with one. Of
+  the way to it, what the memo knows is not looked up; that depends on what its own directory is, and not on it.
 - What the actor may know nothing of is answered like what is not there.
 - A refusal comes before the first change, so that the audit log's row can be committed with nothing else.
 - An ``Operation`` is of one try: the database may undo a transaction and run it again, with another.
@@ -14,14 +15,15 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-import attrs
-
-from fluxon.cloud import assignments, audit, paths, policy, quotas, refusals, tree
+from fluxon.cloud import assignments, audit, paths, policy, refusals, tree
 from fluxon.cloud.agent import Agent
 from fluxon.cloud.entries import Change, Entry
+from fluxon.cloud.memo import Memo
 from fluxon.cloud.permissions import Permissions
+from fluxon.cloud.place import Place
 from fluxon.cloud.policy import Grant, Node
-from fluxon.cloud.users import Named
+from fluxon.cloud.room import Room
+from fluxon.cloud.users import Named, User
 from fluxon.errors import Unauthenticated
 
 if TYPE_CHECKING:
@@ -29,60 +31,23 @@ if TYPE_CHECKING:
 
 P = Permissions
 
-
-@attrs.frozen
-class Place:
-    """Where a path leads: the rows from ``/`` on, as far as they are there, and what the actor may do at each."""
-
-    parts: tuple[str, ...]
-    rows: tuple[Any, ...]
-    grants: tuple[Grant, ...]
-
-    @property
-    def is_there(self) -> bool:
-        """Whether there is an item at the path, visible or not."""
-        return len(self.rows) == len(self.parts) + 1
-
-    @property
-    def is_visible(self) -> bool:
-        """Whether there is one that the actor may know of."""
-        return self.is_there and bool(self.grants[-1].permissions)
-
-    @property
-    def item(self) -> Any:
-        """The row of the item. Only where it ``is_there``."""
-        return self.rows[-1]
-
-    @property
-    def grant(self) -> Grant:
-        """What the actor may do there. Only where it ``is_there``."""
-        return self.grants[-1]
-
-    @property
-    def path(self) -> tuple[str, ...]:
-        """The path, with the names of what is there as they were given when it was made."""
-        return tuple(row.name for row in self.rows[1:]) + self.parts[len(self.rows) - 1 :]
-
-    @property
-    def ids(self) -> list[int]:
-        """The keys of the rows."""
-        return [row.id for row in self.rows]
-
-    def may(self, *permissions: Permissions) -> bool:
-        """Whether the actor has one of these at the item, and it is there."""
-        return self.is_there and any(each in self.grant.permissions for each in permissions)
-
-    @property
-    def parent(self) -> Place:
-        """The place of the directory that the path is in."""
-        count = len(self.parts)
-        return Place(self.parts[:-1], self.rows[:count], self.grants[:count])
+#: So many assignments of one user are read at once, and known from then on; of more only those that are asked for.
+_FEW = 32
+_MANY: dict[int, list[Any]] = {}
 
 
 class Operation:
-    """What one action knows and does."""
+    """What one action knows and does. ``memo`` is of ``connection``, and holds until the action changes anything."""
 
-    def __init__(self, storage: Storage, connection: Any, agent: Agent, action: str, parts: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        storage: Storage,
+        connection: Any,
+        agent: Agent,
+        action: str,
+        parts: tuple[str, ...],
+        memo: Memo | None = None,
+    ) -> None:
         self.storage = storage
         self.connection = connection
         self.agent = agent
@@ -93,22 +58,30 @@ class Operation:
         self.item: Any = None
         self.details: dict[str, Any] = {}
         self.now: datetime = storage.now()
-        self._user = None if agent.user_id is None else storage.users.find(connection, Named(id=agent.user_id))
+        self._memo = Memo() if memo is None else memo
+        self._user = None if agent.user_id is None else self._find_user(agent.user_id)
         #: Whether the actor is still a user, if they were one when they logged in.
         self.is_user = agent.user_id is None or self._user is not None
         #: To be done after the commit.
         self.removed: list[str] = []
         self.changes: list[Change] = []
 
+    def _find_user(self, user_id: Any) -> User | None:
+        user = self._memo.known("user", user_id)
+        if user is None:
+            user = self.storage.users.find(self.connection, Named(id=user_id))
+            if user is not None:
+                self._memo.note(user, "user", user_id)
+        return user  # type: ignore[no-any-return]
+
     def require_user(self) -> None:
         """Refuse somebody who was a user, and is deleted."""
         if not self.is_user:
             raise refusals.Refused(Unauthenticated("you are no user any more; log in again"))
 
-    def log(self, outcome: str) -> None:
-        """Write the audit log's row."""
-        audit.write(
-            self.connection,
+    def logged(self, outcome: str) -> dict[str, Any]:
+        """The audit log's row, for ``audit.write``."""
+        return audit.row(
             self.storage.draw(),
             self.agent,
             self.action,
@@ -129,26 +102,59 @@ class Operation:
 
     def locate(self, parts: tuple[str, ...], *, main: bool = True) -> Place:
         """Look a path up, and what the actor may do along it. ``main``: it is what the action is about."""
-        rows = (self.storage.root, *tree.resolve(self.connection, parts))
+        way = self._way(parts)
+        if way is None:
+            rows, grants = (self.storage.root, *tree.resolve(self.connection, parts)), []
+        else:
+            row = tree.child(self.connection, way.item.id, parts[-1])
+            rows, grants = way.rows if row is None else (*way.rows, row), list(way.grants)
         # As many keys as the path has components: what is not there must not make the question shorter.
-        ids = [row.id for row in rows] + [tree.NOWHERE] * (len(parts) + 1 - len(rows))
-        held = self.held(ids)
-        grants = [self.effective(None, rows[0], held)]
-        for row in rows[1:]:
-            grants.append(self.effective(grants[-1], row, held))
-        for _ in range(len(parts) + 1 - len(rows)):
+        missing = len(parts) + 1 - len(rows)
+        assigned = self._assigned([row.id for row in rows[len(grants) :]] + [tree.NOWHERE] * missing)
+        held = assignments.names_of(assigned, self.now)
+        for row in rows[len(grants) :]:
+            grants.append(self.effective(grants[-1] if grants else None, row, held))
+        for _ in range(missing):
             self.of_new(grants[-1])  # for nothing: what is not there must not take less time
         place = Place(parts, rows, tuple(grants))
+        if way is None and parts and not any(map(assignments.is_limited, assigned)):
+            self._note_way(place.parent)
         if main:
             self.path = place.path
             self.item = place.item if place.is_there else None
         return place
 
+    def _way(self, parts: tuple[str, ...]) -> Place | None:
+        """The directory that a path is in, if the memo has it."""
+        if not parts:
+            return None
+        return self._memo.known("way", self.actor.is_admin, self.actor.user_id, parts[:-1])  # type: ignore[no-any-return]
+
+    def _note_way(self, place: Place) -> None:
+        if place.is_visible and place.item.type == tree.DIRECTORY:
+            self._memo.note(place, "way", self.actor.is_admin, self.actor.user_id, place.parts)
+
     def held(self, ids: list[int]) -> dict[int, tuple[str, ...]]:
         """The actor's own roles at these items that are in force."""
-        if self.actor.user_id is None:
-            return {}
-        return assignments.of_user(self.connection, self.actor.user_id, ids, self.now)
+        return assignments.names_of(self._assigned(ids), self.now)
+
+    def _assigned(self, ids: list[int]) -> list[Any]:
+        """What was assigned to the actor at these items, in force or not."""
+        user_id = self.actor.user_id
+        if user_id is None:
+            return []
+        few = self._few_assigned(user_id) if self._memo.lasts else None
+        if few is None:
+            return assignments.rows_of_user(self.connection, user_id, ids)
+        return [row for each in ids for row in few.get(each, ())]
+
+    def _few_assigned(self, user_id: Any) -> dict[int, list[Any]] | None:
+        """Whatever was assigned to a user, by item; None: that is much."""
+        few = self._memo.known("assigned", user_id)
+        if few is None:
+            rows = assignments.everywhere(self.connection, user_id, _FEW + 1)
+            few = self._memo.note(_by_item(rows) if len(rows) <= _FEW else _MANY, "assigned", user_id)
+        return None if few is _MANY else few
 
     def effective(self, above: Grant | None, row: Any, held: dict[int, tuple[str, ...]]) -> Grant:
         """What the actor may do at an item, ``above`` being what they may at its directory."""
@@ -259,48 +265,8 @@ class Operation:
         return Room(self, creator_id, directories, more)
 
 
-class Room:
-    """The quotas that a file's bytes count in: its creator's, and those of the directories that it is in."""
-
-    def __init__(self, operation: Operation, creator_id: Any, directories: list[int], more: int) -> None:
-        self._operation = operation
-        self._creator_id = creator_id
-        connection = operation.connection
-        self._user = None if creator_id is None else quotas.of_user(connection, creator_id)
-        self._directories = quotas.of_directories(connection, directories)
-        if more > 0:
-            self._check(more)
-
-    def _check(self, more: int) -> None:
-        user, agent = self._user, self._operation.agent
-        if self._creator_id is not None:
-            limit = quotas.limit_of(user, self._operation.storage.options.user_quota)
-            used, replaced = (0, 0) if user is None else (user.used, user.replaced)
-            if limit is not None and used + more > limit:
-                own = agent.admin or agent.user_id == self._creator_id
-                # How much somebody else keeps is not everybody's to know.
-                raise (
-                    refusals.over_quota("the file's creator", limit, used, replaced, more)
-                    if own
-                    else (refusals.over_other_quota())
-                )
-        for row in self._directories:
-            limit = quotas.limit_of(row, None)
-            if limit is not None and row.used + more > limit:
-                raise refusals.over_quota("a directory that it is in", limit, row.used, row.replaced, more)
-
-    def count(self, change: quotas.Change) -> None:
-        """Count what was kept more, or less."""
-        connection = self._operation.connection
-        rows = list(self._directories)
-        if self._user is not None:
-            rows.append(self._user)
-        elif self._creator_id is not None:
-            quotas.make(
-                connection,
-                self._operation.storage.draw(),
-                user_id=self._creator_id,
-                limit=None,
-                used=quotas.Usage(change.used, change.replaced, None),
-            )
-        quotas.add(connection, rows, change)
+def _by_item(rows: list[Any]) -> dict[int, list[Any]]:
+    found: dict[int, list[Any]] = {}
+    for row in rows:
+        found.setdefault(row.item_id, []).append(row)
+    return found

@@ -16,7 +16,8 @@ import attrs
 from fluxon.cloud import patterns, tree
 from fluxon.cloud.acts import Act
 from fluxon.cloud.entries import Entry, Page
-from fluxon.cloud.operation import Operation, P, Place
+from fluxon.cloud.operation import Operation, P
+from fluxon.cloud.place import Place
 from fluxon.cloud.policy import Grant
 from fluxon.cloud.steps import Steps
 from fluxon.errors import InvalidPayload

@@ -15,10 +15,11 @@ import sqlalchemy
 from sqlalchemy import and_, bindparam, or_, select
 
 from fluxon.cloud import cursors, locks, paths, quotas, refusals, tree
-from fluxon.cloud.acts import Act
+from fluxon.cloud.acts import Act, Changes
 from fluxon.cloud.entries import DeletedEntry, Entry, Page
-from fluxon.cloud.operation import Operation, P, Place
+from fluxon.cloud.operation import Operation, P
 from fluxon.cloud.permissions import Permissions
+from fluxon.cloud.place import Place
 from fluxon.cloud.policy import Grant
 from fluxon.cloud.reading import MAX_PAGE
 from fluxon.cloud.steps import Steps
@@ -93,7 +94,7 @@ def delete(storage: Storage, agent: Agent, path: Any, kind: str | None, lock: st
                 op.connection.run(_END, {"item": older.id, "at": LONG_AGO})
         op.tell(place.path, row)
 
-    yield Act(storage, agent, "delete", path, work, changes=True)
+    yield Act(storage, agent, "delete", path, work, changes=Changes.ANYTHING)
     if not storage.options.keeps:
         storage.purge()
 
@@ -191,7 +192,7 @@ def restore_deleted(storage: Storage, agent: Agent, path: Any, deleted_id: Any) 
         op.tell(target.path, now)
         return op.entry(now, target.path)
 
-    return storage.act(agent, "restore", path, work, changes=True)
+    return storage.act(agent, "restore", path, work, changes=Changes.ANYTHING)
 
 
 def must_not_gain(old: Grant, new: Grant) -> None:

@@ -19,11 +19,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import attrs
 
 from fluxon.cloud import assignments, explaining, paths, refusals
+from fluxon.cloud.acts import Changes
 from fluxon.cloud.agent import ADMIN, Agent
 from fluxon.cloud.constraints import ALWAYS, Constraint
 from fluxon.cloud.explaining import Explanation, Holders
-from fluxon.cloud.operation import Operation, P, Place
+from fluxon.cloud.operation import Operation, P
 from fluxon.cloud.permissions import Permissions
+from fluxon.cloud.place import Place
 from fluxon.cloud.policy import STRANGER, Actor, Grant, Node, effective
 from fluxon.cloud.users import Named, User
 from fluxon.errors import InvalidPayload, NotFound, PermissionDenied
@@ -75,7 +77,7 @@ def assign(
         op.tell(place.path, item)
         return _status(assignee, place, role, ASSIGNED)
 
-    return storage.act(agent, "assign_role", path, work, changes=True)
+    return storage.act(agent, "assign_role", path, work, changes=Changes.ANYTHING)
 
 
 def remove(storage: Storage, agent: Agent, path: Any, user: Named, role: str | None = None) -> dict[str, str]:
@@ -105,7 +107,7 @@ def _take(storage: Storage, agent: Agent, path: Any, user: Named, role: str | No
             op.tell(place.path, item)
         return assignee, place, taken
 
-    return storage.act(agent, "remove_role", path, work, changes=True)
+    return storage.act(agent, "remove_role", path, work, changes=Changes.ANYTHING)
 
 
 def roles(storage: Storage, agent: Agent, path: Any) -> list[RoleAt]:

@@ -34,7 +34,7 @@ from fluxon.cloud import (
     tree,
     writing,
 )
-from fluxon.cloud.acts import Act
+from fluxon.cloud.acts import Act, Changes
 from fluxon.cloud.agent import Agent
 from fluxon.cloud.audit import Action
 from fluxon.cloud.constraints import constraint
@@ -42,6 +42,7 @@ from fluxon.cloud.cursors import Cursors
 from fluxon.cloud.entries import CloudOptions, DeletedEntry, Entry, Listener, Opened, Page
 from fluxon.cloud.identifiers import ROOT_ID, Identifiers
 from fluxon.cloud.locks import Lease
+from fluxon.cloud.memo import Memos
 from fluxon.cloud.objects import Objects, Stored, Swept
 from fluxon.cloud.operation import Operation
 from fluxon.cloud.permissions import Permissions
@@ -85,6 +86,7 @@ class Storage:
         self.options = options
         self.users = Users(database)
         self.cursors = Cursors()
+        self.memos = Memos()
         self.dialect: str = database.statements.dialect.name
         #: Called with a ``Change`` after each commit that changes something, in the thread that made it.
         self.changed: list[Listener] = []
@@ -337,7 +339,15 @@ class Storage:
 
     # --- how operations are run -----------------------------------------------------------------------------------
 
-    def act(self, agent: Agent, action: str, path: Any, work: Callable[[Operation], T], *, changes: bool = False) -> T:
+    def act(
+        self,
+        agent: Agent,
+        action: str,
+        path: Any,
+        work: Callable[[Operation], T],
+        *,
+        changes: Changes = Changes.NOTHING,
+    ) -> T:
         """``work(operation)`` in a transaction that ends with the audit log's row, refused or not."""
         return steps.run(self, steps.only(Act(self, agent, action, path, work, changes=changes)))  # type: ignore[no-any-return]
 

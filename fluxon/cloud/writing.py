@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from fluxon.cloud import locks, quotas, refusals, tree, versions
-from fluxon.cloud.acts import Act
+from fluxon.cloud.acts import Act, Changes
 from fluxon.cloud.entries import Entry
 from fluxon.cloud.making import EMPTY, add_file
 from fluxon.cloud.objects import Stored
-from fluxon.cloud.operation import Operation, P, Place, Room
+from fluxon.cloud.operation import Operation, P
+from fluxon.cloud.place import Place
+from fluxon.cloud.room import Room
 from fluxon.cloud.steps import Steps, Store, may
 from fluxon.errors import FluxonError, InvalidPayload, NotFound, OutcomeUnknown
 
@@ -64,8 +66,12 @@ def begin(storage: Storage, agent: Agent, path: Any, wanted: Wanted) -> Steps[No
 
 def finish(storage: Storage, agent: Agent, path: Any, stored: Stored, wanted: Wanted) -> Steps[Entry]:
     """Make what was stored the content of the file."""
+
+    def work(op: Operation) -> Entry:
+        return _carry_out(op, stored, wanted)
+
     with unless_kept(storage, [stored.name] if stored.name else []):
-        return (yield Act(storage, agent, "write", path, lambda op: _carry_out(op, stored, wanted), changes=True))  # type: ignore[no-any-return]
+        return (yield Act(storage, agent, "write", path, work, changes=Changes.CONTENTS))  # type: ignore[no-any-return]
 
 
 def _asked(storage: Storage, agent: Agent, path: Any, wanted: Wanted) -> Act:
@@ -120,7 +126,7 @@ def restore_version(storage: Storage, agent: Agent, path: Any, version: int) -> 
         return _carry_out(op, stored, Wanted(stored.size, create=False))
 
     with unless_kept(storage, [stored.name] if stored.name else []):
-        return (yield Act(storage, agent, "restore", path, work, changes=True))  # type: ignore[no-any-return]
+        return (yield Act(storage, agent, "restore", path, work, changes=Changes.CONTENTS))  # type: ignore[no-any-return]
 
 
 def no_version() -> refusals.Refused:

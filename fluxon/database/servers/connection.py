@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
@@ -65,6 +65,15 @@ class ServerConnection(ABC):
         parameters = parameters or {}
         prepared = self._statements.core(statement, parameters)
         return int(self._execute(prepared.text, prepared.by_name(parameters)).rowcount)
+
+    def run_all(self, statement: ClauseElement, each: Sequence[Mapping[str, Any]]) -> None:
+        """The same for each of several sets of parameters, with the same names."""
+        for parameters in each:
+            self.run(statement, parameters)
+
+    def state(self) -> Hashable | None:
+        """As of an SQLite connection; these servers cannot tell."""
+        return None
 
     def select(self, prepared: Prepared, values: tuple[Any, ...]) -> list[Row]:
         """The rows of a prepared shape."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -40,6 +40,28 @@ class SQLiteConnection:
         self.raw = raw
         self._statements = statements
         self._depth = 0
+        #: How often work on this connection was undone, and whether a transaction is open that still may be.
+        self._undone = 0
+        self._open = False
+
+    def state(self) -> Hashable | None:
+        """Equal to an earlier one if nothing that this connection sees has changed since: by it, by others, by undoing.
+
+        None on an adapter that cannot tell. Within a transaction others change nothing.
+        """
+        others = self.raw.execute("PRAGMA data_version").fetchone()
+        return (*others, self.raw.total_changes, self._undone)
+
+    def begin(self) -> None:
+        """Begin a transaction that writes. One before it that was not committed has been undone, whoever did it."""
+        self._execute("BEGIN IMMEDIATE")
+        self._undone += self._open
+        self._open = True
+
+    def commit(self) -> None:
+        """End the transaction. Errors are the driver's: what they leave behind is the caller's to judge."""
+        self.raw.execute("COMMIT")
+        self._open = False
 
     def rows(self, statement: ClauseElement, parameters: Mapping[str, Any] | None = None) -> list[Row]:
         """The rows that a Core statement answers, as tuples with names."""
@@ -58,6 +80,16 @@ class SQLiteConnection:
         parameters = parameters or {}
         prepared = self._statements.core(statement, parameters)
         return self._execute(prepared.text, prepared.by_name(parameters)).rowcount
+
+    def run_all(self, statement: ClauseElement, each: Sequence[Mapping[str, Any]]) -> None:
+        """The same for each of several sets of parameters, with the same names."""
+        if not each:
+            return
+        prepared = self._statements.core(statement, each[0])
+        try:
+            self.raw.executemany(prepared.text, map(prepared.by_name, each))
+        except sqlite3.Error as error:
+            raise translate(error) from error
 
     def select(self, prepared: Prepared, values: tuple[Any, ...]) -> list[Row]:
         """The rows of a prepared shape."""
@@ -90,6 +122,7 @@ class SQLiteConnection:
             try:
                 yield
             except BaseException:
+                self._undone += 1
                 if self.raw.in_transaction:
                     self._execute(f"ROLLBACK TO {name}")
                     self._execute(f"RELEASE {name}")

@@ -123,7 +123,7 @@ class WritingConnection:
     def _begin(self) -> SQLiteConnection:
         connection = self._connected()
         try:
-            connection.script("BEGIN IMMEDIATE")
+            connection.begin()
         except Locked:
             raise
         except BaseException:
@@ -134,7 +134,7 @@ class WritingConnection:
     def _commit(self, connection: SQLiteConnection) -> None:
         self.commits += 1
         try:
-            connection.raw.execute("COMMIT")
+            connection.commit()
         except sqlite3.Error as error:
             # Whatever state this connection is in, a fresh one reads what is true.
             self.close()

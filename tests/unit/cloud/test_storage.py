@@ -34,7 +34,7 @@ class Failing(SQLiteCloud):
             self.failing(OutcomeUnknown(), commits)
             for call in (
                 lambda: self.storage.write(self.admin, "/f", b"2"),
-                lambda: self.storage.copy(self.admin, "/f", "/g"),
+                lambda commits=commits: self.storage.copy(self.admin, "/f", f"/{commits}"),
                 lambda: self.storage.restore_version(self.admin, "/f", 1),
             ):
                 try:
