@@ -140,6 +140,9 @@ class Model(Operations, metaclass=ModelType, abstract=True):
 class AuthenticatedUser(Model, abstract=True):
     """The model whose rows log in: ``request.user`` is one of them. There is exactly one in a program."""
 
+    if TYPE_CHECKING:
+        id: AutoField
+
     @classmethod
     def Authenticate(cls, name: Any, password: Any, *, address: str | None = None) -> Any:
         """The user (a row) with this ``username``, or ``email`` where there is none, and this password; or None.

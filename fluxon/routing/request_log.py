@@ -48,7 +48,7 @@ class RequestLog:
         self._failed_skipped = 0
         self._reopening: IDelayedCall | None = None
 
-    def note(self, request: Request, now: float, seconds: float, error: FluxonError | None) -> None:
+    def note(self, request: Request[Any], now: float, seconds: float, error: FluxonError | None) -> None:
         """``request`` ended at ``now`` after ``seconds``, with ``error`` if there is one."""
         if now >= self._until and self._reopening is None:
             self._refill(now)
@@ -91,7 +91,7 @@ class RequestLog:
         if skipped:
             _log.info("{skipped} more requests, without a line each", skipped=skipped)
 
-    def _write(self, request: Request, seconds: float, error: FluxonError | None) -> None:
+    def _write(self, request: Request[Any], seconds: float, error: FluxonError | None) -> None:
         level = LogLevel.warn if isinstance(error, _FAULTS) else LogLevel.info
         fields: dict[str, Any] = {
             "view": request.view,

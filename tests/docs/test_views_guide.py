@@ -51,8 +51,8 @@ class Guides(SynchronousTestCase):
 
     def test_views(self) -> None:
         """The views answer, the two ways to sign up do the same, and what is refused is refused with its error."""
-        views, router, twice, takes, refuses = [each.text for each in Page(self, "docs/views.rst").fragments()]
-        app = self.server(views + twice + takes + refuses)
+        views, router, twice, takes, typed, refuses = [each.text for each in Page(self, "docs/views.rst").fragments()]
+        app = self.server(views + twice + takes + typed + refuses)
         names: dict[str, Any] = {}
         exec(router, names)
         self.assertEqual(set(names["by_hand"].views), {"hello"})
@@ -66,9 +66,11 @@ class Guides(SynchronousTestCase):
         wrong = self.assertRaises(InvalidPayload, client.send_request, "order", {"copies": True})
         self.assertEqual(wrong.details["fields"], {"title": "is missing", "copies": "must be an integer"})
         self.assertIsNone(client.send_request("whoami"))
-        self.assertRaises(Unauthenticated, client.send_request, "remove_everything")
+        for view in ("shout", "remove_everything"):
+            self.assertRaises(Unauthenticated, client.send_request, view)
         self.assertEqual(client.send_request("sign_up", {"username": "emma"}), 1)
         self.assertEqual(client.send_request("whoami"), "emma")
+        self.assertEqual(client.send_request("shout"), "EMMA")
         self.assertRaises(PermissionDenied, client.send_request, "remove_everything")
         root = app.connect()
         self.assertEqual(root.send_request("sign_up_in_a_thread", {"username": "root"}), 2)

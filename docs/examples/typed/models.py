@@ -8,6 +8,9 @@ class User(models.AuthenticatedUser):
 
     username = models.CharField(max_length=100, unique=True)
     password = models.PasswordField()
+    joined = models.DateTimeField(auto_now_add=True)
+    # A checker cannot see that null=True lets it be empty, and so is told.
+    nickname: models.Column[str | None] = models.CharField(max_length=40, null=True)
 
 
 class Note(models.Model):

@@ -2,12 +2,12 @@
 
 from fluxon.database.query import where
 from fluxon.errors import InvalidPayload, PermissionDenied, Unauthenticated
-from fluxon.routing import AuthenticatedUser, Request
+from fluxon.routing import Request
 
 from models import Note, User
 
 
-async def login(request: Request) -> str:
+async def login(request: Request[User]) -> str:
     """Log in with a name and a password."""
     payload = request.payload
     if not isinstance(payload, dict):
@@ -19,7 +19,7 @@ async def login(request: Request) -> str:
     return str(user.username)
 
 
-async def write(request: Request) -> int:
+async def write(request: Request[User]) -> int:
     """Write a note down; its number."""
     if not isinstance(request.payload, str):
         raise InvalidPayload("a note is a text")
@@ -27,13 +27,19 @@ async def write(request: Request) -> int:
     return note_id
 
 
-async def notes(request: Request) -> list[str]:
+async def notes(request: Request[User]) -> list[str]:
     """The texts of whoever asks, the newest first."""
     mine = where[Note.owner == _user_of(request).id]
     return [note.text for note in await Note.Check(mine, order_by=Note.written.desc())]
 
 
-def _user_of(request: Request) -> AuthenticatedUser:
+async def whoami(request: Request[User]) -> str:
+    """The name of whoever asks: ``username`` is a ``str`` to the checker, since it is a ``CharField``."""
+    user = _user_of(request)
+    return f"{user.nickname or user.username}, since {user.joined:%d %B %Y}"
+
+
+def _user_of(request: Request[User]) -> User:
     """Who asks, which is somebody."""
     if request.user is None:
         raise Unauthenticated()

@@ -1,6 +1,6 @@
 """Field declarations: what a column holds, and what it refuses."""
 
-from fluxon.database.fields.base import MISSING, Field
+from fluxon.database.fields.base import MISSING, Column, Field
 from fluxon.database.fields.data import BinaryField, JSONField, UUIDField
 from fluxon.database.fields.numbers import (
     AutoField,
@@ -37,6 +37,7 @@ __all__ = [
     "BinaryField",
     "BooleanField",
     "CharField",
+    "Column",
     "DateField",
     "DateTimeField",
     "DecimalField",

@@ -15,7 +15,7 @@ import inspect
 from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar, overload
 
 import attrs
 import sqlalchemy
@@ -196,10 +196,22 @@ class Field(metaclass=FieldType):
         return sqlalchemy.literal(self.convert(self.default), self.column_type())
 
 
+#: What a row has in a column.
+T = TypeVar("T", covariant=True)
+
+
 @attrs.define(eq=False, kw_only=True, slots=False)
-class Column(Field):
-    """A field that a class body declares. On the class its name is an expression, which type checkers see here."""
+class Column(Field, Generic[T]):
+    """A field that a class body declares, with values of one type; type checkers see here what its name means.
+
+    On the class it is an expression. What they take for an instance of the class is a row, where it is a value. Whether
+    the column may be empty they are told by ``nickname: models.Column[str | None] = models.CharField(null=True)``.
+    """
 
     if TYPE_CHECKING:
 
-        def __get__(self, instance: object, owner: Any) -> Attribute: ...
+        @overload
+        def __get__(self, instance: None, owner: Any) -> Attribute: ...
+        @overload
+        def __get__(self, instance: object, owner: Any) -> T: ...
+        def __get__(self, instance: object, owner: Any) -> Any: ...

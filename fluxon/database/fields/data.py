@@ -22,7 +22,7 @@ from fluxon.limits import MAX_DEPTH, MAX_INT, MIN_INT
 
 
 @attrs.define(eq=False, slots=False, kw_only=True)
-class BinaryField(Column):
+class BinaryField(Column[bytes]):
     """Bytes, at most ``max_length`` of them when it is given."""
 
     max_length: int | None = None
@@ -49,7 +49,7 @@ class BinaryField(Column):
 
 
 @attrs.define(eq=False, slots=False, kw_only=True)
-class JSONField(Column):
+class JSONField(Column[Any]):
     """A document of dicts, lists, texts, numbers, True, False and None."""
 
     comparable: ClassVar[bool] = False
@@ -103,7 +103,7 @@ def _check_leaf(value: Any) -> None:
 
 
 @attrs.define(eq=False, slots=False, kw_only=True)
-class UUIDField(Column):
+class UUIDField(Column[uuid.UUID]):
     """A UUID; ``default=uuid.uuid4`` makes a new one for each row."""
 
     def column_type(self) -> TypeEngine[Any]:

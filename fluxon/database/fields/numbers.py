@@ -23,7 +23,7 @@ from fluxon.limits import MAX_INT, MIN_INT
 
 
 @attrs.define(eq=False, slots=False, kw_only=True)
-class IntegerField(Column):
+class IntegerField(Column[int]):
     """An integer of 64 bits."""
 
     minimum: ClassVar[int] = MIN_INT
@@ -71,7 +71,7 @@ class AutoField(IntegerField):
 
 
 @attrs.define(eq=False, slots=False, kw_only=True)
-class FloatField(Column):
+class FloatField(Column[float]):
     """A finite number of 64 bits; an int is taken as one."""
 
     def column_type(self) -> TypeEngine[Any]:
@@ -90,7 +90,7 @@ class FloatField(Column):
 
 
 @attrs.define(eq=False, slots=False, kw_only=True)
-class DecimalField(Column):
+class DecimalField(Column[Decimal]):
     """An exact number of ``max_digits`` digits, ``decimal_places`` of them after the point: money."""
 
     max_digits: int
@@ -130,7 +130,7 @@ class DecimalField(Column):
 
 
 @attrs.define(eq=False, slots=False, kw_only=True)
-class BooleanField(Column):
+class BooleanField(Column[bool]):
     """True or False."""
 
     ordered: ClassVar[bool] = False

@@ -11,7 +11,7 @@ Rules kept here:
 from __future__ import annotations
 
 from enum import Enum
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, overload
 
 import attrs
 from sqlalchemy.types import TypeEngine
@@ -53,7 +53,11 @@ class ForeignKey(Field):
 
     if TYPE_CHECKING:
 
-        def __get__(self, instance: object, owner: Any) -> Relation: ...
+        @overload
+        def __get__(self, instance: None, owner: Any) -> Relation: ...
+        @overload
+        def __get__(self, instance: object, owner: Any) -> Any: ...
+        def __get__(self, instance: object, owner: Any) -> Any: ...
 
     def check_options(self) -> None:
         if self.choices is not None:

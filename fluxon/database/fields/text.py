@@ -19,7 +19,7 @@ from fluxon.database.validators import validate_email
 
 
 @attrs.define(eq=False, slots=False, kw_only=True)
-class TextField(Column):
+class TextField(Column[str]):
     """Text of any length."""
 
     textual: ClassVar[bool] = True

@@ -17,12 +17,12 @@ import attrs
 import sqlalchemy
 from sqlalchemy.types import TypeEngine
 
-from fluxon.database.fields.base import MISSING, Column, Field
+from fluxon.database.fields.base import MISSING, Column, Field, T
 from fluxon.database.types import UTCDateTime, current_moment
 
 
 @attrs.define(eq=False, slots=False, kw_only=True)
-class _ClockField(Column):
+class _ClockField(Column[T]):
     """A field that can be filled from the clock."""
 
     auto_now: bool = False
@@ -51,7 +51,7 @@ class _ClockField(Column):
 
 
 @attrs.define(eq=False, slots=False, kw_only=True)
-class DateTimeField(_ClockField):
+class DateTimeField(_ClockField[datetime]):
     """A moment, to the microsecond."""
 
     def column_type(self) -> TypeEngine[Any]:
@@ -72,7 +72,7 @@ class DateTimeField(_ClockField):
 
 
 @attrs.define(eq=False, slots=False, kw_only=True)
-class DateField(_ClockField):
+class DateField(_ClockField[date]):
     """A day."""
 
     def column_type(self) -> TypeEngine[Any]:
@@ -88,7 +88,7 @@ class DateField(_ClockField):
 
 
 @attrs.define(eq=False, slots=False, kw_only=True)
-class TimeField(_ClockField):
+class TimeField(_ClockField[time]):
     """A time of day, to the microsecond, in no zone."""
 
     def column_type(self) -> TypeEngine[Any]:
