@@ -122,8 +122,11 @@ class Database(ABC):
         """Open the database, in its threads, with ``reactor`` for the answers."""
 
     @abstractmethod
-    def stop(self) -> Deferred[None]:
-        """Finish what waits and close everything. ``start`` may follow."""
+    def stop(self, *, for_good: bool = False) -> Deferred[None]:
+        """Finish what waits and close everything. ``start`` may follow, and the next call opens it again.
+
+        ``for_good`` is a server's: what still runs, as the view of a client that is gone, gets ``Unavailable``.
+        """
 
     @abstractmethod
     def close(self) -> None:

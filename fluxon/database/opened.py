@@ -1,7 +1,7 @@
 """What adapters that open themselves have in common: opening at the first call, stopping, closing.
 
 Rules kept here: at most one opening at a time, whoever calls first; closing waits for what runs, so it never happens
-on the reactor's thread; after a stop the next call opens anew.
+on the reactor's thread; after a stop the next call opens anew, unless it was for good.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.python.failure import Failure
 
 from fluxon.database.database import Database
+from fluxon.errors import Unavailable
 from fluxon.workers import ReactorInbox
 
 
@@ -40,6 +41,7 @@ class OpenedDatabase(Database, Generic[Opened]):
         super().__init__()
         self._reactor = reactor
         self._opened: Opened | None = None
+        self._over = False
         self._lock = threading.Lock()
 
     @abstractmethod
@@ -52,7 +54,8 @@ class OpenedDatabase(Database, Generic[Opened]):
     def totals(self) -> dict[str, float]:
         return {} if self._opened is None else self._opened.totals()
 
-    def stop(self) -> Deferred[None]:
+    def stop(self, *, for_good: bool = False) -> Deferred[None]:
+        self._over = for_good
         opened = self._take()
         if opened is None:
             return succeed(None)
@@ -79,6 +82,8 @@ class OpenedDatabase(Database, Generic[Opened]):
     def _open(self) -> Opened:
         with self._lock:
             if self._opened is None:
+                if self._over:
+                    raise Unavailable("the server has stopped, and its database is closed")
                 self._opened = self._make_opening()
             return self._opened
 

@@ -11,6 +11,7 @@ Rules of this module:
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from twisted.internet.defer import Deferred, maybeDeferred
@@ -154,7 +155,7 @@ class Foundation:
         if self.cloud is not None:
             await carried_out("closing the cloud storage", self._close_cloud)
         if self.database is not None:
-            await carried_out("closing the database", self.database.stop)
+            await carried_out("closing the database", partial(self.database.stop, for_good=True))
             self.database.unbind()
         self.blocking.stop()
         if self._logs is not None:

@@ -266,6 +266,29 @@ class DrainTests(Observed):
         await server.stopService()
         await wire.lost
 
+    async def test_a_view_without_a_client(self) -> None:
+        """One that goes on writing though its client is gone does not keep the database open."""
+        written: list[Any] = []
+
+        async def write(request: Request) -> None:
+            try:
+                while True:
+                    written.append(await Person.Insert(username=f"person {len(written)}", password="x"))
+            except (Unavailable, ConfigurationError):  # while it closes, and when it is closed
+                written.append("the end")
+
+        before = descriptors()
+        server = await self.serve(write, users=True)
+        wire = await self.wire(server)
+        wire.ask("write").addErrback(lambda _: None)
+        while not written:
+            await deferLater(reactor, 0)
+        await wire.abort()
+        await server.stopService()
+        while written[-1] != "the end":
+            await deferLater(reactor, 0)
+        self.assertEqual(descriptors(), before)
+
 
 class ListeningTests(Observed):
     """Where it listens, and with what around it."""
