@@ -15,10 +15,10 @@ from typing import Any
 
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IStreamServerEndpoint
+from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
 
 from fluxon.errors import ConfigurationError, FluxonError, Unavailable
-from fluxon.rpc import send_directly, tls_around
+from fluxon.rpc import PeerFactory, send_directly, tls_around
 from fluxon.security.tls import ServerTLS
 
 
@@ -62,14 +62,14 @@ def describe(port: int | str, host: str | None, secure: bool) -> str:
     return f"tcp:{number}" + (f":interface={interface}" if interface else "")
 
 
-async def listen(endpoint: IStreamServerEndpoint, factory: IProtocolFactory, tls: ServerTLS | None) -> IListeningPort:
+async def listen(endpoint: IStreamServerEndpoint, factory: PeerFactory, tls: ServerTLS | None) -> IListeningPort:
     """Start listening, with TLS around each connection if ``tls`` is given."""
     wrapped = factory if tls is None else tls_around(factory, tls)
     try:
         port: IListeningPort = await endpoint.listen(wrapped)
     except CannotListenError as error:
         raise _not_listening(error) from error
-    send_directly(port)
+    send_directly(port, factory.turn)
     return port
 
 

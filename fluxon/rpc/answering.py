@@ -22,7 +22,7 @@ from fluxon.limits import Limits
 from fluxon.rpc.backlog import SLICE
 from fluxon.rpc.held import HeldAsks
 from fluxon.rpc.load import Load
-from fluxon.rpc.observing import Prompt
+from fluxon.rpc.observing import Turn
 from fluxon.rpc.responders import Responder, Responders
 from fluxon.rpc.task import Begun, begin
 from fluxon.rpc.waiting import Waiting
@@ -38,7 +38,7 @@ _VALUES = frozenset({dict, list, tuple, str, int, float, bool, bytes, type(None)
 class Answering(Waiting):
     """The other side's asks, from their arrival to their answers. ``Peer`` adds our own, and streams."""
 
-    __slots__ = ("_context", "_find", "_prompt", "current")
+    __slots__ = ("_context", "_find", "_observers", "current")
 
     def __init__(
         self,
@@ -47,14 +47,14 @@ class Answering(Waiting):
         responders: Responders,
         limits: Limits,
         load: Load,
-        prompt: Prompt,
+        turn: Turn,
     ) -> None:
         super().__init__(protocol, conversation, limits, load)
         #: The ask that a responder is being called for, until it returns or waits. It may set ``settle``: a function
         #: from the result (a value or a Failure) to a Deferred of what is answered instead; and ``observer``.
         self.current: Ask | None = None
         self._find = responders.find
-        self._prompt = prompt.observers
+        self._observers = turn.observers
         self._context: Context | None = None
 
     @property
@@ -68,7 +68,7 @@ class Answering(Waiting):
     def receive(self, messages: Iterable[Message]) -> None:
         """Act on what one read brought: have each ask's responder called, and answer if the result is there."""
         # When there is much to do a read brings several asks: what is the same for all of them is looked up once.
-        conversation, load, prompt, protocol = self.conversation, self._load, self._prompt, self.protocol
+        conversation, load, observers, protocol = self.conversation, self._load, self._observers, self.protocol
         answer = conversation.answer
         for ask in messages:
             if type(ask) is not Ask:
@@ -107,7 +107,7 @@ class Answering(Waiting):
                     observer = ask.observer
                     if observer is not None:
                         if not observer.prompt:
-                            prompt.append(observer)
+                            observers.append(observer)
                         observer.prompt += 1
             # What is answered at once can be much more than what was asked: it must not pile up until the end.
             if conversation.output_size > SLICE:

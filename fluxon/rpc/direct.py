@@ -25,6 +25,7 @@ from typing import Any
 from twisted.internet import abstract, main, tcp
 from twisted.python.failure import Failure
 
+from fluxon.rpc.observing import Turn
 from fluxon.rpc.readers import Readers, readers_for
 
 _NEEDED = ("dataBuffer", "_tempDataLen", "connected", "disconnecting", "_writeDisconnected", "producerPaused")
@@ -244,11 +245,14 @@ class DirectServer(tcp.Server):
         self._end_part()
 
 
-def send_directly(port: Any) -> bool:
-    """Let a listening TCP port's future connections send directly; whether that was possible."""
+def send_directly(port: Any, turn: Turn | None = None) -> bool:
+    """Let a listening TCP port's future connections send directly; whether that was possible.
+
+    ``turn`` is that of their factory.
+    """
     if not isinstance(port, tcp.Port) or port.transport is not tcp.Server or not _as_known(port.reactor):
         return False
-    port.transport = partial(DirectServer, readers_for(port.reactor))  # type: ignore[assignment]  # it is called, no more
+    port.transport = partial(DirectServer, readers_for(port.reactor, turn))  # type: ignore[assignment]  # it is called, no more
     return True
 
 

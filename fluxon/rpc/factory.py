@@ -20,7 +20,7 @@ from fluxon.rpc.allowances import Allowances, Holder
 from fluxon.rpc.busy import BusyReads
 from fluxon.rpc.heartbeat import Watch
 from fluxon.rpc.load import Load
-from fluxon.rpc.observing import Prompt
+from fluxon.rpc.observing import Turn
 from fluxon.rpc.peer import Peer
 from fluxon.rpc.protocol import PeerProtocol
 from fluxon.rpc.responders import Responders
@@ -55,7 +55,7 @@ class PeerFactory(Factory):
         self.watch = Watch(clock, self.limits)
         self.load = Load(self.limits.in_flight_total, self.limits.in_flight_kept)
         self.busy = BusyReads(self.limits)
-        self.prompt = Prompt(clock.seconds)
+        self.turn = Turn(clock.seconds)
         self.allowances = Allowances(self.limits)
         #: Bytes that came from connections, and that were handed to them, so far.
         self.received = self.sent = 0

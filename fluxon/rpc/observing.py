@@ -2,8 +2,8 @@
 
 Rules of this module:
 
-- Those that are answered at once, and with a value, are told of together, when the read that brought them is worked
-  on and the answers have left: one look at the clock for all of them. All others are told of one by one.
+- Those that are answered at once, and with a value, are told of together, when what was read with them is worked on
+  and the answers have left: one look at the clock for all of them. All others are told of one by one.
 """
 
 from __future__ import annotations
@@ -31,18 +31,33 @@ class Observer(Protocol):
         """``ask`` was answered so many seconds after it came: with ``error``, or with a value that it waited for."""
 
 
-class Prompt:
-    """The observers that have something to be told of, for all connections of a port."""
+class Turn:
+    """What is read in one go, for all connections of a port: when it came, and who is to hear that it is answered.
 
-    __slots__ = ("_seconds", "observers")
+    Where several connections are read one after the other, whoever does so begins and ends it; else each read is one.
+    """
+
+    __slots__ = ("_seconds", "began", "observers", "open")
 
     def __init__(self, seconds: Callable[[], float]) -> None:
         self._seconds = seconds
+        #: Whether something is being read and worked on.
+        self.open = False
+        #: When it had come, by the clock.
+        self.began = 0.0
+        #: Those with something to be told of.
         self.observers: list[Observer] = []
 
-    def tell(self, arrived: float) -> None:
-        """What came at ``arrived`` is answered."""
-        took = self._seconds() - arrived
-        for observer in self.observers:
-            observer.prompt_ended(took)
-        self.observers.clear()
+    def begin(self) -> None:
+        """All that is there to be read came before now."""
+        self.open = True
+        self.began = self._seconds()
+
+    def end(self) -> None:
+        """All of it is worked on, and what was answered at once has left."""
+        self.open = False
+        if self.observers:
+            took = self._seconds() - self.began
+            for observer in self.observers:
+                observer.prompt_ended(took)
+            self.observers.clear()

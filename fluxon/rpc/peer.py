@@ -19,7 +19,7 @@ from fluxon.rpc.answering import Answering
 from fluxon.rpc.asking import send_ask
 from fluxon.rpc.ending import lost
 from fluxon.rpc.load import Load
-from fluxon.rpc.observing import Prompt
+from fluxon.rpc.observing import Turn
 from fluxon.rpc.responders import Responders
 from fluxon.rpc.streams import Stream
 from fluxon.wire import Answer, Cancel, Chunk, Conversation, Credit, End, Failed, Message, SharedAsk
@@ -46,9 +46,9 @@ class Peer(Answering):
         responders: Responders,
         limits: Limits,
         load: Load,
-        prompt: Prompt,
+        turn: Turn,
     ) -> None:
-        super().__init__(protocol, conversation, responders, limits, load, prompt)
+        super().__init__(protocol, conversation, responders, limits, load, turn)
         #: Of this connection among all of this process; names it in logs.
         self.number = next(_numbers)
         self.session: Any = None

@@ -27,6 +27,7 @@ from fluxon.errors import ProtocolError, Unavailable
 from fluxon.rpc.backlog import JOINED, MAX_PIECES, SLICE, Backlog, slices
 from fluxon.rpc.busy import MUCH, Pause
 from fluxon.rpc.heartbeat import Heartbeat
+from fluxon.rpc.observing import Turn
 from fluxon.rpc.peer import Peer
 from fluxon.wire import Conversation
 
@@ -74,7 +75,7 @@ class PeerProtocol(Protocol):
     def __init__(self, factory: PeerFactory, conversation: Conversation) -> None:
         self.factory = factory
         self.conversation = conversation
-        self.peer = Peer(self, conversation, factory.responders, factory.limits, factory.load, factory.prompt)
+        self.peer = Peer(self, conversation, factory.responders, factory.limits, factory.load, factory.turn)
         #: The other side's host, while there is one: what connections are counted by.
         self.address: str | None = None
         #: When what is being worked on was read, by the reactor's clock.
@@ -118,11 +119,22 @@ class PeerProtocol(Protocol):
     def dataReceived(self, data: bytes) -> None:
         if self._ended:
             return
+        turn = self.factory.turn
+        if turn.open:
+            self._work_on(data, turn)
+        else:
+            turn.begin()
+            try:
+                self._work_on(data, turn)
+            finally:
+                turn.end()
+
+    def _work_on(self, data: bytes, turn: Turn) -> None:
         self.heard = True
         self._corked = True
+        self.arrived = turn.began
         factory = self.factory
         factory.received += len(data)
-        self.arrived = factory.clock.seconds()
         began = factory.busy.now() if len(data) >= MUCH else None
         conversation = self.conversation
         try:
@@ -134,8 +146,6 @@ class PeerProtocol(Protocol):
         self._corked = False
         if conversation.output:
             self._write()
-        if factory.prompt.observers:
-            factory.prompt.tell(self.arrived)
         if began is not None and (pause := factory.busy.pause_after(began)):
             self.pause_reading(pause)
 
@@ -263,15 +273,24 @@ class PeerProtocol(Protocol):
         if self._close_call is not None:
             self._lose()
             return
+        turn = self.factory.turn
+        if turn.open:
+            self._drained(turn)
+        else:
+            turn.begin()
+            try:
+                self._drained(turn)
+            finally:
+                turn.end()
+        self.peer.send_streams()
+
+    def _drained(self, turn: Turn) -> None:
         corked, self._corked = self._corked, True
-        self.arrived = self.now()
+        self.arrived = turn.began
         self.peer.drained()
         self._corked = corked
         if self.conversation.output:
             self._write()
-        if self.factory.prompt.observers:
-            self.factory.prompt.tell(self.arrived)
-        self.peer.send_streams()
 
     def _stalled(self) -> None:
         self._stall_call = None

@@ -25,6 +25,8 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from fluxon.rpc.observing import Turn
+
 _log = Logger(namespace="fluxon.rpc")
 
 #: Of one turn: then the reactor sees to what else there is.
@@ -54,12 +56,13 @@ class Connection(Protocol):
 class Readers:
     """See the module."""
 
-    def __init__(self, reactor: Any) -> None:
+    def __init__(self, reactor: Any, turn: Turn | None) -> None:
         #: Whether several connections are read one after the other just now: what each has to send waits for the end.
         self.busy = False
         #: Those that have something to send then.
         self.sending: list[Connection] = []
         self._reactor = reactor
+        self._turn = turn
         self._poll: select.epoll | None = None
         self._connections: dict[int, Connection] = {}
         self._descriptors: dict[Connection, int] = {}
@@ -100,11 +103,16 @@ class Readers:
         assert self._poll is not None
         events = self._poll.poll(0, _AT_ONCE)
         self.busy = len(events) > 1
+        turn = self._turn if self.busy else None
+        if turn is not None:
+            turn.begin()
         try:
             self._read(events)
         finally:
             self.busy = False
             self._send_held()
+            if turn is not None:
+                turn.end()
 
     def _send_held(self) -> None:
         sending, self.sending = self.sending, []
@@ -136,8 +144,11 @@ class Readers:
             connection.connectionLost(reason)
 
 
-def readers_for(reactor: Any) -> Readers | None:
-    """For the connections of a port of ``reactor``; None where that is not possible."""
+def readers_for(reactor: Any, turn: Turn | None = None) -> Readers | None:
+    """For the connections of a port of ``reactor``; None where that is not possible.
+
+    Several that are read in one go are read in a ``turn``.
+    """
     if not hasattr(select, "epoll") or not hasattr(reactor, "_disconnectSelectable"):
         return None
-    return Readers(reactor)
+    return Readers(reactor, turn)

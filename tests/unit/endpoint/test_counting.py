@@ -11,6 +11,7 @@ from twisted.internet.task import deferLater
 
 from fluxon.errors import Cancelled, DeadlineExceeded, Internal, NotFound, Unserialisable
 from fluxon.routing import Request
+from fluxon.routing.request import Connection
 
 
 async def quick(request: Request) -> Any:
@@ -38,9 +39,11 @@ async def unsendable(request: Request) -> object:
 
 
 _never: list[Deferred[None]] = []
+_connections: list[Connection] = []
 
 
 async def hangs(request: Request) -> None:
+    _connections.append(request.connection)
     _never.append(Deferred())
     await _never[-1]
 
@@ -64,6 +67,7 @@ class CountingTests(ServingTestCase):
         self.assertEqual(await self.counted("broken"), (1, {"Internal": 1}))
         await self.fails(Unserialisable, wire.ask("unsendable"))
         self.assertEqual(await self.counted("unsendable"), (1, {"Unserialisable": 1}))
+        _never.clear()
         asked = wire.ask("hangs")
         while not _never:
             await deferLater(reactor, 0)
@@ -92,12 +96,15 @@ class CountingTests(ServingTestCase):
 
     async def test_nobody_hears(self) -> None:
         """A connection that is gone when the answer is ready is counted as such."""
-        self.server = await self.serve(waits)
+        _never.clear()
+        self.server = await self.serve(hangs)
         wire = await self.wire(self.server)
-        asked = wire.ask("waits")
-        await deferLater(reactor, 0.005)
+        asked = wire.ask("hangs")
+        while not _never:
+            await deferLater(reactor, 0)
         await wire.abort()
         await self.fails(Exception, asked)
-        while not self.server.requests["waits"].count:
-            await deferLater(reactor, 0.005)
-        self.assertEqual(await self.counted("waits"), (1, {"Unavailable": 1}))
+        while not _connections[-1].closed:
+            await deferLater(reactor, 0)
+        _never[0].callback(None)
+        self.assertEqual(await self.counted("hangs"), (1, {"Unavailable": 1}))
