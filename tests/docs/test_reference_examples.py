@@ -22,6 +22,9 @@ class ExampleTests(SynchronousTestCase):
     def test_cloud(self) -> None:
         self.run_page(Page(self, "docs/reference/cloud.rst"))
 
+    def test_cloud_clients(self) -> None:
+        self.run_page(Page(self, "docs/reference/cloud_clients.rst"))
+
     def test_endpoint(self) -> None:
         self.run_page(Page(self, "docs/reference/endpoint.rst"))
 
@@ -30,6 +33,8 @@ class ExampleTests(SynchronousTestCase):
 
     def test_errors(self) -> None:
         self.run_page(Page(self, "docs/reference/errors.rst"))
+        # What a view failed with is in the server's log, as its client is told.
+        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
 
     def test_limits(self) -> None:
         self.run_page(Page(self, "docs/reference/limits.rst"))

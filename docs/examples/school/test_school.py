@@ -82,6 +82,7 @@ class SchoolTests(unittest.TestCase):
             Course.Insert(code="cs1", title="x", teacher=self.ada.user.id)
 
     def test_who_may_do_what(self):
+        self.emma.send_request("enrol", {"code": "CS1"})
         mark = {"student": "emma", "code": "CS1", "mark": 1}
         for somebody, error in ((self.app.connect(), Unauthenticated), (self.emma, PermissionDenied)):
             with self.assertRaises(error):
