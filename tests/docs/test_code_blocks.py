@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from pages import DOCUMENTS, ROOT, Block, all_blocks, documents_with_a_test, markdown_blocks, rst_blocks
 from terminal import ELSEWHERE
 from twisted.trial.unittest import SynchronousTestCase
@@ -90,6 +91,9 @@ class BlockTests(SynchronousTestCase):
             with self.subTest(str(block)):
                 self.assertEqual(missing_imports(compile_block(block)), [])
 
+    # Each is a process of a second or two; five minutes is for a machine that many share.
+    @pytest.mark.slow
+    @pytest.mark.timeout(300)
     def test_whole_programs_run(self) -> None:
         """What is neither a file nor a fragment runs as it stands."""
         for block in all_blocks("python"):

@@ -41,7 +41,7 @@ class Terminal(Shell):
 
     def hear(self):
         """Changes come by themselves; a story has to be told in order."""
-        super().changed(self.news.get(timeout=20))
+        super().changed(self.news.get(timeout=60))
 
     def progress(self):
         told = super().progress()
