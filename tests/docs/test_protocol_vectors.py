@@ -261,7 +261,7 @@ class TableTests(SynchronousTestCase):
             "repeat_",
         )
         missing = {name for name in defaults if name.startswith(wire)} - set(rows)
-        self.assertEqual(missing - {"frame_stall", "outbox_total", "repeat_total"}, set())
+        self.assertEqual(missing - {"frame_stall", "outbox_per_user", "outbox_total", "repeat_total"}, set())
 
     def test_messages(self) -> None:
         """Kinds and flags."""
