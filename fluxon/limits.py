@@ -172,7 +172,7 @@ class Limits:
     busy_pause: float = seconds(
         10,
         "The longest that a connection is not read; never longer than the heartbeat, or it would be taken for dead.",
-        "it is read",
+        f"it is read, or what it sent is refused ({_EXHAUSTED})",
     )
 
     # --- output -------------------------------------------------------------------------------------------------------

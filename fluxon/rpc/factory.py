@@ -19,6 +19,7 @@ from fluxon.limits import Limits
 from fluxon.rpc.allowances import Allowances, Holder
 from fluxon.rpc.busy import BusyReads
 from fluxon.rpc.heartbeat import Watch
+from fluxon.rpc.heavy import HeavyReads
 from fluxon.rpc.load import Load
 from fluxon.rpc.observing import Turn
 from fluxon.rpc.peer import Peer
@@ -56,6 +57,7 @@ class PeerFactory(Factory):
         self.load = Load(self.limits.in_flight_total, self.limits.in_flight_kept)
         self.busy = BusyReads(self.limits)
         self.turn = Turn(clock.seconds)
+        self.heavy = HeavyReads(self.busy, clock)
         self.allowances = Allowances(self.limits)
         #: Bytes that came from connections, and that were handed to them, so far.
         self.received = self.sent = 0

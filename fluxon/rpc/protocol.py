@@ -23,13 +23,13 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from fluxon.commands import Leaving
-from fluxon.errors import ProtocolError, Unavailable
+from fluxon.errors import FluxonError, ProtocolError, Unavailable
 from fluxon.rpc.backlog import JOINED, MAX_PIECES, SLICE, Backlog, slices
 from fluxon.rpc.busy import MUCH, Pause
 from fluxon.rpc.heartbeat import Heartbeat
 from fluxon.rpc.observing import Turn
 from fluxon.rpc.peer import Peer
-from fluxon.wire import Conversation
+from fluxon.wire import Conversation, Message
 
 if TYPE_CHECKING:
     from fluxon.rpc.factory import PeerFactory
@@ -138,16 +138,61 @@ class PeerProtocol(Protocol):
         began = factory.busy.now() if len(data) >= MUCH else None
         conversation = self.conversation
         try:
-            received = conversation.receive(data)
+            if began is None:
+                received = conversation.receive(data)
+            else:
+                received = conversation.receive(data, in_portions=True, weigh=factory.heavy.weighs(began))
         except ProtocolError as error:
             self.violation(error.text)
             return
+        self._act_on(received)
+        if conversation.more:
+            self._go_on_or_wait(began, turn)
+        if began is not None and (pause := factory.busy.pause_after(began)):
+            self.pause_reading(pause)
+
+    def _act_on(self, received: list[Message]) -> None:
+        conversation = self.conversation
         self.peer.receive(received)
         self._corked = False
         if conversation.output:
             self._write()
-        if began is not None and (pause := factory.busy.pause_after(began)):
-            self.pause_reading(pause)
+
+    def _go_on_or_wait(self, began: float | None, turn: Turn) -> None:
+        heavy, busy = self.factory.heavy, self.factory.busy
+        while not self._ended and self.conversation.more:
+            if began is None or heavy.weighs(began) or busy.took_long(began):
+                self._pause = self._pause or Pause(self)
+                self._pause.hold()
+                heavy.join(self)
+                return
+            self._go_on(turn, None)
+
+    def go_on(self, refusal: FluxonError | None = None) -> bool:
+        """Work on a portion of what was put off, or refuse it; whether there is more."""
+        if self._ended:
+            return False
+        turn = self.factory.turn
+        turn.begin()
+        try:
+            self._go_on(turn, refusal)
+        finally:
+            turn.end()
+        more = self.conversation.more and not self._ended
+        if not more and self._pause is not None:
+            self._pause.release()
+        return more
+
+    def _go_on(self, turn: Turn, refusal: FluxonError | None) -> None:
+        self.heard = True
+        self._corked = True
+        self.arrived = turn.began
+        try:
+            received = self.conversation.go_on(refusal)
+        except ProtocolError as error:
+            self.violation(error.text)
+        else:
+            self._act_on(received)
 
     def pause_reading(self, seconds: float) -> None:
         """Read no more for so many seconds: what the other side sends costs too much of everybody's time."""
@@ -164,6 +209,7 @@ class PeerProtocol(Protocol):
         self._backlog = None
         if self._pause is not None:
             self._pause.end()
+        self.factory.heavy.leave(self)
         self.peer.connection_lost()
         if not self.conversation.answering:
             self._stop_waking()

@@ -28,7 +28,7 @@ from fluxon.wire import messages
 from fluxon.wire.asking import Asked, Asking
 from fluxon.wire.decoding import decode_all
 from fluxon.wire.encoding import encode, encode_apart
-from fluxon.wire.frames import COMPRESSED, LARGE, MAX_CHUNK_FRAME, RAW, NoSplitter, Part, Splitter, decompress
+from fluxon.wire.frames import MAX_CHUNK_FRAME, RAW, NoSplitter, Part, Splitter
 from fluxon.wire.items import exceeds, heads
 from fluxon.wire.messages import (
     ANSWER_HEAD,
@@ -46,6 +46,7 @@ from fluxon.wire.messages import (
     WrongEnvelope,
     answer_head,
 )
+from fluxon.wire.portions import PORTION, Frame, Portions, unpacked
 from fluxon.wire.streams import never_opened
 from fluxon.wire.templates import Templates
 
@@ -68,6 +69,7 @@ class Conversation(Asking):
         "_in_flight_bound",
         "_in_flight_size",
         "_lingering",
+        "_portions",
         "_splitter",
         "_templates",
         "answering",
@@ -97,6 +99,7 @@ class Conversation(Asking):
             stream_limit=stream_limit,
         )
         self._splitter: Splitter = Splitter(receive_limit, item_limit)
+        self._portions = Portions()
         self._templates = templates
         self.in_flight = in_flight
         #: The other side's asks without an answer, by tag.
@@ -134,67 +137,108 @@ class Conversation(Asking):
     def _expect_chunks(self) -> None:
         self._splitter.chunk_limit = MAX_CHUNK_FRAME
 
-    def receive(self, data: bytes) -> list[Message]:
+    def receive(self, data: bytes, *, in_portions: bool = False, weigh: bool = False) -> list[Message]:
         """The messages that ``data`` completes and that a driver acts on.
 
         Pings, pongs, malformed and surplus asks are dealt with here and not returned. A ``ProtocolError`` ends the
         connection: what came before the offence in the same read is not acted on, ``close`` gives the waiters of its
         answers, and what comes later is never read as frames. The bytes of a chunk come as they arrive, in several
         messages if need be; each is a view of ``data``.
+
+        ``in_portions``, what is more than a portion is put off, and so is all that is heavy if it is to be weighed; a
+        driver that says so calls ``go_on`` as long as there is ``more``.
         """
         received: list[Message] = []
-        bodies: list[bytes] = []
         try:
-            if self._templates is not None and self._splitter.between:
-                known = self._templates.read(data, self._splitter.small)
+            if self._portions:
+                self._portions.put_off(self._splitter.feed(data))
+                return received
+            rest = data
+            if not weigh and self._templates is not None and self._splitter.between:
+                known = self._templates.read(data, self._splitter.small, PORTION if in_portions else len(data))
                 if known is not None:
                     asks, end = known
-                    if end < len(data):
-                        self._splitter.feed(data[end:])
                     self._admit(asks, received)
-                    return received
-            for flags, body in self._splitter.feed(data):
-                if not flags:
-                    bodies.append(body)
-                elif flags == RAW:
-                    # In order: what came before the chunk is said before it.
-                    self._receive_bodies(bodies, received)
-                    bodies = []
-                    chunk = self._receive_part(body)
-                    if chunk is not None:
-                        received.append(chunk)
-                else:
-                    body = self._unpacked(flags & ~LARGE, body)
-                    if len(body) <= self._splitter.item_limit or not exceeds(body, self._splitter.item_limit):
-                        bodies.append(body)
-                    else:
-                        self._receive_bodies(bodies, received)
-                        bodies = []
-                        self._refuse_items(body)
-            self._receive_bodies(bodies, received)
+                    if end == len(data):
+                        return received
+                    rest = data[end:]
+            frames = self._splitter.feed(rest)
+            if received:
+                self._portions.put_off(frames)  # what was recognised is a portion
+                return received
+            if in_portions:
+                frames = self._portions.take(frames, self._splitter, weigh)
+            self._receive_frames(frames, received)
         except ProtocolError:
-            self._splitter = NoSplitter(self._splitter.limit, self._splitter.item_limit)
-            self._take_back(received)
+            self._violated(received)
             raise
         return received
 
-    def _unpacked(self, flags: int, body: bytes) -> bytes:
-        if not flags:
-            return body
-        if flags == COMPRESSED:
-            return decompress(body, self._splitter.limit)
-        raise ProtocolError(f"a frame with unknown flags 0x{flags:02x}")
+    @property
+    def more(self) -> bool:
+        """Whether something that was received is put off."""
+        return bool(self._portions)
+
+    def go_on(self, refusal: FluxonError | None = None) -> list[Message]:
+        """The messages of the next portion of what was put off, as ``receive`` gives them.
+
+        With a ``refusal`` the first of it is answered so, if it is an ask, and nothing is decoded.
+        """
+        received: list[Message] = []
+        try:
+            if refusal is not None:
+                first = self._portions.first(self._splitter)
+                if first is not None and self._refuse_ask(first, refusal):
+                    self._portions.drop_first()
+                    return received
+            self._receive_frames(self._portions.next(), received)
+        except ProtocolError:
+            self._violated(received)
+            raise
+        return received
+
+    def _receive_frames(self, frames: list[Frame], received: list[Message]) -> None:
+        bodies: list[bytes] = []
+        for flags, body in frames:
+            if not flags:
+                bodies.append(body)
+            elif flags == RAW:
+                # In order: what came before the chunk is said before it.
+                self._receive_bodies(bodies, received)
+                bodies = []
+                chunk = self._receive_part(body)
+                if chunk is not None:
+                    received.append(chunk)
+            else:
+                body = unpacked(flags, body, self._splitter.limit)
+                if len(body) <= self._splitter.item_limit or not exceeds(body, self._splitter.item_limit):
+                    bodies.append(body)
+                else:
+                    self._receive_bodies(bodies, received)
+                    bodies = []
+                    self._refuse_items(body)
+        self._receive_bodies(bodies, received)
+
+    def _violated(self, received: list[Message]) -> None:
+        self._splitter = NoSplitter(self._splitter.limit, self._splitter.item_limit)
+        self._portions.drop()
+        self._take_back(received)
 
     def _refuse_items(self, body: bytes) -> None:
         """A body of too many items is not decoded; an ask is answered all the same."""
         limit = self._splitter.item_limit
+        text = f"more than {limit:,} items in one request; send it in parts, as bytes, or as a file"
+        if not self._refuse_ask(body, ResourceExhausted(text)):
+            raise ProtocolError(f"a frame of more than {limit:,} items")
+
+    def _refuse_ask(self, body: bytes, refusal: FluxonError) -> bool:
+        """Answer a body that was not decoded, if it is an ask."""
         match heads(body, 3):
             case [(4, 6), (0, messages.ASK), (0, tag)] if tag <= MAX_TAG:
                 self._refuse_new(tag)
-                text = f"more than {limit:,} items in one request; send it in parts, as bytes, or as a file"
-                self._write_failure(tag, ResourceExhausted(text))
-            case _:
-                raise ProtocolError(f"a frame of more than {limit:,} items")
+                self._write_failure(tag, refusal)
+                return True
+        return False
 
     def _take_back(self, received: list[Message]) -> None:
         for message in received:

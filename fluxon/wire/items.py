@@ -42,24 +42,29 @@ _each = re.compile(_ITEM, re.DOTALL).findall
 _long = re.compile(rb"[\x59\x79].{2}|[\x5a\x7a].{4}|[\x5b\x7b].{8}", re.DOTALL).match
 
 
-def exceeds(body: bytes, limit: int) -> bool:
-    """Whether ``body`` begins with more than ``limit`` items: each scalar, key, tag, list and map counts one."""
-    position = count = 0
-    while count <= limit:
+def count(body: bytes, most: int) -> int:
+    """How many items ``body`` has: each scalar, key, tag, list and map counts one. More than ``most`` for more."""
+    position = found = 0
+    while found <= most:
         if position >= len(body):
-            return False
-        if found := _step(body, position):
-            count += _STEP
-        elif found := _run(body, position):
-            count += len(_each(body, position, found.end()))
-        elif found := _long(body, position):
-            count += 1
-            position = found.end() + int.from_bytes(body[position + 1 : found.end()], "big")
+            return found
+        if run := _step(body, position):
+            found += _STEP
+        elif run := _run(body, position):
+            found += len(_each(body, position, run.end()))
+        elif run := _long(body, position):
+            found += 1
+            position = run.end() + int.from_bytes(body[position + 1 : run.end()], "big")
             continue
         else:
-            return False
-        position = found.end()
-    return True
+            return found
+        position = run.end()
+    return found
+
+
+def exceeds(body: bytes, limit: int) -> bool:
+    """Whether ``body`` begins with more than ``limit`` items."""
+    return count(body, limit) > limit
 
 
 def heads(body: bytes, count: int) -> list[tuple[int, int]]:

@@ -54,10 +54,11 @@ class Templates:
         before += self._mark
         self._last = self._known[before] = Template(before, dict(fixed), self._changing, meaning)
 
-    def read(self, data: bytes, largest: int) -> tuple[list[Ask], int] | None:
+    def read(self, data: bytes, largest: int, enough: int) -> tuple[list[Ask], int] | None:
         """The asks that the frames in ``data`` are, and where the last of them ends: behind it is less than a frame.
 
-        None unless each frame is a known ask of ``largest`` bytes at most.
+        None unless each frame is a known ask of ``largest`` bytes at most. Only those are read that begin before
+        ``enough`` bytes.
         """
         template = self._last
         before = template.before
@@ -67,7 +68,7 @@ class Templates:
         values: list[bytes] = []
         position, end = 0, len(data)
         try:
-            while end - position >= _BEFORE:
+            while end - position >= _BEFORE and position < enough:
                 length, head, tag = _unpack_head(data, position)
                 if head != _HEAD or length > largest:
                     return None
@@ -91,7 +92,7 @@ class Templates:
                 values.append(data[position + behind : stop])
                 asks.append(Ask(tag, command, None, timeout, length - 1, template))
                 position = after
-            if not asks or _is_more(data, position, end):
+            if not asks or (position < enough and _is_more(data, position, end)):
                 return None
             for ask, value in zip(asks, decode_all(values, around=AROUND_ASK), strict=True):
                 ask.given = value

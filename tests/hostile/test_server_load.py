@@ -86,6 +86,28 @@ class FloodTests(LoadCase):
             self.assertEqual(sum(self.codes.values()), 20_000)
         self.assertTrue(prober.was_served(), sorted(prober.times)[-20:])
 
+    def test_items_of_two_hundred(self) -> None:
+        """Four frames from each of 200 connections at once: others wait for a few of them, not for all 800."""
+        body = b"\x86\x00\x1a\x00\x00\x00\x09\x64call\xa2\x64view\x64echo\x67payload\x99\x3a\x98"
+        body += b"\x80" * 15_000 + b"\xf6\xa0"
+        with self.attacked() as server:
+            alone: list[float] = []
+            with server.visit() as visitor:
+                visitor.greet()
+                for _ in range(20):
+                    began = time.monotonic()
+                    visitor.result("echo", [[]] * 15_000)
+                    alone.append(time.monotonic() - began)
+            flooders = [server.visit().greet() for _ in range(200)]
+            with Prober(server) as prober:
+                for flooder in flooders:
+                    flooder.socket.settimeout(60)
+                    flooder.send(b"".join(frame(body[:3] + bytes((0, 0, 4, tag)) + body[7:]) for tag in range(4)))
+                self.assertGreaterEqual(server.until(lambda state: state["busy"])["busy"], 1)
+            for flooder in flooders:
+                flooder.socket.close()
+        self.assertLess(max(prober.times), 150 * sorted(alone)[10])
+
     def test_items(self) -> None:
         """Frames full of the smallest items from four connections, without end: they wait, others are served."""
         body = b"\x86\x00\x1a\x00\x00\x00\x09\x64call\xa2\x64view\x63who\x67payload\x99\x3a\x98"

@@ -179,6 +179,19 @@ class BusyTests(SynchronousTestCase):
             now[0] += 0.004
             self.assertEqual(busy.pause_after(began), 0)
 
+    def test_charged(self) -> None:
+        """Whoever is not alone is charged for what was quick as well, and there is time again when it is paid."""
+        now = [1.0]
+        busy = BusyReads(Limits(), lambda: now[0])
+        now[0] += 0.004
+        busy.charge(1.0, alone=True)
+        self.assertEqual((busy.wait(), busy.presses(now[0])), (0, False))
+        busy.charge(1.0, alone=False)
+        self.assertAlmostEqual(busy.wait(), 0.004)
+        self.assertTrue(busy.presses(now[0]))
+        now[0] += 0.005
+        self.assertEqual((busy.wait(), busy.presses(now[0])), (0, False))
+
     def test_longest(self) -> None:
         """No pause is longer than its limit, nor than the heartbeat."""
         for limits, longest in ((Limits(), 10), (Limits(heartbeat=2), 2)):
