@@ -11,8 +11,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from cbor2 import dumps
-
 _UNSIGNED, _TEXT = 0x00, 0x60
 
 #: What is longer is rare enough to be left to the encoder.
@@ -30,6 +28,11 @@ _WORDS = {None: b"\xf6", False: b"\xf4", True: b"\xf5"}
 _MAPS = (b"\xa0", b"\xa1", b"\xa2")
 
 
+#: Keys as they are written. A program's are few, and declared in it; if they are made of data, these are not all.
+_keys: dict[str, bytes] = {}
+_KEPT = 1_000
+
+
 def flat(value: Any) -> bytes | None:
     """``value`` as CBOR if it is small and flat, None if not. Raises ``UnicodeEncodeError`` for a text that is none."""
     kind = type(value)
@@ -40,27 +43,32 @@ def flat(value: Any) -> bytes | None:
         return None
     written = _MAPS[count]
     for key, each in value.items():
-        if type(key) is not str:
-            return None
-        name = key.encode()
+        name = _keys.get(key) or _key(key)
         kind = type(each)
         if kind is str:  # ``_scalar``, without the call
             text = each.encode()
-            if len(name) >= _SHORT or len(text) >= _SHORT:
+            if len(text) >= _SHORT or name is None:
                 return None
-            written = b"".join((written, _TEXTS[len(name)], name, _TEXTS[len(text)], text))
+            written += name + _TEXTS[len(text)] + text
         else:
             other = _scalar(each, kind)
-            if other is None or len(name) >= _SHORT:
+            if other is None or name is None:
                 return None
-            written = b"".join((written, _TEXTS[len(name)], name, other))
+            written += name + other
+    return written
+
+
+def _key(key: Any) -> bytes | None:
+    written = _scalar(key, str) if type(key) is str else None
+    if written is not None and len(_keys) < _KEPT:
+        _keys[key] = written
     return written
 
 
 def _scalar(value: Any, kind: type) -> bytes | None:
     if kind is str:
         text: bytes = value.encode()
-        return _TEXTS[len(text)] + text if len(text) < _SHORT else dumps(value)
+        return _TEXTS[len(text)] + text if len(text) < _SHORT else None
     if kind is int:
         return _NUMBERS[value] if 0 <= value < _SHORT else None
     if kind is bool or value is None:

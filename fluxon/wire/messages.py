@@ -47,16 +47,20 @@ class Template:
     """An ask that comes again and again, but for its last argument.
 
     ``before`` is what stands before that, behind the tag, ``arguments`` are the others, and ``changing`` is its name.
-    ``meaning`` is the driver's.
+    ``meaning`` is the driver's. ``unpack(data, offset)`` takes a frame to pieces: length, what is between that and the
+    tag, the tag, and what should be ``before``; ``behind`` is where the last argument begins in it.
     """
 
-    __slots__ = ("arguments", "before", "changing", "meaning")
+    __slots__ = ("arguments", "before", "behind", "changing", "meaning", "unpack")
 
     def __init__(self, before: bytes, arguments: dict[str, Any], changing: str, meaning: Any) -> None:
         self.before = before
         self.arguments = arguments
         self.changing = changing
         self.meaning = meaning
+        layout = Struct(f">I4sI{len(before)}s")
+        self.unpack = layout.unpack_from
+        self.behind = layout.size
 
 
 class Ask:

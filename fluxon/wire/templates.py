@@ -21,12 +21,10 @@ from fluxon.wire.messages import Ask, Template, is_timeout
 
 #: No flags; an array of six that begins with 0 and a tag of five bytes: an ask, as ``write_ask`` writes it.
 _HEAD = b"\x00\x86\x00\x1a"
-#: A frame's length, and what comes behind it.
-_unpack_head = Struct(">I4sI").unpack_from
 _LENGTH, _BEFORE = 4, 12
 
 #: What ends an ask: no timeout, or one of eight bytes; no options.
-_UNLIMITED = b"\xf6\xa0"
+_UNLIMITED = 0xF6
 _unpack_limited = Struct(">BdB").unpack_from
 _LIMITED_SIZE = 10
 _FLOAT64, _NO_OPTIONS = 0xFB, 0xA0
@@ -61,28 +59,26 @@ class Templates:
         ``enough`` bytes.
         """
         template = self._last
-        before = template.before
-        behind = _BEFORE + len(before)
+        before, unpack, behind = template.before, template.unpack, template.behind
         command = self._command
         asks: list[Ask] = []
         values: list[bytes] = []
         position, end = 0, len(data)
         try:
-            while end - position >= _BEFORE and position < enough:
-                length, head, tag = _unpack_head(data, position)
+            while end - position >= behind and position < enough:
+                length, head, tag, beginning = unpack(data, position)
                 if head != _HEAD or length > largest:
                     return None
                 after: int = position + _LENGTH + length
                 if after > end:
                     break
-                if not data.startswith(before, position + _BEFORE):  # another one than the last
+                if beginning != before:  # another one than the last
                     found = self._find(data, position + _BEFORE)
                     if found is None:
                         return None
                     template = self._last = found
-                    before = template.before
-                    behind = _BEFORE + len(before)
-                if data.startswith(_UNLIMITED, after - 2):
+                    before, unpack, behind = template.before, template.unpack, template.behind
+                if data[after - 1] == _NO_OPTIONS and data[after - 2] == _UNLIMITED:
                     timeout, stop = None, after - 2
                 else:
                     stop = after - _LIMITED_SIZE
