@@ -73,6 +73,10 @@ def split(line: str) -> list[Word]:
     return words
 
 
+#: What other programs call a command.
+_MEANT = dict.fromkeys(("exit", "quit", "stop", "shutdown", "bye"), ("terminate",))
+
+
 def parse(line: str, commands: Sequence[Command] = COMMANDS) -> Parsed:
     """The command that a line asks for. ``WrongUsage`` says what is wrong with it."""
     try:
@@ -96,7 +100,7 @@ def find(words: Sequence[Word], commands: Sequence[Command] = COMMANDS) -> tuple
             return command, len(name)
     first = words[0].text if words else ""
     longer = [each.name for each in commands if each.name.split()[0] == first]
-    near = longer or difflib.get_close_matches(first[:40], [each.name for each in commands], n=2)
+    near = longer or _MEANT.get(first) or difflib.get_close_matches(first[:40], [each.name for each in commands], n=2)
     hint = f"did you mean {' or '.join(near)}?" if near else "type help"
     raise WrongUsage(f"there is no command {first[:40]!r}; {hint}")
 

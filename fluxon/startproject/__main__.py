@@ -6,6 +6,8 @@ Ends with 0 when the project is there, with 1 and one line when it could not be 
 from __future__ import annotations
 
 import argparse
+import shlex
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -50,17 +52,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _summary(server_type: str, path: Path, made: Sequence[Path], choices: Choices) -> str:
     names = "\n".join(f"  {name}{'/' if (path / name).is_dir() else ''}" for name in made)
     here = path.resolve() == Path.cwd()
+    python = _python()
     step_in = "" if here else f"  cd {path}\n"
-    try_cloud = f"\n\nor see how two users share files:\n{step_in}  python cloud_client.py" if choices.cloud else ""
+    try_cloud = f"\n\nor see how two users share files:\n{step_in}  {python} cloud_client.py" if choices.cloud else ""
     driver = ""
     if choices.extra is not None:
-        driver = f"  pip install 'fluxon[{choices.extra}]'\n  export DATABASE_URL={choices.database_url}\n"
+        driver = f"  {python} -m pip install 'fluxon[{choices.extra}]'\n  export DATABASE_URL={choices.database_url}\n"
     return (
         f"A new {server_type} project{'' if here else f' in {path}'}:\n{names}\n\n"
-        f"Start the server:\n{step_in}{driver}  python server.py\n\n"
-        f"and, in other terminals, as many chat clients as you like:\n{step_in}  python client.py{try_cloud}\n\n"
-        f"Its tests need neither:\n{step_in}  python -m unittest"
+        f"Start the server:\n{step_in}{driver}  {python} server.py\n\n"
+        f"and, in other terminals, as many chat clients as you like:\n{step_in}  {python} client.py{try_cloud}\n\n"
+        f"Its tests need neither:\n{step_in}  {python} -m unittest"
     )
+
+
+def _python() -> str:
+    """How a shell finds the interpreter that has Fluxon: one of an environment that is not active has to be named."""
+    found = shutil.which("python")
+    if found is not None and Path(found).parent == Path(sys.executable).parent:
+        return "python"
+    return shlex.quote(sys.executable)
 
 
 if __name__ == "__main__":

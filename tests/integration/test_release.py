@@ -115,7 +115,7 @@ class ReleaseTests(SynchronousTestCase):
         for python in self.pythons.values():
             program = "import fluxon, importlib.metadata as m; print(fluxon.__version__, m.version('fluxon'))"
             self.assertEqual(run(python, "-c", program, cwd=self.elsewhere).stdout, f"{ours} {ours}\n")
-            for module in ("fluxon.connect", "fluxon.database", "fluxon.startproject"):
+            for module in ("fluxon", "fluxon.connect", "fluxon.database", "fluxon.startproject"):
                 said = run(python, "-m", module, "--version", cwd=self.elsewhere).stdout
                 self.assertEqual(said, f"fluxon {ours}\n", module)
             for plugin in ("fluxon", "fluxon-cloud"):
@@ -168,6 +168,19 @@ class ReleaseTests(SynchronousTestCase):
             self.assertTrue((chat / ".gitignore").is_file())
             run(python, "-m", "fluxon.startproject", "AsyncServer", "--cloud", files.name, cwd=self.elsewhere)
             self.assertTrue((files / "authorization_model.py").is_file())
+
+    def test_the_list_of_commands(self) -> None:
+        """``python -m fluxon`` names commands that are there; it is none itself."""
+        python = self.pythons["wheel"]
+        listed = run(python, "-m", "fluxon", cwd=self.elsewhere).stdout
+        modules = re.findall(r"^  python -m (\S+)", listed, re.MULTILINE)
+        self.assertEqual(len(modules), 3)
+        for module in modules:
+            self.assertIn(module, run(python, "-m", module, "--help", cwd=self.elsewhere).stdout)
+        self.assertEqual(re.findall(r"twistd -n (\S+)", listed), ["fluxon", "fluxon-cloud"])
+        refused = run(python, "-m", "fluxon", "startproject", cwd=self.elsewhere, check=False)
+        self.assertEqual(refused.returncode, 2)
+        self.assertIn("python -m fluxon.startproject", refused.stderr)
 
     def test_the_cloud(self) -> None:
         """The second plugin loads a generated project, and says what is wrong with the port it is given."""

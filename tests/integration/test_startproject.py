@@ -117,11 +117,13 @@ class FirstDayTests(ProjectTestCase):
         self.sign_up(port, "emma")
         stranger = self.connect(port)
         good = {"username": "mike", "email": "mike@example.com", "password": PASSWORD}
+        name = "invalid username: 3 to 32 letters, digits, dots and dashes, a letter first"
+        password = "invalid password: 8 characters or more, with a capital and a small letter and a digit"
         for change, response in (
-            ({"username": "m"}, "invalid username"),
-            ({"username": "mike\n"}, "invalid username"),
+            ({"username": "m"}, name),
+            ({"username": "mike\n"}, name),
             ({"email": "mike"}, "invalid email"),
-            ({"password": "secret"}, "invalid password"),
+            ({"password": "secret"}, password),
             ({"username": "emma"}, "username or email already exists"),
             ({"email": "emma@example.com"}, "username or email already exists"),
         ):

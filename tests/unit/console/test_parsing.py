@@ -114,6 +114,7 @@ class ParseTests(SynchronousTestCase):
         self.wrong("updateschema --drop", "--drop needs MODEL.FIELD")
         self.wrong("stauts", "did you mean status?")
         self.wrong("tail", "did you mean tail logs?")
+        self.wrong("exit", "did you mean terminate?")
         self.wrong("x" * 1000, "type help")
         self.wrong("updateschema " + "9" * 5000, "NUMBER is a number")
         self.wrong("call echo " + "[" * 100_000, "no JSON")

@@ -27,13 +27,18 @@ class CommandLineTests(SynchronousTestCase):
         self.folder = Path(tempfile.mkdtemp(prefix="fluxon-startproject-"))
         self.addCleanup(shutil.rmtree, self.folder)
 
-    def run_it(self, *arguments: str, full_disk: bool = False) -> subprocess.CompletedProcess[str]:
-        # Only the project's own files shall meet the limit: no bytecode, no coverage data.
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
+    def run_it(
+        self, *arguments: str, full_disk: bool = False, path: str | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, "PATH": path or os.environ["PATH"]}
+        if full_disk:
+            # Only the project's own files shall meet the limit: no bytecode, no coverage data.
+            environment = {name: value for name, value in environment.items() if not name.startswith("COV")}
+            environment["PYTHONDONTWRITEBYTECODE"] = "1"
         return subprocess.run(
             [sys.executable, "-m", "fluxon.startproject", *arguments],
             cwd=self.folder,
-            env={**environment, "PYTHONDONTWRITEBYTECODE": "1"} if full_disk else None,
+            env=environment,
             preexec_fn=_small_files if full_disk else None,
             capture_output=True,
             text=True,
@@ -52,6 +57,17 @@ class CommandLineTests(SynchronousTestCase):
         self.assertIn("cd path/to/chat", done.stdout)
         self.assertIn("python server.py", done.stdout)
         self.assertTrue((self.folder / "path/to/chat/server.py").is_file())
+
+    def test_which_python(self) -> None:
+        """The shell's own where that is this one; else the whole path, since another has no Fluxon."""
+        bin_folder = Path(sys.executable).parent
+        for project, path, python in (
+            ("active", f"{bin_folder}:/usr/bin:/bin", "python"),
+            ("inactive", "/usr/bin:/bin", sys.executable),
+        ):
+            done = self.run_it("AsyncServer", project, path=path)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertIn(f"\n  {python} server.py\n", done.stdout)
 
     def test_with_a_cloud(self) -> None:
         """The option may stand anywhere, and the answer says how to try it."""

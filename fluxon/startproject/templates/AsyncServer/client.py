@@ -33,8 +33,8 @@ def ask_password():
 
 
 def answers(given, *names):
-    """What was given on the line, in the order of names; the rest is asked for."""
-    given = given.split()[: len(names)]
+    """What was given on the line, in the order of names; the rest is asked for. A password may have spaces."""
+    given = given.split(None, len(names) - 1)
     rest = names[len(given) :]
     return [*given, *(ask_password() if name == "Password" else input(f"{name}: ") for name in rest)]
 

@@ -16,11 +16,11 @@ async def create_user(request):
     """Sign up. Whoever did is logged in at once."""
     username, email, password = _sent(request, "username", "email", "password")
     if not validate_username(username):
-        return {"response": "invalid username"}
+        return {"response": "invalid username: 3 to 32 letters, digits, dots and dashes, a letter first"}
     if not validate_email(email):
         return {"response": "invalid email"}
     if not validate_password(password):
-        return {"response": "invalid password"}
+        return {"response": "invalid password: 8 characters or more, with a capital and a small letter and a digit"}
     user_id = await User.Insert(username=username, email=email, password=password)
     if user_id is False:  # a unique column has that value already
         return {"response": "username or email already exists"}
