@@ -1,11 +1,8 @@
-"""The Twisted protocol of both ends: a transport's bytes to a peer's messages, and back with one write.
+"""The Twisted protocol of both ends: a transport's bytes to a peer's messages, and how a connection ends.
 
 Rules of this room:
 
-- Everything that a read brought is worked on in one pass, and all its answers leave in one write; answers that come
-  later wait for the end of the reactor's turn.
-- The transport holds little: what it does not take waits here (``backlog``). A peer that never reads costs the answer
-  that is being sent and ``Limits.output_abort`` behind it, and is aborted.
+- Everything that a read brought is worked on in one pass.
 - A broken rule of the wire, silence, a stalled frame or unread output ends in ``abortConnection``: over TLS a polite
   close waits for the other side's consent, for ever (https://github.com/twisted/twisted/issues/7926).
 - One timer a connection for all deadlines, none for a request that is answered at once; the heartbeats of all
@@ -17,17 +14,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.interfaces import IDelayedCall, IPushProducer
-from twisted.internet.protocol import Protocol, connectionDone
+from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from fluxon.commands import Leaving
 from fluxon.errors import FluxonError, ProtocolError, Unavailable
-from fluxon.rpc.backlog import JOINED, MAX_PIECES, SLICE, Backlog, slices
 from fluxon.rpc.busy import MUCH, Pause
 from fluxon.rpc.heartbeat import Heartbeat
 from fluxon.rpc.observing import Turn
+from fluxon.rpc.output import Output
 from fluxon.rpc.peer import Peer
 from fluxon.wire import Conversation, Message
 
@@ -44,37 +41,23 @@ _LEAVE_WITHIN = 2.0
 
 
 @implementer(IPushProducer)
-class PeerProtocol(Protocol):
+class PeerProtocol(Output):
     """One connection. ``peer`` is what applications use; ``factory`` makes the pair."""
 
     __slots__ = (
         "_aborted",
-        "_backlog",
         "_close_call",
-        "_corked",
-        "_ended",
-        "_flush_call",
         "_heartbeat",
         "_leaving",
         "_pause",
-        "_paused",
-        "_stall_call",
         "_wake_call",
         "address",
         "arrived",
-        "conversation",
-        "factory",
         "heard",
-        "peer",
-        "transport",
     )
 
-    factory: PeerFactory
-    transport: Any
-
     def __init__(self, factory: PeerFactory, conversation: Conversation) -> None:
-        self.factory = factory
-        self.conversation = conversation
+        super().__init__(factory, conversation)
         self.peer = Peer(self, conversation, factory.responders, factory.limits, factory.load, factory.turn)
         #: The other side's host, while there is one: what connections are counted by.
         self.address: str | None = None
@@ -83,18 +66,12 @@ class PeerProtocol(Protocol):
         #: Whether anything was read since the last beat.
         self.heard = False
         self._heartbeat = Heartbeat(self)
-        self._backlog: Backlog | None = None
-        self._corked = False
         self._pause: Pause | None = None
-        self._paused = False
         # The other side was told that this one leaves, and has not said that it heard.
         self._leaving = False
-        # Nothing is read or written any more; and the transport was told to end at once.
-        self._ended = False
+        # The transport was told to end at once.
         self._aborted = False
-        self._flush_call: IDelayedCall | None = None
         self._wake_call: IDelayedCall | None = None
-        self._stall_call: IDelayedCall | None = None
         self._close_call: IDelayedCall | None = None
 
     # --- from the transport -------------------------------------------------------------------------------------------
@@ -202,11 +179,10 @@ class PeerProtocol(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._ended = self._aborted = True
         self._heartbeat.stop()
-        for call in (self._flush_call, self._stall_call, self._close_call):
-            if call is not None and call.active():
-                call.cancel()
-        self._flush_call = self._stall_call = self._close_call = None
-        self._backlog = None
+        self._stop_sending()
+        if self._close_call is not None and self._close_call.active():
+            self._close_call.cancel()
+        self._close_call = None
         if self._pause is not None:
             self._pause.end()
         self.factory.heavy.leave(self)
@@ -215,106 +191,9 @@ class PeerProtocol(Protocol):
             self._stop_waking()
         self.factory.disconnected(self.peer, reason)
 
-    # --- to the transport ---------------------------------------------------------------------------------------------
-
-    @property
-    def backlog(self) -> int:
-        """Bytes of output that the transport has not taken."""
-        return self._backlog.size if self._backlog is not None else 0
-
-    @property
-    def room(self) -> int:
-        """Bytes that an answer may have while those before it are not read; the last quarter is for saying so."""
-        behind = self._backlog.behind if self._backlog is not None else 0
-        return self.factory.limits.output_abort * 3 // 4 - behind - self.conversation.output_size
-
-    @property
-    def idle(self) -> bool:
-        """Whether the transport takes more, and nothing waits for that."""
-        return not self._paused and not self._backlog and not self._ended
-
-    def flush_soon(self) -> None:
-        """Send what there is at the end of this turn of the reactor."""
-        if not self._corked and self._flush_call is None and self.conversation.output:
-            if self._ended:
-                self._discard()
-            else:
-                self._flush_call = self.call_later(0, self._flush_late)
-
-    def flush(self) -> None:
-        """Send what there is now; during a read its end sends it."""
-        if not self._corked and self.conversation.output:
-            self._write()
-
-    def write_much(self) -> None:
-        """Send what there is now if it is much: what is answered at once must not pile up."""
-        if self.conversation.output_size > SLICE:
-            self._write()
-
-    def _flush_late(self) -> None:
-        self._flush_call = None
-        if self.conversation.output:
-            self._write()
-
-    def _write(self) -> None:
-        conversation = self.conversation
-        output = conversation.output
-        if not self._paused and not self._ended and conversation.output_size <= SLICE:
-            whole, size = output[:], conversation.output_size
-            self._discard()
-            self._send(whole, size)
-            return
-        # Answer by answer, so that each is counted, however many are ready at once.
-        ready = slices(output)
-        self._discard()
-        if self._ended:
-            return
-        if self._backlog is None:
-            self._backlog = Backlog(self.factory.limits.output_abort)
-        for each in ready:
-            if not self._backlog.add(each):
-                self.abort("it does not read its answers")
-                return
-            self._write_backlog()
-        if self.backlog > self.factory.limits.output_high:
-            self.peer.holding = True
-
-    def _write_backlog(self) -> None:
-        backlog = self._backlog
-        while backlog and not self._paused and not self._ended:
-            before = backlog.size
-            pieces = backlog.take()
-            self._send(pieces, before - backlog.size)
-
-    def _send(self, pieces: list[bytes], size: int) -> None:
-        self.factory.sent += size
-        if len(pieces) == 1 or size < JOINED or len(pieces) > MAX_PIECES:
-            self.transport.write(b"".join(pieces))
-        else:
-            self.transport.writeSequence(pieces)
-
-    def _discard(self) -> None:
-        self.conversation.output.clear()
-        self.conversation.output_size = 0
-
-    # The transport tells when it is full, and when no longer. As a push producer without end:
-
-    def pauseProducing(self) -> None:
-        """The transport is full: send no more, and see that it does not stay so."""
-        self._paused = True
-        if self._stall_call is None and not self._ended:
-            self._stall_call = self.call_later(self.factory.limits.output_stalled, self._stalled)
-
     def resumeProducing(self) -> None:
         """The transport takes more."""
-        self._paused = False
-        if self._stall_call is not None:
-            self._stall_call.cancel()
-            self._stall_call = None
-        if self._ended:
-            return
-        self._write_backlog()
-        if self._paused or self._ended:
+        if not self._resume():
             return
         if self._close_call is not None:
             self._lose()
@@ -337,13 +216,6 @@ class PeerProtocol(Protocol):
         self._corked = corked
         if self.conversation.output:
             self._write()
-
-    def _stalled(self) -> None:
-        self._stall_call = None
-        self.abort("it took too little of its answers in time")
-
-    def stopProducing(self) -> None:
-        """The transport is closing; ``connectionLost`` does what there is to do."""
 
     # --- ending -------------------------------------------------------------------------------------------------------
 
@@ -428,10 +300,6 @@ class PeerProtocol(Protocol):
 
     # --- time ---------------------------------------------------------------------------------------------------------
 
-    def now(self) -> float:
-        """Seconds of the reactor's clock."""
-        return self.factory.clock.seconds()
-
     def wake_at(self, deadline: float) -> None:
         """See to it that ``peer.expire`` is called when ``deadline`` has passed."""
         call = self._wake_call
@@ -459,10 +327,6 @@ class PeerProtocol(Protocol):
         """Hello was answered."""
         if not self._ended:
             self._heartbeat.start()
-
-    def call_later(self, delay: float, function: Any, *arguments: Any) -> IDelayedCall:
-        """``callLater`` of the reactor's clock."""
-        return self.factory.clock.callLater(delay, function, *arguments)
 
     def describe(self) -> str:
         """The other side's address, for the log."""
