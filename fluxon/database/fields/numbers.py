@@ -98,10 +98,9 @@ class DecimalField(Column[Decimal]):
 
     def check_options(self) -> None:
         digits, places = self.max_digits, self.decimal_places
-        if type(digits) is not int or type(places) is not int or not 0 <= places <= digits <= MAX_DECIMAL_DIGITS:
+        numbers = type(digits) is int and type(places) is int
+        if not (numbers and 0 <= places <= digits <= MAX_DECIMAL_DIGITS and digits > 0):
             raise self.misdeclared(f"max_digits is 1 to {MAX_DECIMAL_DIGITS}, and decimal_places 0 to max_digits")
-        if digits < 1:
-            raise self.misdeclared("max_digits is at least 1")
 
     def column_type(self) -> TypeEngine[Any]:
         return ExactDecimal(self.max_digits, self.decimal_places)

@@ -95,8 +95,6 @@ class ForeignKey(Field):
         """The key of the model referred to."""
         if self.target is None:
             raise ConfigurationError(f"{self} refers to {self.to_table!r}; bind the models to a database first")
-        if self.target is self.model and self.primary_key:
-            raise self.misdeclared("a key cannot refer to itself")
         key: Field = self.target.declaration.key
         return key
 

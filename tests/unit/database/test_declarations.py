@@ -38,6 +38,26 @@ class Fields(SynchronousTestCase):
         self.refused(models.ManyToManyField("Thing"))  # type: ignore[call-arg]
         self.refused(models.CharField(100))  # type: ignore[misc]
 
+    def test_options_that_make_no_sense(self) -> None:
+        """Lengths and digits that nothing has, keys that nothing finds, a clock that is a text."""
+        for field, word in (
+            (models.BinaryField(max_length=0), "max_length"),
+            (models.BinaryField(max_length="10"), "max_length"),  # type: ignore[arg-type]
+            (models.BinaryField(default=b"x"), "default"),
+            (models.JSONField(unique=True), "no key"),
+            (models.JSONField(db_index=True), "no index"),
+            (models.DecimalField(max_digits=0, decimal_places=0), "max_digits"),
+            (models.DecimalField(max_digits=2, decimal_places=3), "decimal_places"),
+            (models.DateField(auto_now="yes"), "auto_now"),  # type: ignore[arg-type]
+            (models.DateTimeField(auto_now_add=1), "auto_now_add"),  # type: ignore[arg-type]
+        ):
+            self.assertIn(word, self.refused(field))
+
+    def test_a_class_in_place_of_a_field(self) -> None:
+        """Without parentheses nothing is declared, so nobody would see that a column is missing."""
+        for kind in (models.CharField, models.ManyToManyField):
+            self.assertIn(f"{kind.__name__}(), with parentheses", self.refused(kind))
+
     def test_choices(self) -> None:
         """Each is a value of the field; a text is no list of letters; an Enum gives its values."""
         for choices in ("abc", 5, [], ["a", 1], ["toolong"], {1: "x"}):
@@ -82,6 +102,17 @@ class Together(SynchronousTestCase):
         self.addCleanup(database.unbind)
         return database
 
+    def test_models_that_are_none(self) -> None:
+        """What ``models=`` takes is a module or a list of models, and says so for anything else."""
+        for given, word in (([model("A"), str], "str"), (model("A"), "import models"), (7, "import models")):
+            text = str(self.assertRaises(ConfigurationError, SQLiteDatabase, "never-opened", models=given))
+            self.assertIn(word, text)
+
+    def test_two_models_with_one_table(self) -> None:
+        """Tables have lower-case names, so names that differ in case alone would share one."""
+        text = str(self.assertRaises(ConfigurationError, self.bind, model("Thing"), model("THING")))
+        self.assertIn("'thing'", text)
+
     def test_one_authenticated_user(self) -> None:
         """Two would make ``request.user`` a question."""
         users = [model(name, models.AuthenticatedUser) for name in ("User", "Member")]
@@ -103,6 +134,7 @@ class Together(SynchronousTestCase):
             [model("A", b=models.ForeignKey("B", default="x")), model("B")],
             [model("A", more=models.ManyToManyField("A", through="Nobody"))],
             [model("A", more=models.ManyToManyField("B", through="B")), model("B", a=models.ForeignKey("A"))],
+            [model("A", a=models.ForeignKey("self", primary_key=True))],
             [
                 model("A", more=models.ManyToManyField("B", through="C")),
                 model("B"),
@@ -134,6 +166,7 @@ class Together(SynchronousTestCase):
         for meta in (
             {"ordering": ["x"]},
             {"abstract": "yes"},
+            {"renamed_from": 5},
             {"unique_together": "x"},
             {"unique_together": [("x", "y")]},
             {"unique_together": [("x", "x")]},
