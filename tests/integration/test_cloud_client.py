@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import hashlib
 import os
 import random
+import resource
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +17,8 @@ import pytest
 from cloud_children import CuttingLine, RealCloud
 from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred, DeferredQueue, gatherResults
+from twisted.internet.task import deferLater
+from twisted.internet.threads import deferToThread
 from twisted.python import threadable
 from twisted.trial.unittest import TestCase
 
@@ -24,6 +29,7 @@ from fluxon.errors import (
     AlreadyExists,
     ConfigurationError,
     Conflict,
+    DeadlineExceeded,
     InvalidPayload,
     Locked,
     NotFound,
@@ -34,6 +40,12 @@ from fluxon.errors import (
 )
 
 LARGE = random.Random(2).randbytes(5 * 2**20 + 77)
+
+
+def let_go(path: Path) -> None:
+    """Return when nobody writes to a file any more: whoever does holds a lock on it."""
+    with open(path, "rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
 
 
 @pytest.fixture(scope="class")
@@ -293,6 +305,109 @@ class SecureTransferTests(CloudTestCase, TransferCases):
 
 
 @pytest.mark.usefixtures("real_cloud")
+class InterruptedTests(CloudTestCase):
+    """Transfers that are given up, or whose answers are lost, and what is there then."""
+
+    async def test_what_is_left_of_a_download(self) -> None:
+        """The next one goes on where it was; if somebody changed what was left, it begins anew."""
+        await self.files.write_file(f"{self.place}/a", LARGE)
+        for damaged in (False, True):
+            target = self.target()
+            part = await self.begin_and_give_up(target)
+            there = part.stat().st_size
+            self.assertTrue(2_000_000 < there < 4_000_000, there)
+            if damaged:
+                with open(part, "r+b") as file:
+                    file.write(b"damage")
+            told: list[int] = []
+
+            def note(done: int, total: int, told: list[int] = told) -> None:
+                told.append(done)
+
+            await self.files.download_file(f"{self.place}/a", target, progress=note)
+            self.assertEqual(min(told) < there, damaged, (there, told[:5]))
+            self.assertEqual(target.read_bytes(), LARGE)
+            self.assertEqual(os.listdir(target.parent), ["target"])
+
+    async def begin_and_give_up(self, target: Path) -> Path:
+        """Fetch a part of the large file into ``target``; what was left of that."""
+        came: Deferred[None] = Deferred()
+
+        def progress(done: int, total: int) -> None:
+            if done > 2_000_000 and not came.called:
+                came.callback(None)
+
+        line = self.line()
+        line.stall_down = 3_000_000
+        files = await self.connect(line.port)
+        download = files.download_file(f"{self.place}/a", target, progress=progress)
+        await came
+        download.cancel()
+        await self.assertFailure(download, CancelledError)
+        await files.close()
+        self.assertFalse(target.exists())
+        [part] = target.parent.iterdir()
+        await deferToThread(let_go, part)
+        return part
+
+    async def test_lost_answers(self) -> None:
+        """A write whose answer is lost was carried out or is done again; in both cases there is one version."""
+        for name, data in (("small", b"abc"), ("large", LARGE[:700_000])):
+            for count in range(20, 700, 97):
+                line = self.line()
+                files = await self.connect(line.port)
+                await files.stat(self.place)
+                line.cut_next_down(count)
+                path = f"{self.place}/{name}{count}"
+                self.assertEqual((await files.write_file(path, data)).version, 1)
+                self.assertEqual(await self.files.read_file(path), data)
+                await files.close()
+
+    async def test_a_server_that_sends_no_more(self) -> None:
+        """A download that stands still ends when its time is over, instead of never."""
+        await self.files.write_file(f"{self.place}/a", LARGE)
+        line = self.line()
+        line.stall_down = 2_000_000
+        files = await self.connect(line.port, timeout=1.5)
+        await self.assertFailure(files.read_file(f"{self.place}/a"), DeadlineExceeded, Unavailable)
+
+    async def test_a_disk_that_takes_no_more(self) -> None:
+        """It is the system's error, at once: no other try would mend it."""
+        await self.files.write_file(f"{self.place}/a", LARGE)
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        self.addCleanup(resource.setrlimit, resource.RLIMIT_FSIZE, before)
+        target = self.target()
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, before[1]))
+        error = await self.assertFailure(self.files.download_file(f"{self.place}/a", target), OSError)
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        self.assertEqual(error.errno, errno.EFBIG)
+        self.assertEqual(len(self.flushLoggedErrors(OSError)), 1)
+        self.assertFalse(target.exists())
+
+    async def test_a_server_that_begins_anew(self) -> None:
+        """Killed in the middle of a transfer, or when all of it was sent, it carries it to its end, as one version."""
+        for count in (2_000_000, len(LARGE)):
+            path = f"{self.place}/{count}"
+            item = await self.files.upload_file(path, self.local(), progress=self.restart_at(count))
+            self.assertEqual((item.version, item.sha256), (1, hashlib.sha256(LARGE).hexdigest()))
+        target = self.target()
+        await self.files.download_file(path, target, progress=self.restart_at(2_000_000))
+        self.assertEqual(target.read_bytes(), LARGE)
+
+    def restart_at(self, count: int) -> Callable[[int, int], None]:
+        restarted: list[int] = []
+
+        def progress(done: int, total: int) -> None:
+            if done >= count and not restarted:
+                restarted.append(done)
+                self.cloud.kill()
+                self.cloud.start()
+
+        self.addCleanup(lambda: self.assertEqual(len(restarted), 1))
+        return progress
+
+
+@pytest.mark.usefixtures("real_cloud")
 class WatchTests(CloudTestCase):
     """Being told of changes."""
 
@@ -329,3 +444,34 @@ class WatchTests(CloudTestCase):
         self.assertEqual((await queue.get()).action, "missed")
         await self.files.write_file(f"{self.place}/a", b"1")
         self.assertEqual((await queue.get()).path, f"{self.place}/a")
+
+    async def test_what_is_gone_meanwhile(self) -> None:
+        """It is watched no more, which is told; what is there no longer at the start is refused."""
+        line = self.line()
+        queue: DeferredQueue[CloudChange] = DeferredQueue()
+        files = await self.connect(line.port)
+        await self.files.create_directory(f"{self.place}/a")
+        watch = await files.watch(f"{self.place}/a", queue.put)
+        await self.files.delete_directory(f"{self.place}/a")
+        self.assertEqual((await queue.get()).action, "delete")
+        line.cut()
+        self.assertEqual((await queue.get()).action, "ended")
+        await files.unwatch(watch)
+        await self.assertFailure(files.watch(f"{self.place}/a", queue.put), NotFound)
+        await self.assertFailure(files.watch("/", "no function"), InvalidPayload)  # type: ignore[arg-type]
+
+    async def test_a_function_that_fails(self) -> None:
+        """It is logged with the path, and called for the next change all the same."""
+        queue: DeferredQueue[CloudChange] = DeferredQueue()
+
+        def function(change: CloudChange) -> None:
+            queue.put(change)
+            raise LookupError(change.path)
+
+        await self.files.watch(self.place, function)
+        for name in ("a", "b"):
+            await self.files.write_file(f"{self.place}/{name}", b"1")
+            self.assertEqual((await queue.get()).path, f"{self.place}/{name}")
+        await deferLater(reactor, 0)  # the last one fails only when its caller goes on
+        failed = [str(each.value) for each in self.flushLoggedErrors(LookupError)]
+        self.assertEqual(failed, [f"{self.place}/a", f"{self.place}/b"])
