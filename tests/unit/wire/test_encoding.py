@@ -20,7 +20,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from fluxon.errors import Unserialisable
 from fluxon.limits import MAX_DEPTH, MAX_INT, MIN_INT
-from fluxon.wire import Conversation, CrossesAs, decode, encode
+from fluxon.wire import Conversation, CrossesAs, Encoded, decode, encode
 from fluxon.wire.decoding import SUSPECT, check_value
 from fluxon.wire.encoding import encode_apart
 
@@ -192,6 +192,12 @@ class RoundTripTests(SynchronousTestCase):
         """An object that says what it crosses as is sent as that, wherever it is."""
         self.assertEqual(back({"tickets": [Ticket(), Ticket()]}), {"tickets": [42, 42]})
         self.assertEqual(back(Ticket()), 42)
+
+    def test_what_is_encoded_already(self) -> None:
+        """A value that is sent more than once is written once: its bytes are taken as they are."""
+        for value in (None, 7, "x" * 1_000, {"a": [1, {"b": date(2024, 1, 1)}]}):
+            written = encode(value)
+            self.assertIs(encode(Encoded(written)), written)
 
     def test_odd_offsets(self) -> None:
         """An offset of seconds is no trouble: what travels is UTC."""

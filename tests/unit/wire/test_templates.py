@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import TestCase
 
-from fluxon.errors import FluxonError
+from fluxon.errors import FluxonError, ProtocolError
 from fluxon.limits import MAX_DEPTH
 from fluxon.wire import Ask, Conversation, Templates
 from fluxon.wire.encoding import encode
@@ -101,6 +101,18 @@ class TemplatesTests(TestCase):
             conversation = Conversation(receive_limit=100_000, send_limit=100_000, templates=_templates())
             asks = [each for each in conversation.receive(known + other) if isinstance(each, Ask)]
             self.assertTrue(asks and all(each.template is None for each in asks))
+
+    def test_nothing_is_recognised_after_an_offence(self) -> None:
+        """What follows a broken frame is no ask, however well known it looks."""
+        known = _write(1, "echo", 1)
+        for data in (known, b"\x00\x00\x00\x00", b"\x00\x00\x00\x02\x00\xff"):
+            conversation = Conversation(receive_limit=100_000, send_limit=100_000, templates=_templates())
+            if data is known:
+                conversation.receive(data)
+            else:
+                self.assertRaises(ProtocolError, conversation.receive, data + known)
+                self.assertRaises(ProtocolError, conversation.receive, known)
+            self.assertEqual(list(conversation.answering), [1] if data is known else [])
 
     def test_depth(self) -> None:
         """A value that is nested too deeply for an ask is so, too, when it is read alone."""
