@@ -160,8 +160,9 @@ def look(storage: Storage, acts: Sequence[Act]) -> list[Outcome]:
     must_be_alone(storage)
 
     def work(connection: Any) -> list[Outcome]:
-        memo = storage.memos.of(connection)
-        return [attempt(act.look, connection, memo) for act in acts]
+        with connection.snapshot():
+            memo = storage.memos.of(connection)
+            return [attempt(act.look, connection, memo) for act in acts]
 
     return storage.database.read_blocking(work)
 

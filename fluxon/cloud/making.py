@@ -43,8 +43,8 @@ def make_directory(storage: Storage, agent: Agent, path: Any, parents: bool) -> 
         done = place.path[: len(place.parts) - len(missing)]
         for name in missing:
             item_id = storage.draw()
-            tree.insert(op.connection, item_id, directory.id, name, tree.DIRECTORY, agent.user_id, op.now)
-            directory = op.item = tree.item(op.connection, item_id)
+            row = tree.insert(op.connection, item_id, directory.id, name, tree.DIRECTORY, agent.user_id, op.now)
+            directory = op.item = row
             done = (*done, name)
             op.tell(done, directory)
         return op.entry(directory, done)
@@ -67,10 +67,9 @@ def add_file(
     op: Operation, directory: Any, path: tuple[str, ...], size: int = 0, stored: str | None = None, sha256: str = EMPTY
 ) -> Entry:
     """A new file of the actor's. The rights, the name and the room have been looked at."""
-    item_id = op.storage.draw()
-    tree.insert(
+    op.item = tree.insert(
         op.connection,
-        item_id,
+        op.storage.draw(),
         directory.id,
         path[-1],
         tree.FILE,
@@ -81,6 +80,5 @@ def add_file(
         stored=stored,
         sha256=sha256,
     )
-    op.item = tree.item(op.connection, item_id)
     op.tell(path, op.item)
     return op.entry(op.item, path)

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from fluxon.cloud import assignments, audit, paths, policy, refusals, tree
+from fluxon.cloud import assignments, audit, paths, policy, quotas, refusals, tree
 from fluxon.cloud.agent import Agent
 from fluxon.cloud.entries import Change, Entry
 from fluxon.cloud.memo import Memo
@@ -259,6 +259,11 @@ class Operation:
         return known | self.storage.users.names(self.connection, ids - known.keys())
 
     # --- what is kept ---------------------------------------------------------------------------------------------
+
+    def has_directory_quotas(self) -> bool:
+        """Whether any directory has a quota."""
+        known: bool | None = self._memo.known("directory quotas")
+        return self._memo.note(quotas.any_directory(self.connection), "directory quotas") if known is None else known
 
     def room(self, creator_id: Any, directories: list[int], more: int) -> Room:
         """The quotas that ``more`` bytes of a creator count in; refuses if they do not fit."""

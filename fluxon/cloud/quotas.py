@@ -74,9 +74,8 @@ def of_user(connection: Any, user_id: Any) -> Any:
 
 
 def of_directories(connection: Any, item_ids: Iterable[int]) -> list[Any]:
-    """The rows of those of the directories that have quotas."""
-    wanted = list(item_ids)
-    return _OF_DIRECTORIES.rows(connection, wanted) if wanted and any_directory(connection) else []
+    """The rows of those of the directories that have quotas; see ``any_directory`` first, where that is known."""
+    return _OF_DIRECTORIES.rows(connection, list(item_ids))
 
 
 def any_directory(connection: Any) -> bool:

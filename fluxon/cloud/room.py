@@ -18,7 +18,7 @@ class Room:
         self._creator_id = creator_id
         connection = operation.connection
         self._user = None if creator_id is None else quotas.of_user(connection, creator_id)
-        self._directories = quotas.of_directories(connection, directories)
+        self._directories = quotas.of_directories(connection, directories) if operation.has_directory_quotas() else []
         if more > 0:
             self._check(more)
 

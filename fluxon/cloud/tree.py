@@ -21,6 +21,7 @@ from sqlalchemy import and_, bindparam, case, cast, func, literal, null, select
 from fluxon.cloud import paths
 from fluxon.cloud.identifiers import ROOT_ID
 from fluxon.cloud.tables import ASSIGNED_ROLES, ITEMS
+from fluxon.database.rows import row_class
 
 FILE = "file"
 DIRECTORY = "directory"
@@ -51,6 +52,8 @@ _COLUMNS = (
     _i.deleted_by,
     _i.deleted_key,
 )
+#: What a select of them answers.
+_Item = row_class(tuple(each.name for each in _COLUMNS))
 
 _CHILD = select(*_COLUMNS).where(_by_name)
 # What has to be known of a directory on the way to something else. It is less, so that it hardly takes longer to find
@@ -278,35 +281,35 @@ def insert(
     version: int = 0,
     stored: str | None = None,
     sha256: str | None = None,
-) -> None:
-    """A new item. The name must be free."""
-    connection.run(
-        _INSERT,
-        {
-            "id": item_id,
-            "parent_id": parent_id,
-            "name": name,
-            "name_key": paths.key(name),
-            "name_size": len(name.encode()),
-            "type": kind,
-            "creator_id": creator_id,
-            "size": size,
-            "version": version,
-            "object": stored,
-            "sha256": sha256,
-            "created_at": now,
-            "modified_at": now,
-            "modified_by": creator_id,
-        },
-    )
+) -> Any:
+    """A new item; its row. The name must be free."""
+    values = {
+        "id": item_id,
+        "parent_id": parent_id,
+        "name": name,
+        "name_key": paths.key(name),
+        "type": kind,
+        "creator_id": creator_id,
+        "size": size,
+        "version": version,
+        "object": stored,
+        "sha256": sha256,
+        "created_at": now,
+        "modified_at": now,
+        "modified_by": creator_id,
+    }
+    connection.run(_INSERT, {**values, "name_size": len(name.encode())})
+    return _Item(**values, deleted_at=None, deleted_by=None, deleted_key=None)
 
 
 def set_content(
-    connection: Any, item_id: int, *, size: int, version: int, stored: str | None, sha256: str, by: Any, now: datetime
-) -> None:
-    """Give a file another content."""
+    connection: Any, row: Any, *, size: int, version: int, stored: str | None, sha256: str, by: Any, now: datetime
+) -> Any:
+    """Give a file another content; its row as it is then."""
     values = {"new_size": size, "new_version": version, "new_object": stored, "new_sha256": sha256}
-    connection.run(_SET_CONTENT, {"item": item_id, **values, "new_modified_at": now, "new_modified_by": by})
+    connection.run(_SET_CONTENT, {"item": row.id, **values, "new_modified_at": now, "new_modified_by": by})
+    content = {"size": size, "version": version, "object": stored, "sha256": sha256}
+    return row._replace(**content, modified_at=now, modified_by=by)
 
 
 def set_place(connection: Any, item_id: int, parent_id: int, name: str) -> None:

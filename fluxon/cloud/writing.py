@@ -194,9 +194,9 @@ def _carry_out(op: Operation, stored: Stored, wanted: Wanted) -> Entry:
         versions.keep(op.connection, row, op.now)
     elif row.object is not None:
         op.removed.append(row.object)
-    tree.set_content(
+    now = tree.set_content(
         op.connection,
-        row.id,
+        row,
         size=stored.size,
         version=row.version + 1,
         stored=name,
@@ -206,6 +206,5 @@ def _carry_out(op: Operation, stored: Stored, wanted: Wanted) -> Entry:
     )
     replaced = (row.size if keeps else 0) - sum(each.size for each in decision.trimmed)
     decision.room.count(quotas.Change(decision.more, replaced))
-    now = tree.item(op.connection, row.id)
     op.tell(place.path, now)
     return op.entry(now, place.path)

@@ -107,6 +107,11 @@ class ServerConnection(ABC):
             self._savepoints -= 1
             self._touched = True
 
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """What the block reads is of one moment on an adapter that gains by it; here each query has its own."""
+        yield
+
     def define(self, definition: ExecutableDDLElement) -> None:
         """Carry out a CREATE or DROP of Core's."""
         self._execute(str(definition.compile(dialect=self._statements.ddl_dialect)))

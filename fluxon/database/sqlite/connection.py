@@ -131,6 +131,18 @@ class SQLiteConnection:
         finally:
             self._depth -= 1
 
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """What the block reads is of one moment, and costs one look at the file's locks."""
+        begins = not self.raw.in_transaction
+        if begins:
+            self._execute("BEGIN")
+        try:
+            yield
+        finally:
+            if begins and self.raw.in_transaction:
+                self._execute("COMMIT")
+
     def define(self, definition: ExecutableDDLElement) -> None:
         """Carry out a CREATE or DROP of Core's."""
         self._execute(str(definition.compile(dialect=self._statements.dialect)))

@@ -145,6 +145,9 @@ class WritingConnection:
     def _connected(self) -> SQLiteConnection:
         if self._connection is None:
             self._connection = self._open()
+            # What a savepoint would restore: in a file, it is as many writes again as the transaction's own. A piece
+            # changes no more than it can in its seconds.
+            self._connection.raw.execute("PRAGMA temp_store = MEMORY")
             self._connection.raw.set_progress_handler(self._overdue, _INSTRUCTIONS_BETWEEN_CHECKS)
         return self._connection
 

@@ -95,6 +95,24 @@ class Parse(SynchronousTestCase):
             self.assertLessEqual(len(paths.key(part)), paths.MAX_KEY)
             self.assertEqual(paths.key(paths.key(part)), paths.key(part))
 
+    @given(
+        st.lists(
+            st.text("ab. \\~!-^_`\x1f\x7f\u00e9", max_size=5) | st.sampled_from(["a" * 255, "a" * 256]), min_size=1
+        )
+    )
+    def test_component_by_component(self, names: list[str]) -> None:
+        """A path is taken apart at once only where each of its names would be taken as it is."""
+        try:
+            expected: Any = tuple(paths.component(each) for each in names)
+        except InvalidPayload as error:
+            expected = error.text
+        try:
+            parsed: Any = paths.parse("/" + "/".join(names))
+        except InvalidPayload as error:
+            parsed = error.text
+        if not (names[-1] == "" or sum(map(len, names)) > 3_000 or len(names) > 60):
+            self.assertEqual(parsed, expected)
+
     def test_keys_of_every_character(self) -> None:
         """No character's key grows so that a name of the longest kind has a key that no column holds."""
         longest = 0.0
