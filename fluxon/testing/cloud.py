@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.defer import Deferred
 
 from fluxon.connect import CloudClient
+from fluxon.connect.cloud.given import CloudPath
 from fluxon.connect.cloud.items import CloudChange
 from fluxon.connect.cloud.leases import CloudLock
-from fluxon.connect.cloud.requests import CloudPath
 from fluxon.testing.link import Link
 from fluxon.testing.network import MemoryClientEndpoint
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 import os
 import random as _random
 from collections.abc import Callable, Coroutine
-from datetime import datetime, time
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IStreamClientEndpoint
@@ -20,10 +19,12 @@ from fluxon.blocking import Pending, pending
 from fluxon.commands import Command, cloud
 from fluxon.connect.arguments import DEFAULT_CLOUD_PORT, check_trust
 from fluxon.connect.cloud import deferred_downloads, deferred_uploads, requests
+from fluxon.connect.cloud.calls import DeferredCalls
 from fluxon.connect.cloud.following import ANONYMOUS, session_for
-from fluxon.connect.cloud.items import CloudAction, CloudChange, CloudItem, CloudVersion, DeletedItem, RoleAssignment
-from fluxon.connect.cloud.leases import CloudLock, lock_id
-from fluxon.connect.cloud.requests import CloudPath, Paged, Request, User, path_of
+from fluxon.connect.cloud.given import CloudPath, content_of, local_path_of, path_of
+from fluxon.connect.cloud.items import CloudChange, CloudItem
+from fluxon.connect.cloud.leases import CloudLock
+from fluxon.connect.cloud.requests import Paged, Request
 from fluxon.connect.cloud.transfers import (
     DownloadState,
     Progress,
@@ -42,13 +43,14 @@ from fluxon.workers import WorkerPool
 
 _log = Logger(namespace="fluxon.connect")
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 #: Local files that are read, written or hashed at once; the disk is slower than these.
 _THREADS = 8
 
 
-class CloudClient(ClientService):
+class CloudClient(ClientService, DeferredCalls):
     """A connection to a cloud storage server, as a Twisted service.
 
     ``where``, ``secure`` and ``trust`` are those of ``Client``, but that the port is 8888 unless given. ``connection``
@@ -93,10 +95,6 @@ class CloudClient(ClientService):
 
     # --- items --------------------------------------------------------------------------------------------------------
 
-    def stat(self, relative_path: CloudPath) -> Pending[CloudItem]:
-        """What is known of an item."""
-        return self._do(requests.stat, relative_path)
-
     def exists(self, relative_path: CloudPath) -> Pending[bool]:
         """Whether there is an item. ``PermissionDenied`` where this user may not know."""
 
@@ -108,44 +106,6 @@ class CloudClient(ClientService):
             return True
 
         return _pending(asked())
-
-    def list_directory(self, relative_path: CloudPath = "/", *, limit: int | None = None) -> Pending[list[CloudItem]]:
-        """What lies in a directory, by name; the first ``limit`` items of it."""
-        return self._all(requests.list_directory, relative_path, limit)
-
-    def read_tree_directory(
-        self, relative_path: CloudPath = "/", *, limit: int | None = None
-    ) -> Pending[list[CloudItem]]:
-        """What lies below a directory, at any depth, directories before what is in them."""
-        return self._all(requests.tree, relative_path, limit)
-
-    def find(self, relative_path: CloudPath, pattern: str, *, limit: int | None = None) -> Pending[list[CloudItem]]:
-        """What lies below a directory and has a name like ``pattern`` (``*`` and ``?``)."""
-        return self._all(requests.find, relative_path, pattern, limit)
-
-    def create_directory(self, relative_path: CloudPath, *, parents: bool = False) -> Pending[CloudItem]:
-        """Make a directory; with ``parents`` those above it, too."""
-        return self._do(requests.create_directory, relative_path, parents)
-
-    def create_file(self, relative_path: CloudPath) -> Pending[CloudItem]:
-        """Make an empty file."""
-        return self._do(requests.create_file, relative_path)
-
-    def delete_file(self, relative_path: CloudPath, *, lock: CloudLock | str | None = None) -> Pending[None]:
-        """Delete a file. ``InvalidPayload`` for a directory."""
-        return self._do(requests.delete, relative_path, "file", lock_id(lock))
-
-    def delete_directory(self, relative_path: CloudPath) -> Pending[None]:
-        """Delete a directory and all that is in it. ``InvalidPayload`` for a file."""
-        return self._do(requests.delete, relative_path, "directory", None)
-
-    def move(self, relative_path: CloudPath, new_path: CloudPath) -> Pending[CloudItem]:
-        """Give an item another path, or name."""
-        return self._do(requests.move, relative_path, new_path)
-
-    def copy(self, relative_path: CloudPath, new_path: CloudPath) -> Pending[CloudItem]:
-        """Make a copy of an item, and of all that is in it, at another path."""
-        return self._do(requests.copy, relative_path, new_path)
 
     # --- contents -----------------------------------------------------------------------------------------------------
 
@@ -162,7 +122,7 @@ class CloudClient(ClientService):
 
         async def write() -> CloudItem:
             writing = writing_of(relative_path, create, if_version, lock)
-            return await deferred_uploads.upload_bytes(self._asker, requests.content_of(data), writing)
+            return await deferred_uploads.upload_bytes(self._asker, content_of(data), writing)
 
         return _pending(write())
 
@@ -191,7 +151,7 @@ class CloudClient(ClientService):
 
         async def upload() -> CloudItem:
             writing = writing_of(relative_path, create, if_version, lock)
-            path = requests.local_path_of(local_path)
+            path = local_path_of(local_path)
             return await deferred_uploads.upload_file(self._asker, path, writing, progress)
 
         return _pending(upload())
@@ -208,7 +168,7 @@ class CloudClient(ClientService):
 
         async def download() -> CloudItem:
             state = await self._reading(relative_path, version, 0, None)
-            path = requests.local_path_of(local_path)
+            path = local_path_of(local_path)
             return await deferred_downloads.download_file(self._asker, state, path, progress)
 
         return _pending(download())
@@ -218,61 +178,6 @@ class CloudClient(ClientService):
         if version is not None:
             state.sha256 = sha256_of(await self.versions(path), state)
         return state
-
-    # --- history ------------------------------------------------------------------------------------------------------
-
-    def versions(self, relative_path: CloudPath) -> Pending[list[CloudVersion]]:
-        """The contents of a file that are kept, the present one first."""
-        return self._do(requests.versions, relative_path)
-
-    def restore(
-        self, relative_path: CloudPath, *, version: int | None = None, deleted: int | None = None
-    ) -> Pending[CloudItem]:
-        """Make an older version the content again, or bring back to this path what was ``deleted`` (its id)."""
-        return self._do(requests.restore, relative_path, version, deleted)
-
-    def deleted(self, relative_path: CloudPath = "/", *, limit: int | None = None) -> Pending[list[DeletedItem]]:
-        """What was deleted below a directory and is still kept, the newest first."""
-        return self._all(requests.deleted, relative_path, limit)
-
-    def log(
-        self,
-        relative_path: CloudPath = "/",
-        *,
-        user: User | None = None,
-        since: datetime | None = None,
-        until: datetime | None = None,
-        limit: int | None = 1_000,
-    ) -> Pending[list[CloudAction]]:
-        """What was done at a path and below it, the newest first; ``limit=None`` for all of it."""
-        return self._all(requests.log, relative_path, user, since, until, limit)
-
-    # --- roles --------------------------------------------------------------------------------------------------------
-
-    def assign_role(
-        self,
-        relative_path: CloudPath,
-        user: User,
-        role: str,
-        *,
-        expires_at: datetime | None = None,
-        valid_from: time | str | None = None,
-        valid_until: time | str | None = None,
-    ) -> Pending[dict[str, Any]]:
-        """Give ``user`` a role at a path and below it, as ``CloudStorageConnector.assign_role`` does."""
-        return self._do(requests.assign_role, relative_path, user, role, expires_at, valid_from, valid_until)
-
-    def remove_role(self, relative_path: CloudPath, user: User, role: str | None = None) -> Pending[int]:
-        """Take a role at a path from ``user``, or every one that is assigned there; how many were."""
-        return self._do(requests.remove_role, relative_path, user, role)
-
-    def roles(self, relative_path: CloudPath) -> Pending[list[RoleAssignment]]:
-        """The roles that are assigned at a path."""
-        return self._do(requests.roles, relative_path)
-
-    def permissions(self, relative_path: CloudPath) -> Pending[frozenset[str]]:
-        """What this user may do at a path: names of ``Permissions``."""
-        return self._do(requests.permissions, relative_path)
 
     # --- locks and watches --------------------------------------------------------------------------------------------
 
@@ -292,10 +197,6 @@ class CloudClient(ClientService):
             lock.id, lock.until = await self._do(requests.lock, lock.path, seconds, lock.id)
 
         return _pending(renew())
-
-    def unlock(self, lock: CloudLock) -> Pending[None]:
-        """End a lock."""
-        return self._do(requests.unlock, lock.path, lock.id)
 
     def watch(self, relative_path: CloudPath, function: Callable[[CloudChange], Any]) -> Pending[CloudWatch]:
         """As ``CloudStorageConnector.watch``; ``function`` may be ``async def``, and the next call waits for it."""
@@ -324,16 +225,16 @@ class CloudClient(ClientService):
 
     # --- asking -------------------------------------------------------------------------------------------------------
 
-    def _do(self, request: Callable[..., Request[T]], *arguments: Any) -> Pending[T]:
+    def _do(self, request: Callable[P, Request[T]], *arguments: P.args, **named: P.kwargs) -> Pending[T]:
         async def do() -> T:
-            made = request(*arguments)
+            made = request(*arguments, **named)
             return made.result(await self._asked(made.command, made.arguments))
 
         return _pending(do())
 
-    def _all(self, request: Callable[..., Paged[T]], *arguments: Any) -> Pending[list[T]]:
+    def _all(self, request: Callable[P, Paged[T]], *arguments: P.args, **named: P.kwargs) -> Pending[list[T]]:
         async def all_pages() -> list[T]:
-            paged = request(*arguments)
+            paged = request(*arguments, **named)
             found: list[T] = []
             after: str | None = None
             while True:

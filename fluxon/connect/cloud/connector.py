@@ -10,21 +10,22 @@ import os
 import random as _random
 import threading
 from collections.abc import Callable
-from datetime import datetime, time
 from functools import partial
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from twisted.logger import Logger
 
 from fluxon.commands import Command, cloud
 from fluxon.connect.arguments import DEFAULT_CLOUD_PORT, check_trust, checked_address, checked_timeout
 from fluxon.connect.cloud import requests
+from fluxon.connect.cloud.calls import BlockingCalls
 from fluxon.connect.cloud.downloads import download, read_bytes
 from fluxon.connect.cloud.following import session_for
-from fluxon.connect.cloud.items import CloudAction, CloudChange, CloudItem, CloudVersion, DeletedItem, RoleAssignment
-from fluxon.connect.cloud.leases import CloudLock, lock_id
-from fluxon.connect.cloud.requests import CloudPath, Paged, Request, User, path_of
+from fluxon.connect.cloud.given import CloudPath, content_of, local_path_of, path_of
+from fluxon.connect.cloud.items import CloudChange, CloudItem
+from fluxon.connect.cloud.leases import CloudLock
+from fluxon.connect.cloud.requests import Paged, Request
 from fluxon.connect.cloud.transfers import (
     DownloadState,
     Progress,
@@ -43,10 +44,11 @@ from fluxon.wire import Ask
 
 _log = Logger(namespace="fluxon.connect")
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class CloudStorageConnector:
+class CloudStorageConnector(BlockingCalls):
     """A connection to a cloud storage server.
 
     ``connection`` is the ``ConnectionInterface`` whose user this one acts for, whoever that is at the moment of each
@@ -94,10 +96,6 @@ class CloudStorageConnector:
 
     # --- items --------------------------------------------------------------------------------------------------------
 
-    def stat(self, relative_path: CloudPath) -> CloudItem:
-        """What is known of an item."""
-        return self._do(requests.stat(relative_path))
-
     def exists(self, relative_path: CloudPath) -> bool:
         """Whether there is an item. Raises ``PermissionDenied`` where this user may not know."""
         try:
@@ -105,42 +103,6 @@ class CloudStorageConnector:
         except NotFound:
             return False
         return True
-
-    def list_directory(self, relative_path: CloudPath = "/", *, limit: int | None = None) -> list[CloudItem]:
-        """What lies in a directory, by name, as far as this user may know of it; the first ``limit`` items of it."""
-        return self._all(requests.list_directory(relative_path, limit))
-
-    def read_tree_directory(self, relative_path: CloudPath = "/", *, limit: int | None = None) -> list[CloudItem]:
-        """What lies below a directory, at any depth, directories before what is in them."""
-        return self._all(requests.tree(relative_path, limit))
-
-    def find(self, relative_path: CloudPath, pattern: str, *, limit: int | None = None) -> list[CloudItem]:
-        """What lies below a directory and has a name like ``pattern`` (``*`` and ``?``, without regard to case)."""
-        return self._all(requests.find(relative_path, pattern, limit))
-
-    def create_directory(self, relative_path: CloudPath, *, parents: bool = False) -> CloudItem:
-        """Make a directory; with ``parents`` those above it, too, and none of them need be new."""
-        return self._do(requests.create_directory(relative_path, parents))
-
-    def create_file(self, relative_path: CloudPath) -> CloudItem:
-        """Make an empty file."""
-        return self._do(requests.create_file(relative_path))
-
-    def delete_file(self, relative_path: CloudPath, *, lock: CloudLock | str | None = None) -> None:
-        """Delete a file. Raises ``InvalidPayload`` for a directory."""
-        self._do(requests.delete(relative_path, "file", lock_id(lock)))
-
-    def delete_directory(self, relative_path: CloudPath) -> None:
-        """Delete a directory and all that is in it. Raises ``InvalidPayload`` for a file."""
-        self._do(requests.delete(relative_path, "directory", None))
-
-    def move(self, relative_path: CloudPath, new_path: CloudPath) -> CloudItem:
-        """Give an item another path, or name."""
-        return self._do(requests.move(relative_path, new_path))
-
-    def copy(self, relative_path: CloudPath, new_path: CloudPath) -> CloudItem:
-        """Make a copy of an item, and of all that is in it, at another path."""
-        return self._do(requests.copy(relative_path, new_path))
 
     # --- contents -----------------------------------------------------------------------------------------------------
 
@@ -160,7 +122,7 @@ class CloudStorageConnector:
         """
         self._line.check_thread("write_file")
         writing = writing_of(relative_path, create, if_version, lock)
-        return upload(self._line, Bytes(requests.content_of(data)), writing, self._timeout, None)
+        return upload(self._line, Bytes(content_of(data)), writing, self._timeout, None)
 
     def read_file(
         self, relative_path: CloudPath, *, version: int | None = None, offset: int = 0, length: int | None = None
@@ -186,7 +148,7 @@ class CloudStorageConnector:
         """
         self._line.check_thread("upload_file")
         writing = writing_of(relative_path, create, if_version, lock)
-        with LocalFile(requests.local_path_of(local_path)) as content:
+        with LocalFile(local_path_of(local_path)) as content:
             return upload(self._line, content, writing, self._timeout, progress)
 
     def download_file(
@@ -206,69 +168,13 @@ class CloudStorageConnector:
         """
         self._line.check_thread("download_file")
         state = self._reading(relative_path, version, 0, None)
-        return download(self._line, state, requests.local_path_of(local_path), self._timeout, progress)
+        return download(self._line, state, local_path_of(local_path), self._timeout, progress)
 
     def _reading(self, path: CloudPath, version: int | None, offset: int, length: int | None) -> DownloadState:
         state = reading_of(path, version, offset, length)
         if version is not None:
             state.sha256 = sha256_of(self.versions(path), state)
         return state
-
-    # --- history ------------------------------------------------------------------------------------------------------
-
-    def versions(self, relative_path: CloudPath) -> list[CloudVersion]:
-        """The contents of a file that are kept, the present one first."""
-        return self._do(requests.versions(relative_path))
-
-    def restore(self, relative_path: CloudPath, *, version: int | None = None, deleted: int | None = None) -> CloudItem:
-        """Make an older version the content again, or bring back to this path what was ``deleted`` (its id)."""
-        return self._do(requests.restore(relative_path, version, deleted))
-
-    def deleted(self, relative_path: CloudPath = "/", *, limit: int | None = None) -> list[DeletedItem]:
-        """What was deleted below a directory and is still kept, the newest first."""
-        return self._all(requests.deleted(relative_path, limit))
-
-    def log(
-        self,
-        relative_path: CloudPath = "/",
-        *,
-        user: User | None = None,
-        since: datetime | None = None,
-        until: datetime | None = None,
-        limit: int | None = 1_000,
-    ) -> list[CloudAction]:
-        """What was done at a path and below it, the newest first, allowed or not; ``limit=None`` for all of it."""
-        return self._all(requests.log(relative_path, user, since, until, limit))
-
-    # --- roles --------------------------------------------------------------------------------------------------------
-
-    def assign_role(
-        self,
-        relative_path: CloudPath,
-        user: User,
-        role: str,
-        *,
-        expires_at: datetime | None = None,
-        valid_from: time | str | None = None,
-        valid_until: time | str | None = None,
-    ) -> dict[str, Any]:
-        """Give ``user`` (a username or an id) a role at a path and below it; a summary of what happened.
-
-        Raises ``PermissionDenied`` unless this user may assign roles there, and holds what the role permits.
-        """
-        return self._do(requests.assign_role(relative_path, user, role, expires_at, valid_from, valid_until))
-
-    def remove_role(self, relative_path: CloudPath, user: User, role: str | None = None) -> int:
-        """Take a role at a path from ``user``, or every one that is assigned there; how many were."""
-        return self._do(requests.remove_role(relative_path, user, role))
-
-    def roles(self, relative_path: CloudPath) -> list[RoleAssignment]:
-        """The roles that are assigned at a path."""
-        return self._do(requests.roles(relative_path))
-
-    def permissions(self, relative_path: CloudPath) -> frozenset[str]:
-        """What this user may do at a path: names of ``Permissions``."""
-        return self._do(requests.permissions(relative_path))
 
     # --- locks and watches --------------------------------------------------------------------------------------------
 
@@ -278,16 +184,12 @@ class CloudStorageConnector:
         The lock is a context manager that unlocks at its end, and what ``lock=`` of other calls takes. Raises
         ``Locked`` while somebody else has one.
         """
-        held, until = self._do(requests.lock(relative_path, seconds, None))
+        held, until = self._do(requests.lock, relative_path, seconds, None)
         return CloudLock(path_of(relative_path), held, until, self.unlock)
 
     def renew(self, lock: CloudLock, seconds: int = 60) -> None:
         """Keep a lock for ``seconds`` from now."""
-        lock.id, lock.until = self._do(requests.lock(lock.path, seconds, lock.id))
-
-    def unlock(self, lock: CloudLock) -> None:
-        """End a lock."""
-        self._do(requests.unlock(lock.path, lock.id))
+        lock.id, lock.until = self._do(requests.lock, lock.path, seconds, lock.id)
 
     def watch(self, relative_path: CloudPath, function: Watching) -> CloudWatch:
         """From now on have ``function`` called with a ``CloudChange`` when something at a path or below it changes.
@@ -307,7 +209,7 @@ class CloudStorageConnector:
         number = self._watches.ended(watch)
         if number is not None and self._line.connector.link is not None:
             try:
-                self._do(requests.unwatch(number))
+                self._do(requests.unwatch, number)
             except (NotFound, Unavailable):
                 pass  # it ended with its connection
 
@@ -333,10 +235,12 @@ class CloudStorageConnector:
 
     # --- asking -------------------------------------------------------------------------------------------------------
 
-    def _do(self, request: Request[T]) -> T:
-        return request.result(self._ask(request.command, request.arguments))
+    def _do(self, request: Callable[P, Request[T]], *arguments: P.args, **named: P.kwargs) -> T:
+        made = request(*arguments, **named)
+        return made.result(self._ask(made.command, made.arguments))
 
-    def _all(self, paged: Paged[T]) -> list[T]:
+    def _all(self, request: Callable[P, Paged[T]], *arguments: P.args, **named: P.kwargs) -> list[T]:
+        paged = request(*arguments, **named)
         found: list[T] = []
         after: str | None = None
         while True:
@@ -379,7 +283,7 @@ class CloudStorageConnector:
     def _begin(self, watch: CloudWatch) -> None:
         while True:
             connection = self._watches.connection
-            number = self._do(requests.watch(watch.path))
+            number = self._do(requests.watch, watch.path)
             if self._watches.begun(watch, number, connection):
                 return
 

@@ -1,20 +1,19 @@
 """What can be asked of the cloud: for each operation its command, its arguments, and what its answer means. Pure.
 
-Both clients offer these; they differ in how they wait. Arguments are checked when they are given: what is wrong with
-one is an ``InvalidPayload`` that says so, before anything is sent.
+Both clients offer these (``calls``), with the arguments and the text that they have here; they differ in how they wait.
+Arguments are checked when they are given: what is wrong with one is an ``InvalidPayload``, before anything is sent.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from datetime import datetime, time
-from pathlib import PurePath
 from typing import Any, Generic, TypeVar
 
 from attrs import frozen
 
 from fluxon.commands import Command, cloud
+from fluxon.connect.cloud.given import CloudPath, User, limit_of, moment, path_of, time_of_day, user_of
 from fluxon.connect.cloud.items import (
     CloudAction,
     CloudItem,
@@ -23,14 +22,10 @@ from fluxon.connect.cloud.items import (
     RoleAssignment,
     read,
 )
+from fluxon.connect.cloud.leases import CloudLock, lock_id
 from fluxon.errors import InvalidPayload
 
 T = TypeVar("T")
-
-CloudPath = str | PurePath
-
-#: A user, by username or by id.
-User = str | int
 
 
 @frozen
@@ -64,75 +59,6 @@ class Paged(Generic[T]):
         return after is None or (self.limit is not None and fetched >= self.limit)
 
 
-# --- what is given ----------------------------------------------------------------------------------------------------
-
-
-def path_of(path: object) -> str:
-    """A path of the cloud, from its root on: with a leading slash or without one, as text or as a ``PurePath``."""
-    if isinstance(path, PurePath):
-        path = path.as_posix()
-    if not isinstance(path, str):
-        raise InvalidPayload(f"a path of the cloud is text, like '/a/b', not {type(path).__name__}")
-    if "\0" in path:
-        raise InvalidPayload("a path of the cloud has no NUL in it")
-    return path if path.startswith("/") else f"/{path}"
-
-
-def content_of(data: object) -> bytes:
-    """``data`` of a file."""
-    if isinstance(data, bytes):
-        return data
-    if isinstance(data, (bytearray, memoryview)):
-        return bytes(data)
-    if isinstance(data, str):
-        raise InvalidPayload("data= is bytes: a text needs an encoding first, as in data=text.encode()")
-    raise InvalidPayload(f"data= is bytes, not {type(data).__name__}")
-
-
-def local_path_of(path: object) -> str:
-    """A path of this machine."""
-    try:
-        return os.fsdecode(os.fspath(path))  # type: ignore[call-overload]
-    except TypeError:
-        raise InvalidPayload("local_path= is a path of this machine, as text or a pathlib.Path") from None
-
-
-def user_of(user: object) -> dict[str, Any]:
-    """Who is meant, by username or id."""
-    if isinstance(user, str) and user:
-        return {"id": None, "name": user}
-    if isinstance(user, int) and not isinstance(user, bool):
-        return {"id": user, "name": None}
-    raise InvalidPayload("a user is named by the username, as text, or by the id, as a number")
-
-
-def _time_of_day(name: str, value: object) -> str | None:
-    if value is None:
-        return None
-    if isinstance(value, str):
-        try:
-            value = time.fromisoformat(value)
-        except ValueError:
-            raise InvalidPayload(f"{name}= is a time of day, like 08:30") from None
-    if not isinstance(value, time) or value.tzinfo is not None:
-        raise InvalidPayload(f"{name}= is a time of day in UTC, like datetime.time(8, 30)")
-    return value.strftime("%H:%M:%S")
-
-
-def _moment(name: str, value: object) -> datetime | None:
-    if value is None:
-        return None
-    if not isinstance(value, datetime) or value.tzinfo is None:
-        raise InvalidPayload(f"{name}= is an aware datetime, like datetime.now(UTC)")
-    return value
-
-
-def _limit(limit: int | None) -> int | None:
-    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
-        raise InvalidPayload("limit= is a number from 1 on, or None for everything")
-    return limit
-
-
 def item(answer: dict[str, Any]) -> CloudItem:
     """The item of an answer."""
     return read(CloudItem, answer["item"])  # type: ignore[no-any-return]
@@ -142,60 +68,157 @@ def _nothing(_: dict[str, Any]) -> None:
     return None
 
 
-# --- the operations ---------------------------------------------------------------------------------------------------
+# --- items ------------------------------------------------------------------------------------------------------------
 
 
-def stat(path: CloudPath) -> Request[CloudItem]:
-    return Request(cloud.Stat, {"path": path_of(path)}, item)
+def stat(relative_path: CloudPath) -> Request[CloudItem]:
+    """What is known of an item."""
+    return Request(cloud.Stat, {"path": path_of(relative_path)}, item)
 
 
-def list_directory(path: CloudPath, limit: int | None) -> Paged[CloudItem]:
-    return Paged(cloud.List, {"path": path_of(path)}, "items", CloudItem, _limit(limit))
+def list_directory(relative_path: CloudPath = "/", *, limit: int | None = None) -> Paged[CloudItem]:
+    """What lies in a directory, by name, as far as this user may know of it; the first ``limit`` items of it."""
+    return Paged(cloud.List, {"path": path_of(relative_path)}, "items", CloudItem, limit_of(limit))
 
 
-def tree(path: CloudPath, limit: int | None) -> Paged[CloudItem]:
-    return Paged(cloud.Tree, {"path": path_of(path)}, "items", CloudItem, _limit(limit))
+def read_tree_directory(relative_path: CloudPath = "/", *, limit: int | None = None) -> Paged[CloudItem]:
+    """What lies below a directory, at any depth, directories before what is in them."""
+    return Paged(cloud.Tree, {"path": path_of(relative_path)}, "items", CloudItem, limit_of(limit))
 
 
-def find(path: CloudPath, pattern: str, limit: int | None) -> Paged[CloudItem]:
-    return Paged(cloud.Find, {"path": path_of(path), "pattern": pattern}, "items", CloudItem, _limit(limit))
+def find(relative_path: CloudPath, pattern: str, *, limit: int | None = None) -> Paged[CloudItem]:
+    """What lies below a directory and has a name like ``pattern`` (``*`` and ``?``, without regard to case)."""
+    arguments = {"path": path_of(relative_path), "pattern": pattern}
+    return Paged(cloud.Find, arguments, "items", CloudItem, limit_of(limit))
 
 
-def create_directory(path: CloudPath, parents: bool) -> Request[CloudItem]:
-    return Request(cloud.MakeDirectory, {"path": path_of(path), "parents": parents}, item)
+def create_directory(relative_path: CloudPath, *, parents: bool = False) -> Request[CloudItem]:
+    """Make a directory; with ``parents`` those above it, too, and none of them need be new."""
+    return Request(cloud.MakeDirectory, {"path": path_of(relative_path), "parents": parents}, item)
 
 
-def create_file(path: CloudPath) -> Request[CloudItem]:
-    return Request(cloud.MakeFile, {"path": path_of(path)}, item)
+def create_file(relative_path: CloudPath) -> Request[CloudItem]:
+    """Make an empty file."""
+    return Request(cloud.MakeFile, {"path": path_of(relative_path)}, item)
 
 
-def delete(path: CloudPath, kind: str, lock: str | None) -> Request[None]:
-    return Request(cloud.Delete, {"path": path_of(path), "type": kind, "lock": lock}, _nothing)
+def delete_file(relative_path: CloudPath, *, lock: CloudLock | str | None = None) -> Request[None]:
+    """Delete a file. ``InvalidPayload`` for a directory."""
+    return Request(cloud.Delete, {"path": path_of(relative_path), "type": "file", "lock": lock_id(lock)}, _nothing)
 
 
-def move(path: CloudPath, to: CloudPath) -> Request[CloudItem]:
-    return Request(cloud.Move, {"path": path_of(path), "to": path_of(to)}, item)
+def delete_directory(relative_path: CloudPath) -> Request[None]:
+    """Delete a directory and all that is in it. ``InvalidPayload`` for a file."""
+    return Request(cloud.Delete, {"path": path_of(relative_path), "type": "directory", "lock": None}, _nothing)
 
 
-def copy(path: CloudPath, to: CloudPath) -> Request[CloudItem]:
-    return Request(cloud.Copy, {"path": path_of(path), "to": path_of(to)}, item)
+def move(relative_path: CloudPath, new_path: CloudPath) -> Request[CloudItem]:
+    """Give an item another path, or name."""
+    return Request(cloud.Move, {"path": path_of(relative_path), "to": path_of(new_path)}, item)
 
 
-def versions(path: CloudPath) -> Request[list[CloudVersion]]:
+def copy(relative_path: CloudPath, new_path: CloudPath) -> Request[CloudItem]:
+    """Make a copy of an item, and of all that is in it, at another path."""
+    return Request(cloud.Copy, {"path": path_of(relative_path), "to": path_of(new_path)}, item)
+
+
+# --- history ----------------------------------------------------------------------------------------------------------
+
+
+def versions(relative_path: CloudPath) -> Request[list[CloudVersion]]:
+    """The contents of a file that are kept, the present one first."""
+
     def result(answer: dict[str, Any]) -> list[CloudVersion]:
         return [read(CloudVersion, each) for each in answer["versions"]]
 
-    return Request(cloud.Versions, {"path": path_of(path)}, result)
+    return Request(cloud.Versions, {"path": path_of(relative_path)}, result)
 
 
-def restore(path: CloudPath, version: int | None, deleted: int | None) -> Request[CloudItem]:
+def restore(relative_path: CloudPath, *, version: int | None = None, deleted: int | None = None) -> Request[CloudItem]:
+    """Make an older version the content again, or bring back to this path what was ``deleted`` (its id)."""
     if (version is None) == (deleted is None):
         raise InvalidPayload("restore either a version= of a file, or what was deleted= (its id)")
-    return Request(cloud.Restore, {"path": path_of(path), "version": version, "deleted": deleted}, item)
+    return Request(cloud.Restore, {"path": path_of(relative_path), "version": version, "deleted": deleted}, item)
 
 
-def deleted(path: CloudPath, limit: int | None) -> Paged[DeletedItem]:
-    return Paged(cloud.Deleted, {"path": path_of(path)}, "items", DeletedItem, _limit(limit))
+def deleted(relative_path: CloudPath = "/", *, limit: int | None = None) -> Paged[DeletedItem]:
+    """What was deleted below a directory and is still kept, the newest first."""
+    return Paged(cloud.Deleted, {"path": path_of(relative_path)}, "items", DeletedItem, limit_of(limit))
+
+
+def log(
+    relative_path: CloudPath = "/",
+    *,
+    user: User | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    limit: int | None = 1_000,
+) -> Paged[CloudAction]:
+    """What was done at a path and below it, the newest first, allowed or not; ``limit=None`` for all of it."""
+    arguments = {
+        "path": path_of(relative_path),
+        "user": None if user is None else user_of(user),
+        "since": moment("since", since),
+        "until": moment("until", until),
+    }
+    return Paged(cloud.Log, arguments, "actions", CloudAction, limit_of(limit))
+
+
+# --- roles ------------------------------------------------------------------------------------------------------------
+
+
+def assign_role(
+    relative_path: CloudPath,
+    user: User,
+    role: str,
+    *,
+    expires_at: datetime | None = None,
+    valid_from: time | str | None = None,
+    valid_until: time | str | None = None,
+) -> Request[dict[str, Any]]:
+    """Give ``user`` (a username or an id) a role at a path and below it; a summary of what happened.
+
+    ``PermissionDenied`` unless this user may assign roles there, and holds what the role permits.
+    """
+    arguments = {
+        "path": path_of(relative_path),
+        "user": user_of(user),
+        "role": role,
+        "expires_at": moment("expires_at", expires_at),
+        "valid_from": time_of_day("valid_from", valid_from),
+        "valid_until": time_of_day("valid_until", valid_until),
+    }
+    return Request(cloud.Assign, arguments, dict)
+
+
+def remove_role(relative_path: CloudPath, user: User, role: str | None = None) -> Request[int]:
+    """Take a role at a path from ``user``, or every one that is assigned there; how many were."""
+
+    def result(answer: dict[str, Any]) -> int:
+        return int(answer["removed"])
+
+    return Request(cloud.Unassign, {"path": path_of(relative_path), "user": user_of(user), "role": role}, result)
+
+
+def roles(relative_path: CloudPath) -> Request[list[RoleAssignment]]:
+    """The roles that are assigned at a path."""
+
+    def result(answer: dict[str, Any]) -> list[RoleAssignment]:
+        return [read(RoleAssignment, each) for each in answer["roles"]]
+
+    return Request(cloud.Roles, {"path": path_of(relative_path)}, result)
+
+
+def permissions(relative_path: CloudPath) -> Request[frozenset[str]]:
+    """What this user may do at a path: names of ``Permissions``."""
+
+    def result(answer: dict[str, Any]) -> frozenset[str]:
+        return frozenset(answer["permissions"])
+
+    return Request(cloud.OwnPermissions, {"path": path_of(relative_path)}, result)
+
+
+# --- locks and watches: what a client makes of them is its own --------------------------------------------------------
 
 
 def lock(path: CloudPath, seconds: int, held: str | None) -> Request[tuple[str, datetime]]:
@@ -205,60 +228,9 @@ def lock(path: CloudPath, seconds: int, held: str | None) -> Request[tuple[str, 
     return Request(cloud.Lock, {"path": path_of(path), "seconds": seconds, "lock": held}, result)
 
 
-def unlock(path: CloudPath, held: str) -> Request[None]:
-    return Request(cloud.Unlock, {"path": path_of(path), "lock": held}, _nothing)
-
-
-def assign_role(
-    path: CloudPath,
-    user: User,
-    role: str,
-    expires_at: datetime | None,
-    valid_from: time | str | None,
-    valid_until: time | str | None,
-) -> Request[dict[str, Any]]:
-    arguments = {
-        "path": path_of(path),
-        "user": user_of(user),
-        "role": role,
-        "expires_at": _moment("expires_at", expires_at),
-        "valid_from": _time_of_day("valid_from", valid_from),
-        "valid_until": _time_of_day("valid_until", valid_until),
-    }
-    return Request(cloud.Assign, arguments, dict)
-
-
-def remove_role(path: CloudPath, user: User, role: str | None) -> Request[int]:
-    def result(answer: dict[str, Any]) -> int:
-        return int(answer["removed"])
-
-    return Request(cloud.Unassign, {"path": path_of(path), "user": user_of(user), "role": role}, result)
-
-
-def roles(path: CloudPath) -> Request[list[RoleAssignment]]:
-    def result(answer: dict[str, Any]) -> list[RoleAssignment]:
-        return [read(RoleAssignment, each) for each in answer["roles"]]
-
-    return Request(cloud.Roles, {"path": path_of(path)}, result)
-
-
-def permissions(path: CloudPath) -> Request[frozenset[str]]:
-    def result(answer: dict[str, Any]) -> frozenset[str]:
-        return frozenset(answer["permissions"])
-
-    return Request(cloud.OwnPermissions, {"path": path_of(path)}, result)
-
-
-def log(
-    path: CloudPath, user: User | None, since: datetime | None, until: datetime | None, limit: int | None
-) -> Paged[CloudAction]:
-    arguments = {
-        "path": path_of(path),
-        "user": None if user is None else user_of(user),
-        "since": _moment("since", since),
-        "until": _moment("until", until),
-    }
-    return Paged(cloud.Log, arguments, "actions", CloudAction, _limit(limit))
+def unlock(lock: CloudLock) -> Request[None]:
+    """End a lock."""
+    return Request(cloud.Unlock, {"path": path_of(lock.path), "lock": lock.id}, _nothing)
 
 
 def watch(path: CloudPath) -> Request[int]:

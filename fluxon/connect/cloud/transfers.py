@@ -14,9 +14,10 @@ from attrs import define
 
 from fluxon.commands import Command, cloud
 from fluxon.commands.cloud import INLINE
+from fluxon.connect.cloud.given import CloudPath, path_of
 from fluxon.connect.cloud.items import CloudItem, CloudVersion
 from fluxon.connect.cloud.leases import CloudLock, lock_id
-from fluxon.connect.cloud.requests import CloudPath, item, path_of
+from fluxon.connect.cloud.requests import item
 from fluxon.errors import Conflict, FluxonError, InvalidPayload, NotFound, ProtocolError, Unavailable
 
 #: Told how many bytes of how many have gone over.

@@ -9,8 +9,9 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from fluxon.commands import cloud
-from fluxon.connect.cloud import requests
+from fluxon.connect.cloud import given, requests
 from fluxon.connect.cloud.items import CloudAction, CloudItem, CloudVersion, DeletedItem, RoleAssignment, read
+from fluxon.connect.cloud.leases import CloudLock
 from fluxon.connect.cloud.transfers import sha256_of
 from fluxon.errors import InvalidPayload, NotFound
 
@@ -34,24 +35,24 @@ class PathTests(SynchronousTestCase):
 
     def test_with_or_without_leading_slash(self) -> None:
         """Both are from the root."""
-        self.assertEqual(requests.path_of("a/b"), "/a/b")
-        self.assertEqual(requests.path_of("/a/b"), "/a/b")
-        self.assertEqual(requests.path_of(""), "/")
+        self.assertEqual(given.path_of("a/b"), "/a/b")
+        self.assertEqual(given.path_of("/a/b"), "/a/b")
+        self.assertEqual(given.path_of(""), "/")
 
     def test_path_objects(self) -> None:
         """A ``PurePath`` of any system is written as the cloud does."""
-        self.assertEqual(requests.path_of(PurePosixPath("/a/b")), "/a/b")
-        self.assertEqual(requests.path_of(PureWindowsPath("a\\b")), "/a/b")
+        self.assertEqual(given.path_of(PurePosixPath("/a/b")), "/a/b")
+        self.assertEqual(given.path_of(PureWindowsPath("a\\b")), "/a/b")
 
     def test_what_is_no_path(self) -> None:
         """Refused before anything is sent."""
         for wrong in (None, 5, b"/a", "/a\0b"):
-            self.assertRaises(InvalidPayload, requests.path_of, wrong)
+            self.assertRaises(InvalidPayload, given.path_of, wrong)
 
     def test_local_paths(self) -> None:
         """Text, bytes and ``Path``; nothing else."""
-        self.assertEqual(requests.local_path_of(Path("x")), "x")
-        self.assertRaises(InvalidPayload, requests.local_path_of, None)
+        self.assertEqual(given.local_path_of(Path("x")), "x")
+        self.assertRaises(InvalidPayload, given.local_path_of, None)
 
 
 class ArgumentTests(SynchronousTestCase):
@@ -61,18 +62,19 @@ class ArgumentTests(SynchronousTestCase):
         """The arguments that are made are those that the command declares."""
         made = [
             requests.stat("a"),
-            requests.create_directory("a", True),
+            requests.create_directory("a", parents=True),
             requests.create_file("a"),
-            requests.delete("a", "file", None),
+            requests.delete_file("a", lock="k" * 16),
+            requests.delete_directory("a"),
             requests.move("a", "b"),
             requests.copy("a", "b"),
             requests.versions("a"),
-            requests.restore("a", 1, None),
-            requests.restore("a", None, 99),
+            requests.restore("a", version=1),
+            requests.restore("a", deleted=99),
             requests.lock("a", 60, None),
-            requests.unlock("a", "k" * 16),
-            requests.assign_role("a", "Mike", "viewer", NOW, "08:00", time(17)),
-            requests.assign_role("a", 12, "viewer", None, None, None),
+            requests.unlock(CloudLock("a", "k" * 16, NOW, print)),
+            requests.assign_role("a", "Mike", "viewer", expires_at=NOW, valid_from="08:00", valid_until=time(17)),
+            requests.assign_role("a", 12, "viewer"),
             requests.remove_role("a", "Mike", None),
             requests.roles("a"),
             requests.permissions("a"),
@@ -82,47 +84,47 @@ class ArgumentTests(SynchronousTestCase):
         for request in made:
             request.command.check_arguments(request.arguments)
         for paged in (
-            requests.list_directory("a", None),
-            requests.tree("a", 5),
-            requests.find("a", "*.txt", None),
-            requests.deleted("a", None),
-            requests.log("a", "Mike", NOW, None, 100),
+            requests.list_directory("a"),
+            requests.read_tree_directory("a", limit=5),
+            requests.find("a", "*.txt"),
+            requests.deleted("a"),
+            requests.log("a", user="Mike", since=NOW, limit=100),
         ):
             paged.command.check_arguments(paged.page(None, 0))
             paged.command.check_arguments(paged.page("cursor", 3))
 
     def test_users(self) -> None:
         """A text is a username, a number an id."""
-        self.assertEqual(requests.user_of("Mike"), {"id": None, "name": "Mike"})
-        self.assertEqual(requests.user_of(12), {"id": 12, "name": None})
+        self.assertEqual(given.user_of("Mike"), {"id": None, "name": "Mike"})
+        self.assertEqual(given.user_of(12), {"id": 12, "name": None})
         for wrong in ("", None, True, 1.5):
-            self.assertRaises(InvalidPayload, requests.user_of, wrong)
+            self.assertRaises(InvalidPayload, given.user_of, wrong)
 
     def test_contents(self) -> None:
         """A content is bytes; a text says what to do."""
-        self.assertEqual(requests.content_of(bytearray(b"x")), b"x")
-        self.assertEqual(requests.content_of(memoryview(b"x")), b"x")
-        error = self.assertRaises(InvalidPayload, requests.content_of, "text")
+        self.assertEqual(given.content_of(bytearray(b"x")), b"x")
+        self.assertEqual(given.content_of(memoryview(b"x")), b"x")
+        error = self.assertRaises(InvalidPayload, given.content_of, "text")
         self.assertIn("encode", error.text)
-        self.assertRaises(InvalidPayload, requests.content_of, None)
+        self.assertRaises(InvalidPayload, given.content_of, None)
 
     def test_times(self) -> None:
         """A moment has an offset, a time of day has none."""
         assign = requests.assign_role
-        self.assertRaises(InvalidPayload, assign, "a", "M", "v", datetime(2027, 1, 1), None, None)
-        self.assertRaises(InvalidPayload, assign, "a", "M", "v", None, time(1, tzinfo=UTC), None)
-        self.assertRaises(InvalidPayload, assign, "a", "M", "v", None, None, "noon")
-        self.assertEqual(assign("a", "M", "v", None, "8:00".zfill(5), None).arguments["valid_from"], "08:00:00")
+        self.assertRaises(InvalidPayload, assign, "a", "M", "v", expires_at=datetime(2027, 1, 1))
+        self.assertRaises(InvalidPayload, assign, "a", "M", "v", valid_from=time(1, tzinfo=UTC))
+        self.assertRaises(InvalidPayload, assign, "a", "M", "v", valid_until="noon")
+        self.assertEqual(assign("a", "M", "v", valid_from="8:00".zfill(5)).arguments["valid_from"], "08:00:00")
 
     def test_restore_one_thing(self) -> None:
         """Either a version or something deleted."""
-        self.assertRaises(InvalidPayload, requests.restore, "a", None, None)
-        self.assertRaises(InvalidPayload, requests.restore, "a", 1, 2)
+        self.assertRaises(InvalidPayload, requests.restore, "a")
+        self.assertRaises(InvalidPayload, requests.restore, "a", version=1, deleted=2)
 
     def test_limits(self) -> None:
         """A limit is a number from 1 on."""
         for wrong in (0, -1, True, 1.5):
-            self.assertRaises(InvalidPayload, requests.tree, "a", wrong)
+            self.assertRaises(InvalidPayload, requests.read_tree_directory, "a", limit=wrong)
 
 
 class PageTests(SynchronousTestCase):
@@ -130,14 +132,14 @@ class PageTests(SynchronousTestCase):
 
     def test_everything(self) -> None:
         """Without a limit, until there is no next page."""
-        paged = requests.tree("/", None)
+        paged = requests.read_tree_directory("/")
         self.assertEqual(paged.page(None, 0)["limit"], cloud.MAX_PAGE)
         self.assertFalse(paged.is_over("next", 10_000))
         self.assertTrue(paged.is_over(None, 10_000))
 
     def test_limit(self) -> None:
         """No more than that is asked for."""
-        paged = requests.tree("/", 1_500)
+        paged = requests.read_tree_directory("/", limit=1_500)
         self.assertEqual(paged.page(None, 0)["limit"], 1_000)
         self.assertEqual(paged.page("next", 1_000)["limit"], 500)
         self.assertTrue(paged.is_over("next", 1_500))
