@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextvars import Context, copy_context
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from twisted.python.failure import Failure
 
@@ -69,7 +69,7 @@ class Answering(Waiting):
         """Act on what one read brought: have each ask's responder called, and answer if the result is there."""
         # When there is much to do a read brings several asks: what is the same for all of them is looked up once.
         conversation, load, observers, protocol = self.conversation, self._load, self._observers, self.protocol
-        answer = conversation.answer
+        answer_flat = conversation.answer_flat
         for ask in messages:
             if type(ask) is not Ask:
                 self.receive_other(ask)
@@ -98,22 +98,25 @@ class Answering(Waiting):
                 self._wait(ask, command, result, context)
             elif ask.settle is not None or type(result) not in _VALUES:
                 self._conclude(ask, command, result)
-            else:
-                try:
-                    answer(ask.tag, result)
-                except FluxonError as error:
-                    self._unsendable(ask, error)
-                else:
-                    observer = ask.observer
-                    if observer is not None:
-                        if not observer.prompt:
-                            observers.append(observer)
-                        observer.prompt += 1
+            elif answer_flat(ask, result) or self._answer_large(ask, result):
+                observer = ask.observer
+                if observer is not None:
+                    if not observer.prompt:
+                        observers.append(observer)
+                    observer.prompt += 1
             # What is answered at once can be much more than what was asked: it must not pile up until the end.
             if conversation.output_size > SLICE:
                 protocol.write_much()
         # An idle connection must not keep its last request alive.
         self.current = None
+
+    def _answer_large(self, ask: Ask, value: Any) -> bool:
+        try:
+            self.conversation.answer(ask.tag, value)
+        except FluxonError as error:
+            self._unsendable(ask, error)
+            return False
+        return True
 
     def receive_other(self, message: Message) -> None:
         """Act on a message that is no ask."""

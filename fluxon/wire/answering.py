@@ -14,6 +14,7 @@ from fluxon.errors import FluxonError, OutcomeUnknown, ProtocolError, ResourceEx
 from fluxon.wire import messages
 from fluxon.wire.asking import Asking
 from fluxon.wire.encoding import encode, encode_apart
+from fluxon.wire.flat import flat
 from fluxon.wire.messages import ANSWER_HEAD, ANSWER_OVERHEAD, Ask, Message, answer_head
 
 #: Asks in flight may have the bytes of so many of the largest frames together. A hostile value costs 73 times its bytes
@@ -68,6 +69,24 @@ class Answering(Asking):
         """The other side's asks that have begun and whose work has not ended, answered or not."""
         return len(self.answering) + self._lingering
 
+    def answer_flat(self, ask: Ask, value: Any) -> bool:
+        """``answer`` for what is small and flat, as most values are; False for anything else, which is not answered."""
+        try:
+            encoded = flat(value)
+        except UnicodeEncodeError:
+            return False
+        if encoded is None:
+            return False
+        written = answer_head(ANSWER_OVERHEAD + len(encoded), ANSWER_HEAD, ask.tag) + encoded
+        size = len(written)
+        if size > self.send_limit or (self.compress_from is not None and size >= self.compress_from):
+            return False
+        del self.answering[ask.tag]
+        self._in_flight_size -= ask.size
+        self.output.append(written)
+        self.output_size += size
+        return True
+
     def answer(self, tag: int, value: Any, room: int | None = None) -> None:
         """Answer an ask of the other side. A value that cannot cross, or is too large, becomes a Failed answer.
 
@@ -77,14 +96,12 @@ class Answering(Asking):
         ask = self.answering.pop(tag, None)
         data = b""
         try:
-            if self.compress_from is not None:
-                written = self._fit(messages.write_answer(tag, encode(value)))
             # Files' contents are large, and what views answer is not: looking costs a view's request a twentieth.
-            elif (ask is not None and ask.template is not None) or (apart := encode_apart(value)) is None:
-                encoded = encode(value)
-                # ``write_answer``, without the call: this is most of what a server writes.
-                written = answer_head(ANSWER_OVERHEAD + len(encoded), ANSWER_HEAD, tag) + encoded
-                if len(written) > self.send_limit:
+            known = ask is not None and ask.template is not None
+            apart = None if known or self.compress_from is not None else encode_apart(value)
+            if apart is None:
+                written = messages.write_answer(tag, encode(value))
+                if self.compress_from is not None or len(written) > self.send_limit:
                     written = self._fit(written)
             else:
                 before, data = apart

@@ -56,6 +56,32 @@ class AnsweringTests(SynchronousTestCase):
         self.assertEqual(sent(end), [[1, 5, {"b": 2}]])
         self.assertEqual(end.answering, {})
 
+    def test_a_flat_answer(self) -> None:
+        """The short way writes what the long one does, and leaves the rest: what is large, or to be compressed."""
+        for value, limits in (
+            (None, {}),
+            ("done", {}),
+            ({"text": "hello", "sent": True}, {}),
+            ([1], {}),
+            ({"text": "\ud800"}, {}),
+            ("x" * 200, {"send_limit": 100}),
+        ):
+            short, long = conversation(**limits), conversation(**limits)
+            for end in (short, long):
+                end.receive(ask(5))
+            if short.answer_flat(short.answering[5], value):
+                long.answer(5, value)
+                self.assertEqual((short.output, short.output_size), (long.output, long.output_size))
+                self.assertEqual((short.answering, short._in_flight_size), ({}, 0))
+            else:
+                self.assertIn(value, ([1], {"text": "\ud800"}, "x" * 200))
+                self.assertEqual((short.output, list(short.answering)), ([], [5]))
+        end = conversation()
+        end.compress_from = 100
+        end.receive(ask(5))
+        self.assertFalse(end.answer_flat(end.answering[5], "x" * 200))
+        self.assertTrue(end.answer_flat(end.answering[5], "x" * 50))
+
     def test_an_answer_with_many_bytes(self) -> None:
         """They leave as they are, behind the rest of their frame; one that is too large becomes an error."""
         end = conversation()
