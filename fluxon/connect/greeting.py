@@ -13,6 +13,7 @@ from fluxon.limits import MAX_FRAME, Limits
 from fluxon.wire import Conversation
 
 LZ4 = "lz4"
+TELL = "tell"
 
 _DEFAULTS = Limits()
 
@@ -31,12 +32,14 @@ def new_conversation() -> Conversation:
         in_flight=_DEFAULTS.in_flight,
         ask_limit=1,
         waiting_limit=_DEFAULTS.waiting_asks,
+        takes_tells=True,
     )
 
 
 def hello_arguments(token: str | None, *, compress: bool, seen: int = 0) -> dict[str, Any]:
     """The arguments of a hello that presents ``token``; ``seen`` is the session's."""
-    return {"version": PROTOCOL_VERSION, "token": token, "seen": seen, "features": [LZ4] if compress else []}
+    features = [LZ4, TELL] if compress else [TELL]
+    return {"version": PROTOCOL_VERSION, "token": token, "seen": seen, "features": features}
 
 
 @attrs.frozen(repr=False)

@@ -92,6 +92,7 @@ class ConnectionInterface:
             lost=self._session_lost,
             connected=self._connected,
             disconnected=self._disconnected,
+            told=self._told,
         )
         living.opened(self, self._session)
 
@@ -223,6 +224,17 @@ class ConnectionInterface:
     def _asked(self, link: Link, ask: Ask) -> None:
         deadline = None if ask.timeout is None else monotonic() + ask.timeout
         self._turns.submit(lambda: self._run_function(link, ask, deadline))
+
+    def _told(self, arguments: dict[str, Any]) -> None:
+        self._turns.submit(lambda: self._run_told(**arguments))
+
+    def _run_told(self, view: str, payload: Any) -> None:
+        try:
+            self._functions.call(view, payload)
+        except FluxonError as error:
+            _log.warn("the function {name!r} failed: {code}: {text}", name=view, code=error.code, text=error.text)
+        except BaseException:
+            _log.failure("the function {name!r}, which nobody waits for, failed", name=view)
 
     def _run_function(self, link: Link, ask: Ask, deadline: float | None) -> None:
         if not link.expects(ask):

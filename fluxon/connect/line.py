@@ -20,7 +20,7 @@ from typing import Any
 from twisted.logger import Logger
 
 from fluxon.blocking import on_reactor_thread
-from fluxon.commands import Command, Goodbye, Hello, Leaving, SessionChanged
+from fluxon.commands import Call, Command, Goodbye, Hello, Leaving, SessionChanged
 from fluxon.connect import reasons
 from fluxon.connect.arguments import Address
 from fluxon.connect.attempts import Attempts
@@ -42,7 +42,7 @@ from fluxon.errors import (
     Unavailable,
     says_stopping,
 )
-from fluxon.wire import Ask
+from fluxon.wire import Ask, Tell
 
 _log = Logger(namespace="fluxon.connect")
 
@@ -59,7 +59,7 @@ class Line:
     ``answering`` says what the server may ask, besides changes of the session. ``lost`` is called on the receiving
     thread when the server no longer knows the session, ``connected`` there before a new connection is first used,
     ``disconnected`` there when one was lost that this program did not close. ``connected`` is given the line: it may be
-    called before whoever makes the line has it.
+    called before whoever makes the line has it. ``told`` is given the arguments of a call that nobody answers.
     """
 
     def __init__(
@@ -77,6 +77,7 @@ class Line:
         lost: Callable[[], None],
         connected: Callable[[Line], None] = lambda _: None,
         disconnected: Callable[[], None] = lambda: None,
+        told: Callable[[dict[str, Any]], None] = lambda arguments: None,
     ) -> None:
         self.session = session
         self._pid = os.getpid()
@@ -85,6 +86,7 @@ class Line:
         self._instead = instead
         self._answering = {command.name: (command, answer) for command, answer in answering.items()}
         self._lost = lost
+        self._told = told
         #: Whether the server, when it last answered a hello, still had all that it kept for the session.
         self.recovered = False
         self.connector = Connector(
@@ -294,6 +296,15 @@ class Line:
             answer(link, ask)
         except FluxonError as error:
             link.fail(ask, error)
+
+    def told(self, tell: Tell) -> None:
+        """Part of ``link.Owner``."""
+        if tell.command == Call.name:
+            try:
+                Call.check_arguments(tell.arguments)
+                self._told(tell.arguments)
+            except FluxonError as error:
+                _log.warn("what the server told is dropped: {code}: {text}", code=error.code, text=error.text)
 
     def cancelled(self, link: Link, tag: int) -> None:
         """Part of ``link.Owner``."""

@@ -33,7 +33,7 @@ from fluxon.connect.session import Session
 from fluxon.connect.stream import Stream, StreamLost
 from fluxon.connect.waiter import Lost, NeverSent, Overdue, Waiter, result
 from fluxon.errors import FluxonError, ProtocolError, Unavailable
-from fluxon.wire import Answer, Ask, Cancel, Chunk, Credit, End, Failed, Message, Streams
+from fluxon.wire import Answer, Ask, Cancel, Chunk, Credit, End, Failed, Message, Streams, Tell
 
 T = TypeVar("T")
 
@@ -371,6 +371,8 @@ class Link:
                 settled = True
             elif isinstance(message, Ask):
                 self._owner.asked(self, message)
+            elif isinstance(message, Tell):
+                self._owner.told(message)
             elif isinstance(message, Cancel):
                 self._owner.cancelled(self, message.tag)
             elif isinstance(message, (Chunk, Credit, End)):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from fluxon.wire import Ask
+from fluxon.wire import Ask, Tell
 
 if TYPE_CHECKING:
     from fluxon.connect.link import Link
@@ -15,6 +15,9 @@ class Owner(Protocol):
 
     def asked(self, link: Link, ask: Ask) -> None:
         """The server asks; to be answered with ``link.answer`` or ``link.fail``, now or later."""
+
+    def told(self, tell: Tell) -> None:
+        """The server tells something, which nobody answers."""
 
     def cancelled(self, link: Link, tag: int) -> None:
         """The server no longer wants the answer to its ask ``tag``."""

@@ -23,7 +23,7 @@ from fluxon.routing.keeping import Keeping
 from fluxon.routing.kept import keep
 from fluxon.routing.sending import Audience, CallSending, ClientAudience, Copy, KeptSending, Sending, SessionAudience
 from fluxon.sessions.shared import unstoppable
-from fluxon.wire import SharedAsk
+from fluxon.wire import SharedAsk, SharedTell
 
 #: Members that are sent to in one turn of the reactor: about a millisecond.
 SLICE = 64
@@ -59,7 +59,8 @@ class Fanout:
         limit = self._limits.frame_to_client
         if shared.size > limit:
             raise ResourceExhausted(f"a call of {shared.size:,} bytes; a client takes {limit:,} at once: send a file")
-        return self._begin(line, CallSending(audience, shared, acknowledge), audience, seconds)
+        tell = None if acknowledge else SharedTell(Call.name, arguments)
+        return self._begin(line, CallSending(audience, shared, tell), audience, seconds)
 
     def keep(
         self,

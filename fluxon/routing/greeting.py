@@ -40,6 +40,7 @@ _Outcome: TypeAlias = "tuple[Session, str]"
 _ACKNOWLEDGE_WITHIN = 10.0
 
 _LZ4 = "lz4"
+_TELL = "tell"
 
 
 class Observer(Protocol):
@@ -85,12 +86,13 @@ class Greeting:
         recovered = token is not None and not resumed.fresh
         if recovered and self.keeping is not None:
             recovered = self._recover(peer, resumed, arguments["seen"], self.keeping)
-        features = [_LZ4] if _LZ4 in arguments["features"] else []
+        features = [each for each in (_LZ4, _TELL) if each in arguments["features"]]
+        peer.conversation.may_tell = _TELL in features
         if not peer.greeted:
             peer.greeted = True
             peer.protocol.greeted()
             # On the machine itself compressing costs more than the bytes that it saves.
-            if features and not is_local(peer.protocol.address):
+            if _LZ4 in features and not is_local(peer.protocol.address):
                 peer.conversation.compress_from = self._limits.compress_from
         return {
             "version": PROTOCOL_VERSION,

@@ -30,7 +30,7 @@ from fluxon.routing.keeping import Keeping
 from fluxon.routing.kept import Kept
 from fluxon.rpc import Peer
 from fluxon.sessions import Session
-from fluxon.wire import Failed, SharedAsk
+from fluxon.wire import Failed, SharedAsk, SharedTell
 
 #: A user's id, if one is logged in, and a session's public name.
 Who: TypeAlias = tuple[int | None, str]
@@ -146,10 +146,13 @@ class Copy:
 class CallSending(Sending):
     """To the clients that are there, each of which is asked."""
 
-    def __init__(self, audience: ClientAudience, shared: SharedAsk, acknowledge: bool) -> None:
-        super().__init__(acknowledge)
+    def __init__(self, audience: ClientAudience, shared: SharedAsk, tell: SharedTell | None) -> None:
+        super().__init__(acknowledge=tell is None)
         self._audience = audience
         self._shared = shared
+        # What is sent instead to those who need not answer, if nobody wants to know.
+        self._tell = tell
+        self._told: set[Peer] = set()
         self._copies: dict[Peer, Copy] = {}
 
     async def reach(self, part: Sequence[Any]) -> None:
@@ -157,7 +160,16 @@ class CallSending(Sending):
             self._send_to(peer)
 
     def _send_to(self, peer: Peer) -> None:
-        if peer in self._copies or peer.session is None:
+        if peer in self._copies or peer in self._told or peer.session is None:
+            return
+        if self._tell is not None and peer.conversation.may_tell:
+            self._told.add(peer)
+            try:
+                peer.tell_shared(self._tell)
+            except FluxonError as error:
+                self._note(peer.session, FAILED if isinstance(error, ResourceExhausted) else OFFLINE, error)
+            else:
+                self._note(peer.session, SENT)
             return
         copy = self._copies[peer] = Copy(self, peer)
         self._unanswered += 1

@@ -25,7 +25,8 @@ from fluxon.rpc.observing import Turn
 from fluxon.rpc.peer import Peer
 from fluxon.rpc.protocol import PeerProtocol
 from fluxon.rpc.responders import Responders
-from fluxon.wire import Conversation
+from fluxon.rpc.telling import Telling
+from fluxon.wire import Conversation, Tell
 
 #: Places at the other side that ordinary asks leave free: a new token or a hello must not be refused for want of one.
 URGENT = 4
@@ -116,6 +117,9 @@ class PeerFactory(Factory):
     def introduce(self, peer: Peer) -> None:
         """The other side asks before it has said hello."""
 
+    def told(self, peer: Peer, tell: Tell) -> None:
+        """The other side tells something."""
+
     def locate(self, peer: Peer) -> None:
         """Look again who the other side is: what a proxy says of its client comes with the first bytes (``haproxy:``).
 
@@ -189,6 +193,13 @@ class ClientFactory(PeerFactory):
     greeted_from_start = True
     takes_leave = False
 
+    def __init__(self, responders: Responders, clock: IReactorTime, limits: Limits | None = None, **told: Any) -> None:
+        super().__init__(responders, clock, limits, **told)
+        self._telling = Telling(responders)
+
+    def told(self, peer: Peer, tell: Tell) -> None:
+        self._telling.told(peer, tell)
+
     def converse(self) -> Conversation:
         limits = self.limits
         return Conversation(
@@ -198,4 +209,5 @@ class ClientFactory(PeerFactory):
             ask_limit=max(1, limits.in_flight - URGENT),
             waiting_limit=limits.waiting_asks,
             unsolicited_limit=limits.unsolicited,
+            takes_tells=True,
         )

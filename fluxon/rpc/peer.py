@@ -22,7 +22,7 @@ from fluxon.rpc.load import Load
 from fluxon.rpc.observing import Turn
 from fluxon.rpc.responders import Responders
 from fluxon.rpc.streams import Stream
-from fluxon.wire import Answer, Cancel, Chunk, Conversation, Credit, End, Failed, Message, SharedAsk
+from fluxon.wire import Answer, Cancel, Chunk, Conversation, Credit, End, Failed, Message, SharedAsk, SharedTell, Tell
 
 if TYPE_CHECKING:
     from fluxon.rpc.protocol import PeerProtocol
@@ -82,6 +82,13 @@ class Peer(Answering):
         self.protocol.flush()
         return tag
 
+    def tell_shared(self, shared: SharedTell) -> None:
+        """Tell what others are told, too, at once. Raises ``Unavailable`` or ``ResourceExhausted``."""
+        if self.lost:
+            raise Unavailable("the connection is closed")
+        self.conversation.tell_shared(shared)
+        self.protocol.flush()
+
     def give_up(self, tag: int) -> bool:
         """Wait no longer for the answer to a shared ask, whose waiter hears nothing more; False: it was never sent."""
         sent = self.conversation.abandon(tag)
@@ -98,6 +105,8 @@ class Peer(Answering):
             self.cancel(message.tag)
         elif isinstance(message, (Chunk, Credit, End)):
             self.transfers.receive(message)
+        elif isinstance(message, Tell):
+            self.protocol.factory.told(self, message)
 
     # --- streams ------------------------------------------------------------------------------------------------------
 

@@ -8,8 +8,8 @@ from fluxon.wire.conversation import Conversation
 from fluxon.wire.decoding import decode, decode_all
 from fluxon.wire.encoding import CrossesAs, Encoded, encode
 from fluxon.wire.frames import COMPRESSED, RAW, Splitter, frame
-from fluxon.wire.messages import Answer, Ask, Cancel, Chunk, Credit, End, Failed, Message
-from fluxon.wire.shared import SharedAsk
+from fluxon.wire.messages import Answer, Ask, Cancel, Chunk, Credit, End, Failed, Message, Tell
+from fluxon.wire.shared import SharedAsk, SharedTell
 from fluxon.wire.streams import Flow, Streams
 from fluxon.wire.templates import Templates
 
@@ -29,8 +29,10 @@ __all__ = [
     "Flow",
     "Message",
     "SharedAsk",
+    "SharedTell",
     "Splitter",
     "Streams",
+    "Tell",
     "Templates",
     "decode",
     "decode_all",

@@ -17,7 +17,7 @@ from fluxon.limits import MAX_TAG
 from fluxon.wire import messages
 from fluxon.wire.frames import COMPRESSED, HEADER, compress, frame
 from fluxon.wire.messages import Answer, Failed, Message
-from fluxon.wire.shared import SharedAsk
+from fluxon.wire.shared import Shared, SharedAsk, SharedTell
 from fluxon.wire.streams import Flow, Streams
 
 
@@ -155,14 +155,21 @@ class Asking:
         if tag in self.asked or (self._abandoned and tag in self._abandoned):
             tag = self._free_tag()
             written = self._fit(shared.under(tag))
-        elif shared.size > self.send_limit:
-            written = self._fit(shared.frame)  # which says so
-        elif self.compress_from is not None and shared.size >= self.compress_from:
-            written = shared.packed
         else:
-            written = shared.frame
+            written = self._fitting(shared)
         self._send_in_turn(tag, written, waiter, None, False, False)
         return tag
+
+    def tell_shared(self, shared: SharedTell) -> None:
+        """Send what others are sent, too, and nobody answers. Raises ``ResourceExhausted`` for what is too large."""
+        self.put(self._fitting(shared))
+
+    def _fitting(self, shared: Shared) -> bytes:
+        if shared.size > self.send_limit:
+            return self._fit(shared.frame)  # which says so
+        if self.compress_from is not None and shared.size >= self.compress_from:
+            return shared.packed
+        return shared.frame
 
     def _send_in_turn(
         self, tag: int, written: bytes, waiter: Any, deadline: float | None, urgent: bool, opens: bool

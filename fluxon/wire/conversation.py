@@ -38,6 +38,7 @@ from fluxon.wire.messages import (
     Message,
     Ping,
     Pong,
+    Tell,
     WrongEnvelope,
 )
 from fluxon.wire.portions import PORTION, Frame, Portions, unpacked
@@ -55,7 +56,7 @@ class Conversation(Answering):
     again and again.
     """
 
-    __slots__ = ("_portions", "_splitter", "_templates")
+    __slots__ = ("_portions", "_splitter", "_templates", "may_tell", "takes_tells")
 
     def __init__(
         self,
@@ -69,6 +70,7 @@ class Conversation(Answering):
         waiting_bytes_limit: int = MAX_FRAME,
         unsolicited_limit: int = 10,
         stream_limit: int = 0,
+        takes_tells: bool = False,
         templates: Templates | None = None,
     ) -> None:
         super().__init__(
@@ -84,6 +86,9 @@ class Conversation(Answering):
         self._splitter: Splitter = Splitter(receive_limit, item_limit)
         self._portions = Portions()
         self._templates = templates
+        #: Whether the other side may tell this one what to do, without an answer; and this one the other.
+        self.takes_tells = takes_tells
+        self.may_tell = False
 
     # --- what arrives ---------------------------------------------------------------------------------------------
 
@@ -254,6 +259,10 @@ class Conversation(Answering):
         if isinstance(message, Ping):
             self.put(messages.write_pong(message.number))
             return None
+        if isinstance(message, Tell):
+            if not self.takes_tells:
+                raise ProtocolError("a client has nothing to tell")
+            return message
         if isinstance(message, Pong):
             return None  # its bytes were all that it had to say
         if self._streams is not None and isinstance(message, (Credit, End)):

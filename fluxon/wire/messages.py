@@ -21,7 +21,7 @@ from fluxon.limits import MAX_NAME, MAX_TAG
 from fluxon.wire.decoding import SUSPECT, check_value
 from fluxon.wire.encoding import encode
 
-ASK, ANSWER, FAILED, CANCEL, CREDIT, END, PING, PONG = range(8)
+ASK, ANSWER, FAILED, CANCEL, CREDIT, END, PING, PONG, TELL = range(9)
 
 #: Length of a Failed message's code and text that is believed; more is cut by the sender.
 MAX_CODE, MAX_TEXT = 64, 1024
@@ -32,6 +32,7 @@ MAX_TIMEOUT = 86_400.0
 # length of what follows · flags · array head · kind · head of a 32-bit integer · tag
 _PREFIX = Struct(">IBBBBI")
 _prefix = _PREFIX.pack
+_tell_prefix = Struct(">IBBB").pack
 _float = Struct(">Bd").pack
 # The same with what stands between length and tag in one piece: most of what a server writes is answers.
 answer_head = Struct(">I4sI").pack
@@ -188,7 +189,18 @@ class Pong:
         self.number = number
 
 
-Message = Ask | Answer | Failed | Cancel | Credit | End | Chunk | Ping | Pong
+class Tell:
+    """What is to be done and not to be answered: ``command`` with ``arguments``."""
+
+    __slots__ = ("arguments", "command", "options")
+
+    def __init__(self, command: str, arguments: dict[str, Any], options: dict[str, Any]) -> None:
+        self.command = command
+        self.arguments = arguments
+        self.options = options
+
+
+Message = Ask | Answer | Failed | Cancel | Credit | End | Chunk | Ping | Pong | Tell
 
 
 class WrongEnvelope(InvalidPayload):
@@ -270,6 +282,10 @@ def parse_other(fields: list[Any]) -> Message:
             return Ping(_tag(number))
         case [7, number]:
             return Pong(_tag(number))
+        case [8, str() as command, dict() as arguments, dict() as options] if len(command) <= MAX_NAME:
+            check_value(arguments)
+            check_value(options)
+            return Tell(command, arguments, options)
     raise ProtocolError("a message of no known kind or shape")
 
 
@@ -290,14 +306,25 @@ def _map_head(count: int) -> bytes:
 # Each of these gives a whole frame, header included.
 
 
-def write_ask(
-    tag: int, command: str, arguments: dict[str, Any], timeout: float | None, options: dict[str, Any]
-) -> bytes:
-    """Raises ``Unserialisable`` for arguments that cannot cross."""
+def _command(command: str, arguments: dict[str, Any]) -> list[bytes]:
     # Argument by argument: most are flat, and flat values are encoded without a walk.
     parts = [_name(command), _map_head(len(arguments))]
     for name, value in arguments.items():
         parts += (_name(name), encode(value))
+    return parts
+
+
+def write_tell(command: str, arguments: dict[str, Any], options: dict[str, Any]) -> bytes:
+    """Raises ``Unserialisable`` for arguments that cannot cross."""
+    rest = b"".join((*_command(command, arguments), encode(options)))
+    return _tell_prefix(len(rest) + 3, 0, 0x84, TELL) + rest
+
+
+def write_ask(
+    tag: int, command: str, arguments: dict[str, Any], timeout: float | None, options: dict[str, Any]
+) -> bytes:
+    """Raises ``Unserialisable`` for arguments that cannot cross."""
+    parts = _command(command, arguments)
     # A float is its head and eight bytes: not worth a call of the encoder.
     parts.append(_float(_FLOAT64, timeout) if type(timeout) is float else encode(timeout))
     parts.append(encode(options) if options else b"\xa0")

@@ -12,24 +12,20 @@ from typing import Any
 
 from fluxon.limits import MAX_TAG
 from fluxon.wire.frames import COMPRESSED, HEADER, compress, frame
-from fluxon.wire.messages import MAX_TIMEOUT, retagged, write_ask
+from fluxon.wire.messages import MAX_TIMEOUT, retagged, write_ask, write_tell
 
 _FIRST_TAG = 2**31
 _numbers = itertools.count()
 
 
-class SharedAsk:
-    """``command`` with ``arguments``, to be answered within ``timeout`` seconds by everybody who is asked.
+class Shared:
+    """A frame for many."""
 
-    Raises ``Unserialisable`` for what cannot cross.
-    """
+    __slots__ = ("_packed", "frame")
 
-    __slots__ = ("_packed", "frame", "tag")
-
-    def __init__(self, command: str, arguments: dict[str, Any], timeout: float | None) -> None:
-        self.tag = _FIRST_TAG + next(_numbers) % (MAX_TAG + 1 - _FIRST_TAG)
+    def __init__(self, written: bytes) -> None:
         #: As it is sent where nothing is compressed.
-        self.frame = write_ask(self.tag, command, arguments, None if timeout is None else min(timeout, MAX_TIMEOUT), {})
+        self.frame = written
         self._packed: bytes | None = None
 
     @property
@@ -45,6 +41,29 @@ class SharedAsk:
             self._packed = self.frame if packed is None else frame(packed, COMPRESSED)
         return self._packed
 
+
+class SharedAsk(Shared):
+    """``command`` with ``arguments``, to be answered within ``timeout`` seconds by everybody who is asked.
+
+    Raises ``Unserialisable`` for what cannot cross.
+    """
+
+    __slots__ = ("tag",)
+
+    def __init__(self, command: str, arguments: dict[str, Any], timeout: float | None) -> None:
+        self.tag = _FIRST_TAG + next(_numbers) % (MAX_TAG + 1 - _FIRST_TAG)
+        limit = None if timeout is None else min(timeout, MAX_TIMEOUT)
+        super().__init__(write_ask(self.tag, command, arguments, limit, {}))
+
     def under(self, tag: int) -> bytes:
         """``frame`` with another tag."""
         return retagged(self.frame, tag)
+
+
+class SharedTell(Shared):
+    """``command`` with ``arguments``, that nobody answers. Raises ``Unserialisable`` for what cannot cross."""
+
+    __slots__ = ()
+
+    def __init__(self, command: str, arguments: dict[str, Any]) -> None:
+        super().__init__(write_tell(command, arguments, {}))

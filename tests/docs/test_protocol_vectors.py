@@ -134,7 +134,7 @@ class VectorTests(SynchronousTestCase):
                     self.assertEqual(self.written(said), data)
 
     def assert_understood(self, said: dict[str, Any], data: bytes) -> None:
-        end = Conversation(receive_limit=100_000, send_limit=100_000)
+        end = Conversation(receive_limit=100_000, send_limit=100_000, takes_tells=True)
         kind, names = said["kind"], {name: value for name, value in said.items() if name != "kind"}
         if kind in ("answer", "failed"):
             for _ in range(4):
@@ -267,7 +267,7 @@ class TableTests(SynchronousTestCase):
         """Kinds and flags."""
         kinds = {row[1]: int(row[0]) for row in table("Kinds of message")}
         self.assertEqual(kinds, {name: getattr(messages, name.upper()) for name in kinds})
-        self.assertEqual(len(kinds), 8)
+        self.assertEqual(len(kinds), 9)
         self.assertEqual([int(row[0], 16) for row in table("Flags")], [0, COMPRESSED, RAW])
 
     def test_numbers(self) -> None:

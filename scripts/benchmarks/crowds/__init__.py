@@ -20,6 +20,7 @@ __all__ = ["CROWDS", "Crowd", "Speech", "crowd", "websocket_answers"]
 #: Every server by its name in the report, and its module here.
 CROWDS = {
     "fluxon": "fluxon_broadcast",
+    "fluxon-unacknowledged": "fluxon_told",
     "twisted-int32-cbor2": "twisted_loop",
     "twisted-bare": "twisted_bare",
     "autobahn": "autobahn_prepared",

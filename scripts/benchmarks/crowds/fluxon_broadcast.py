@@ -23,26 +23,37 @@ def serve(listening: Listening) -> None:
     fluxon_engine.serve(listening, VIEW)
 
 
-def speech(listening: Listening) -> Speech:
+def _frame(*fields: object) -> bytes:
     import cbor2
 
-    def frame(*fields: object) -> bytes:
-        return with_length(b"\0" + cbor2.dumps(list(fields)))
-
-    hello = frame(0, 0, "hello", {"version": 1, "token": None, "seen": 0, "features": []}, None, {})
-    shout = frame(0, 1, "call", {"view": "shout", "payload": PAYLOAD}, None, {})
-    return Speech(steps=((hello, b"heartbeat"),), shout=shout, done=b"heard by ", answers=_answers)
+    return with_length(b"\0" + cbor2.dumps(list(fields)))
 
 
-def _answers(data: bytes) -> bytes:
+def hello(*features: str) -> bytes:
+    """What a client says first."""
+    arguments = {"version": 1, "token": None, "seen": 0, "features": list(features)}
+    return _frame(0, 0, "hello", arguments, None, {})
+
+
+def call(view: str, payload: object) -> bytes:
+    """A request."""
+    return _frame(0, 1, "call", {"view": view, "payload": payload}, None, {})
+
+
+def speech(listening: Listening) -> Speech:
+    shout = call("shout", PAYLOAD)
+    return Speech(steps=((hello(), b"heartbeat"),), shout=shout, done=b"heard by ", answers=answers)
+
+
+def answers(data: bytes) -> bytes:
     """Null to each ask, a pong to each ping, of whole frames."""
-    answers, place = b"", 0
+    said, place = b"", 0
     while place + 12 <= len(data):
         # Length, flags, array head, kind, and the head of a tag that has four bytes, always.
         size, kind, tag = int.from_bytes(data[place : place + 4], "big"), data[place + 6], data[place + 7 : place + 12]
         if kind == 0:
-            answers += b"\0\0\0\x09\0\x83\x01" + tag + b"\xf6"
+            said += b"\0\0\0\x09\0\x83\x01" + tag + b"\xf6"
         elif kind == 6:
-            answers += b"\0\0\0\x08\0\x82\x07" + tag
+            said += b"\0\0\0\x08\0\x82\x07" + tag
         place += 4 + size
-    return answers
+    return said

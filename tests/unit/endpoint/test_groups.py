@@ -14,12 +14,13 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 
-from fluxon.connect import ConnectionInterface
+from fluxon.connect import ConnectionInterface, connect
 from fluxon.console.actions import ACTIONS
 from fluxon.console.console import Console
 from fluxon.endpoint import AsyncServer
 from fluxon.errors import InvalidPayload, ResourceExhausted, Unavailable, Unserialisable
 from fluxon.routing import Request
+from fluxon.wire.messages import write_tell
 from fluxon.workers import WorkerPool
 
 
@@ -263,6 +264,64 @@ class SendingTests(GroupsTestCase):
         ann.functions["told"] = lambda payload: Deferred()
         told = await server.broadcast("told", 1, acknowledge=False, timeout=0.01)
         self.assertEqual(counts(told), {"sent": 1})
+
+    async def test_told(self) -> None:
+        """Clients that can be told are not asked: they answer nothing, whatever becomes of it; others are asked."""
+        server = await self.people()
+        old = await self.listener(server)
+        client = await connect(reactor, self.place_of(server))
+        self.addCleanup(client.close)
+        heard: list[Any] = []
+
+        async def hear(text: Any) -> Any:
+            heard.append(text)
+            if text == "wrong":
+                raise ValueError("a function that nobody waits for")
+            return text
+
+        client.reverse_request_mapping({"told": hear})
+        for text in ("first", "wrong", "last"):
+            told = await server.broadcast("told", text, acknowledge=False)
+            self.assertEqual(counts(told), {"sent": 2})
+        await server.broadcast("untold", acknowledge=False)
+        new = [peer for peer in server._running().listener.factory.peers if peer.conversation.may_tell]
+        self.assertEqual([list(each.conversation.asked) for each in new], [[]])
+        # Behind what it was told.
+        self.assertEqual(counts(await server.broadcast("told", "asked")), {"handled": 2})
+        self.assertEqual(heard, ["first", "wrong", "last", "asked"])
+        await self.until(lambda: len(self.told(old)) == 4)
+        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
+
+    async def test_blocking_clients_are_told(self) -> None:
+        """In order with what they are asked; one that fails is a line in the log."""
+        server = await self.start(self.setup_of(*VIEWS))
+        port = server.listening_port.getHost().port
+        heard: SimpleQueue[Any] = SimpleQueue()
+
+        def hear(text: Any) -> None:
+            heard.put(text)
+            if text == "wrong":
+                raise ValueError("a function that nobody waits for")
+
+        client = ConnectionInterface(port=port)
+        self.addCleanup(deferToThread, client.close)
+        client.reverse_request_mapping({"told": hear})
+        await deferToThread(client.send_request, "join", "room")
+        for text in ("first", "wrong", "last"):
+            told = await server.groups.send("room", "told", text, acknowledge=False)
+            self.assertEqual(counts(told), {"sent": 1})
+        self.assertEqual(counts(await server.groups.send("room", "told", "asked")), {"handled": 1})
+        self.assertEqual([heard.get(timeout=20) for _ in range(4)], ["first", "wrong", "last", "asked"])
+        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
+
+    async def test_a_client_tells_nothing(self) -> None:
+        """It is the end of its connection, whatever it named in its hello."""
+        server = await self.people()
+        wire = await self.wire(server, greet=False)
+        await wire.hello(features=("tell",))
+        wire.peer.protocol.transport.write(write_tell("call", {"view": "join", "payload": "room"}, {}))
+        await wire.lost
+        self.assertEqual(await server.groups.names(), {})
 
     async def test_blocking_clients(self) -> None:
         """Clients that block take part as all others do, and hear while they wait for an answer of their own."""
