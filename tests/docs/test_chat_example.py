@@ -6,6 +6,7 @@ import asyncio
 import importlib.util
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -18,7 +19,7 @@ from example import Example
 from pages import Page
 from terminal import Terminal
 from textual.pilot import Pilot
-from textual.widgets import Input, RichLog, Static
+from textual.widgets import RichLog, Static
 from twisted.trial.unittest import SynchronousTestCase
 
 from fluxon.connect import ConnectionInterface
@@ -36,7 +37,7 @@ class Served(SynchronousTestCase):
 
     def serve(self, line: str, port: str = "0") -> tuple[Child, str]:
         server = self.example.start(f"{line} --port {port}")
-        return server, server.expect(r"listening on tcp \S+:(\d+)")[1]
+        return server, server.expect(r"listening on tcp \S+:(\d+)", 60)[1]
 
 
 class Person:
@@ -60,16 +61,15 @@ class Person:
         await self.type("/quit")
         await self._shown.aclose()
 
-    async def type(self, line: str) -> None:
-        """Into the field that has the focus, and Enter. (Key by key it would take seconds.)"""
+    async def type(self, line: str, into: str = "line") -> None:
+        """Into a field, when it has the focus, and Enter. (Key by key it would take seconds.)"""
+        await self.until(lambda: getattr(self.app.screen.focused, "id", "") == into)
         self.app.screen.focused.value = line
         await self.pilot.press("enter")
 
     async def sign_up(self, name: str) -> None:
-        await self.until(lambda: self.app.is_asking)
-        await self.type(name)
-        await self.until(lambda: self.app.screen.focused.id == "password")
-        self.app.screen.focused.value = PASSWORD
+        await self.type(name, into="name")
+        self.app.screen.query_one("#password").value = PASSWORD
         await self.pilot.click("#sign_up")
         await self.until(lambda: self.title == f"{name} in lobby: connected")
 
@@ -105,6 +105,8 @@ class WindowTests(Served):
         assert spec is not None and spec.loader is not None
         self.client: ModuleType = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(self.client)
+        # What is typed waits for a server that is started again, however slow the machine is.
+        self.patch(self.client, "ConnectionInterface", partial(ConnectionInterface, timeout=100))
 
     def meet(self, story: Callable[[Person, Person], Awaitable[None]]) -> None:
         async def main() -> None:
@@ -154,14 +156,11 @@ class WindowTests(Served):
 
         async def story(emma: Person, mike: Person) -> None:
             async with self.person() as other:
-                await other.until(lambda: other.app.is_asking)
-                form = other.app.screen
-                await other.type("emma")
-                await other.until(lambda: form.focused.id == "password")
-                await other.type("guessed")
-                await other.until(lambda: "wrong name or password" in str(form.query_one("#trouble", Static).content))
-                form.query_one("#password", Input).value = PASSWORD
-                await other.pilot.press("enter")
+                await other.type("emma", into="name")
+                await other.type("guessed", into="password")
+                said = other.app.screen.query_one("#trouble", Static)
+                await other.until(lambda: "wrong name or password" in str(said.content))
+                await other.type(PASSWORD, into="password")
                 await other.until(lambda: other.title == "emma in lobby: connected")
             self.assertEqual(mike.people, ["emma", "mike"])
 
@@ -216,13 +215,14 @@ class TerminalTests(Served):
         window.expect(seen)
 
     def come_in(self, window: pexpect.spawn, name: str, *, known: bool = False) -> None:
-        window.expect("Sign up")
+        # What is typed goes where the focus is, which the hint follows.
+        window.expect("Enter: to the password")
         self.press(window, name, name)
-        self.press(window, "\r", "assword")
+        self.press(window, "\r", "Enter: log in, Tab")
         self.press(window, PASSWORD, "•")
         if not known:
-            self.press(window, "\t", "Log in")
-            self.press(window, "\t", "Sign up")
+            self.press(window, "\t", "an account that is there")
+            self.press(window, "\t", "Enter: make an account")
         self.press(window, "\r", f"{name} in lobby: connected")
 
     def leave(self, window: pexpect.spawn) -> None:

@@ -54,9 +54,9 @@ class SensorsTests(SynchronousTestCase):
     def programs(self, serve: str, devices: str, dashboard: str) -> list[str]:
         """What devices and dashboard say, until there was an alarm, its end, a server's end, and an alarm once more."""
         server = self.example.start(f"{serve} --port 0")
-        port = server.expect(r"listening on tcp \S+:(\d+)")[1]
+        port = server.expect(r"listening on tcp \S+:(\d+)", 60)[1]
         reporting = self.example.start(f"{devices} --port {port}")
-        reporting.expect("^10 devices$")
+        reporting.expect("^10 devices$", 60)
         watching = self.example.start(f"{dashboard} --port {port}")
         # Each ten seconds the one at the stove gets too hot, and cools down.
         watching.expect(r"^ALARM     sensor-000 is at 3\d\.\d °C$", 60)

@@ -37,6 +37,12 @@ class LoginScreen(ModalScreen):
     """Asks for a name and a password until the server takes them. Its result is the name."""
 
     AUTO_FOCUS = "#name"
+    HINTS = {
+        "name": "Enter: to the password",
+        "password": "Enter: log in, Tab: to the buttons",
+        "log_in": "Enter: log in with an account that is there",
+        "sign_up": "Enter: make an account",
+    }
 
     def compose(self):
         with Vertical(id="form"):
@@ -47,6 +53,9 @@ class LoginScreen(ModalScreen):
                 yield Button("Log in", id="log_in", variant="primary")
                 yield Button("Sign up", id="sign_up")
             yield Label(id="trouble", markup=False)
+
+    def on_descendant_focus(self, event):
+        self.query_one("#form").border_subtitle = self.HINTS[event.widget.id]
 
     @on(Input.Submitted, "#name")
     def on_to_the_password(self):
