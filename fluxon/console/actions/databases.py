@@ -9,7 +9,7 @@ from fluxon.errors import NotFound
 
 
 async def database(served: Served, run: Run) -> Output:
-    """Figures of the moment, and how long a read and a write take now."""
+    """Figures of the moment, and how long a read takes now."""
     found = served.database
     if found is None:
         raise NotFound("this server has no database")

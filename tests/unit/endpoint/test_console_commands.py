@@ -1,0 +1,227 @@
+"""The console's commands on a running server: what they say of it, what they refuse, and what Tab offers."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from cloud_serving import CloudTestCase
+from people import SessionsTestCase
+from serving import Person
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+
+from fluxon.console.actions import ACTIONS
+from fluxon.console.console import DONE, FAILED, WRONG, Console
+from fluxon.endpoint import AsyncServer
+from fluxon.routing import Request
+from fluxon.workers import WorkerPool
+
+
+class Said:
+    """What an operator sees."""
+
+    width: int | None = None
+    has_room = True
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def write(self, lines: list[str]) -> None:
+        self.lines += lines
+
+    def complain(self, line: str) -> None:
+        self.lines.append(line)
+
+
+class Operator:
+    """Somebody at the console of ``server``."""
+
+    def __init__(self, server: AsyncServer) -> None:
+        self._threads = WorkerPool("console", 1, reactor)  # type: ignore[arg-type]
+        self.console = Console(server.served, "emma (SHA256:x)", self._threads, ACTIONS)
+
+    async def type(self, line: str, status: int = DONE) -> str:
+        """What the server answers, which ends with ``status``."""
+        said = Said()
+        found = await self.console.run(line, said)
+        text = "\n".join(said.lines)
+        assert found == status, (line, found, text)
+        return text
+
+    async def told(self, line: str) -> Any:
+        """The same for a program."""
+        return json.loads(await self.type(f"{line} --json"))
+
+    def offered(self, line: str) -> list[str]:
+        """What Tab offers for the last word."""
+        return self.console.complete(line)[1]
+
+    def leave(self) -> None:
+        self._threads.stop()
+
+
+class PeopleTests(SessionsTestCase):
+    """Users, sessions and connections."""
+
+    async def at_the_console(self, server: AsyncServer) -> Operator:
+        operator = Operator(server)
+        self.addCleanup(operator.leave)
+        return operator
+
+    async def test_users(self) -> None:
+        """Who is connected, and everybody, as many as are wanted; a stranger is nobody's user."""
+        server = await self.people()
+        operator = await self.at_the_console(server)
+        self.assertEqual(await operator.type("users"), "no user is connected")
+        await self.wire(server)
+        await self.logged_in(server, 2)
+        self.assertEqual([each["user"] for each in await operator.told("users")], ["bob"])
+        self.assertEqual([each["user"] for each in await operator.told("users --all")], ["ann", "bob"])
+        some = await operator.type("users --all --limit 1")
+        self.assertIn("ann", some)
+        self.assertIn("1 of 2; --limit shows more", some)
+
+    async def test_a_session_that_is_ended(self) -> None:
+        """By the beginning of its name, or by a number that is no connection's; its connections stay, as strangers."""
+        server = await self.people()
+        operator = await self.at_the_console(server)
+        wire = await self.logged_in(server)
+        [name] = [each["session"] for each in await operator.told("sessions")]
+        self.assertIn("ann", await operator.type(f"session {name[:6]}"))
+        self.assertIn("go on as strangers", await operator.type(f"kick {name}"))
+        self.assertIsNone(await wire.call("who"))
+        for line in (f"session {name}", f"kick {name}", "kick 999999"):
+            self.assertIn("is called", await operator.type(line, FAILED))
+
+    async def test_a_connection_that_is_ended(self) -> None:
+        """At once, by its number."""
+        server = await self.people()
+        operator = await self.at_the_console(server)
+        wire = await self.wire(server)
+        [number] = [each["number"] for each in await operator.told("connections")]
+        self.assertIn("ended connection", await operator.type(f"kick {number}"))
+        await wire.lost
+
+    async def test_a_push_that_reaches_nobody(self) -> None:
+        """Fails, and says why: nobody is there, or what the client made of it."""
+        server = await self.people()
+        operator = await self.at_the_console(server)
+        self.assertIn("none is connected", await operator.type("push ann show", FAILED))
+        await self.logged_in(server)
+        self.assertIn("no such function", await operator.type("push ann show", FAILED))
+
+    async def test_words_that_are_offered(self) -> None:
+        """Tab knows the commands, views and levels, and who is there; a name that a terminal would obey is left out."""
+        server = await self.people()
+        await Person.Insert(username="eve \x1b[2J", password="x")
+        operator = await self.at_the_console(server)
+        for user_id in (1, 3):
+            await self.logged_in(server, user_id)
+        names = sorted(each["session"] for each in await operator.told("sessions"))
+        for line, words in (
+            ("help sta", ["status"]),
+            ("call login_c", ["login_caught"]),
+            ("loglevel w", ["warn"]),
+            ("logout ", ["ann"]),
+            ("session ", names),
+            ("kick ", names),
+            ("storage unassign ann /a ", []),
+        ):
+            self.assertEqual(operator.offered(line), words, line)
+
+
+class ServerTests(SessionsTestCase):
+    """Its log, database, certificate and views."""
+
+    async def test_how_much_is_logged(self) -> None:
+        """Of everything or of one part; a level that does not exist is told with those that do."""
+        server = await self.people()
+        operator = Operator(server)
+        self.addCleanup(operator.leave)
+        self.assertIn("there are debug, info", await operator.type("loglevel loud", WRONG))
+        self.assertIn("fluxon.rpc is logged from error on", await operator.type("loglevel error fluxon.rpc"))
+        self.assertIn("fluxon.rpc: error", await operator.type("loglevel"))
+        self.assertIn("everything is logged from warn on", await operator.type("loglevel warn"))
+        self.assertEqual(await operator.type("loglevel"), "everything: warn")
+
+    async def test_help(self) -> None:
+        """Of one command, of all that begin with a word, and of none."""
+        operator = Operator(await self.people())
+        self.addCleanup(operator.leave)
+        self.assertIn("end a connection", await operator.type("help kick"))
+        self.assertIn("storage sweep", await operator.type("help storage"))
+        self.assertIn("there is no command 'dance'", await operator.type("help dance", WRONG))
+
+    async def test_the_database(self) -> None:
+        """How long a read takes now, beside what is open of it."""
+        operator = Operator(await self.people())
+        self.addCleanup(operator.leave)
+        told = await operator.told("database")
+        self.assertIn("people.sqlite3", told["database"])
+        self.assertEqual(told["models"], 1)
+        self.assertGreater(told["a read now, ms"], 0)
+
+    async def test_the_certificate(self) -> None:
+        """A server without TLS has none to take up, and says so."""
+        operator = Operator(await self.people())
+        self.addCleanup(operator.leave)
+        self.assertEqual(await operator.type("reload certificates"), "no port has TLS, so no certificate is in use")
+
+    async def test_a_view_that_does_not_end(self) -> None:
+        """Is given up when a client would have been answered."""
+
+        async def never(request: Request) -> None:
+            await Deferred()
+
+        server = await self.serve(never, limits={"view_timeout": 0.2})
+        operator = Operator(server)
+        self.addCleanup(operator.leave)
+        self.assertIn("did not end within 0.2 seconds", await operator.type("call never", FAILED))
+
+    async def test_what_is_not_there(self) -> None:
+        """A server without users, database and files says so to whoever asks for them."""
+        operator = Operator(await self.serve())
+        self.addCleanup(operator.leave)
+        for line, word in (
+            ("users --all", "no users"),
+            ("logout ann", "no users"),
+            ("database", "no database"),
+            ("schemas", "no database"),
+            ("storage ls", "no cloud storage"),
+        ):
+            self.assertIn(word, await operator.type(line, FAILED))
+
+
+class StorageTests(CloudTestCase):
+    """The cloud's part."""
+
+    async def test_pages(self) -> None:
+        """As many as are wanted, and whether there are more; for programs the entries alone."""
+        server = await self.serve_cloud()
+        operator = Operator(server)
+        self.addCleanup(operator.leave)
+        for name in ("a", "b", "c"):
+            await server.cloud.create_directory(f"/{name}")
+        self.assertIn("these are the first 2; --limit shows more", await operator.type("storage ls / --limit 2"))
+        self.assertEqual([each["name"] for each in await operator.told("storage ls --limit 2")], ["a", "b"])
+        self.assertEqual([each["name"] for each in await operator.told("storage tree /")], ["/a", "/b", "/c"])
+
+    async def test_what_a_user_may_and_keeps(self) -> None:
+        """All permissions with their reason, one of them, and bytes; by the user's name."""
+        server = await self.serve_cloud()
+        operator = Operator(server)
+        self.addCleanup(operator.leave)
+        every = await operator.told("storage explain ann /")
+        one = await operator.told("storage explain ann / READ_FILE")
+        self.assertEqual(set(one) - set(every), {"permission", "allowed"})
+        self.assertEqual((await operator.told("storage usage --user ann"))["bytes"], 0)
+        self.assertEqual(operator.offered("storage explain ann / READ_F"), ["READ_FILE"])
+        self.assertTrue(operator.offered("storage unassign ann / "))
+
+    async def test_what_was_never_there(self) -> None:
+        """Cannot be brought back."""
+        server = await self.serve_cloud()
+        operator = Operator(server)
+        self.addCleanup(operator.leave)
+        self.assertIn("nothing that was deleted at /x", await operator.type("storage restore /x", FAILED))
