@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import errno
 import os
 import shutil
 import stat
@@ -13,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from fluxon.errors import AlreadyExists, ConfigurationError, NotFound
 from fluxon.security import Secrets
-from fluxon.startproject import DATABASES, SERVER_TYPES, generate
+from fluxon.startproject import DATABASES, SERVER_TYPES, generate, generator
 
 FILES = {"server.py", "router.py", "models.py", "views.py", "client.py", "README.md", ".gitignore"}
 CLOUD_FILES = {"authorization_model.py", "cloud_client.py"}
@@ -150,6 +151,31 @@ class GeneratorTests(SynchronousTestCase):
         deep = self.parent / "a" / "b" / "chat"
         generate("AsyncServer", deep)
         self.assertTrue((deep / "server.py").is_file())
+
+    def test_somebody_else_is_there_first(self) -> None:
+        """A file that appears meanwhile is named, and stays; what was made before it was seen does not."""
+        look = generator._refuse_existing
+
+        def meanwhile(folder: Path, names: list[str]) -> None:
+            look(folder, names)
+            self.folder.mkdir()
+            (self.folder / "views.py").write_text("mine")
+
+        self.patch(generator, "_refuse_existing", meanwhile)
+        error = self.assertRaises(AlreadyExists, generate, "AsyncServer", self.folder)
+        self.assertIn("views.py is in", error.text)
+        self.assertEqual(tree(self.folder), {"views.py": b"mine"})
+
+    def test_what_others_put_into_our_folders(self) -> None:
+        """Is theirs: where it lies stays, when all else of a project that could not be made is taken away."""
+
+        def fail(secrets: Secrets) -> None:
+            (secrets.path.parent / "logs" / "note.txt").write_text("mine")
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        self.patch(Secrets, "open", fail)
+        self.assertRaises(OSError, generate, "AsyncServer", self.folder)
+        self.assertEqual(tree(self.folder), {"logs": None, "logs/note.txt": b"mine"})
 
     def test_the_path_is_a_file(self) -> None:
         """A file where the folder should be is a clear error, and stays."""
