@@ -26,11 +26,11 @@ from fluxon.database.apis import SQLiteDatabase, adapter_of
 from fluxon.database.database import Database
 from fluxon.database.throttle import LoginThrottle
 from fluxon.endpoint import AsyncServer, CloudStorageServer
+from fluxon.endpoint.background import hold_reactor
 from fluxon.errors import ConfigurationError
 from fluxon.routing import Setup
 from fluxon.routing.greeting import Greeting
 from fluxon.security import Secrets
-from fluxon.testing.background import hold_reactor
 from fluxon.testing.calling import Calls
 from fluxon.testing.client import MemoryClient
 from fluxon.testing.clock import Clock, ClockedReactor

@@ -8,15 +8,16 @@ It runs in this process, on ports that are free. Each of the three has the clien
 import argparse
 import os
 import queue
+import sys
 from contextlib import ExitStack
 from pathlib import Path
 
 from fluxon.connect import CloudStorageConnector, ConnectionInterface
+from fluxon.endpoint import run_in_background
 from fluxon.errors import AlreadyExists
 from twisted.internet import reactor
 from twisted.internet.endpoints import TCP4ServerEndpoint
-from twisted.internet.task import react
-from twisted.internet.threads import deferToThread
+from twisted.internet.threads import blockingCallFromThread
 
 from bad_line import BadLine
 from client import Shell, log_in
@@ -103,30 +104,18 @@ def story(jane, mike, stranger, cut):
     mike.type("cat /plans/summer.txt")
 
 
-async def main(reactor, folder):
-    server = make_server(folder, port=0, cloud_port=0)
-    server.startService()
-    await server.when_ready()
+def play(server):
     port, cloud_port = (each.listening_port.getHost().port for each in (server, server.cloud_storage))
+    # A line to the files. Connections are the reactor's, which has a thread of its own and is asked to do this there.
     line = BadLine(cloud_port)
-    listening = await TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1").listen(line)
-    try:
-        await deferToThread(play, folder, port, cloud_port, listening.getHost().port, line)
-    finally:
-        await listening.stopListening()
-        await server.stopService()
-
-
-def play(folder, port, cloud_port, line_port, line):
-    """Everything here blocks, and so runs in a thread of its own."""
-    desk = folder / "desk"  # whatever is local to the three
-    desk.mkdir(exist_ok=True)
-    os.chdir(desk)
-    with ExitStack() as until_the_end:
+    endpoint = TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1")
+    listening = blockingCallFromThread(reactor, endpoint.listen, line)
+    with ExitStack() as at_the_end:
+        at_the_end.callback(blockingCallFromThread, reactor, listening.stopListening)
 
         def sit_down(name, files_at, password=None):
-            server = until_the_end.enter_context(ConnectionInterface("localhost", port))
-            cloud = until_the_end.enter_context(CloudStorageConnector("localhost", files_at, connection=server))
+            server = at_the_end.enter_context(ConnectionInterface("localhost", port))
+            cloud = at_the_end.enter_context(CloudStorageConnector("localhost", files_at, connection=server))
             if password is not None:
                 try:
                     log_in(server, name, password, new=True)
@@ -134,14 +123,27 @@ def play(folder, port, cloud_port, line_port, line):
                     log_in(server, name, password)
             return Terminal(name, server, cloud)
 
-        jane = sit_down("jane", line_port, "Jane-123")  # hers is the line that is cut
+        jane = sit_down("jane", listening.getHost().port, "Jane-123")  # hers is the line that is cut
         mike = sit_down("mike", cloud_port, "Mike-123")
         stranger = sit_down("stranger", cloud_port)
-        # Connections are the reactor's, and this is another thread.
         story(jane, mike, stranger, cut=lambda: reactor.callFromThread(line.cut))
 
 
-if __name__ == "__main__":
+def main():
     options = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     options.add_argument("--folder", type=Path, default=HERE / "data", help="where the drive keeps its things")
-    react(main, [options.parse_args().folder.absolute()])
+    folder = options.parse_args().folder.absolute()
+    server = make_server(folder, port=0, cloud_port=0)
+    desk = folder / "desk"  # where the three have their own files
+    desk.mkdir(exist_ok=True)
+    os.chdir(desk)
+    # The server gets a thread of its own, so that this one may wait for answers.
+    with run_in_background(server):
+        play(server)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit("stopped")

@@ -12,10 +12,8 @@ from pathlib import Path
 
 from fluxon.connect import ConnectionInterface
 from fluxon.database import schema
-from fluxon.endpoint import AsyncServer
+from fluxon.endpoint import AsyncServer, run_in_background
 from fluxon.errors import FluxonError, PermissionDenied
-from twisted.internet.task import react
-from twisted.internet.threads import deferToThread
 
 import first_year
 import models
@@ -50,7 +48,7 @@ def two_years(setup):
 
 
 def a_day(port):
-    """Five people at their terminals. It blocks, and so runs in a thread of its own."""
+    """Five people at their terminals."""
     connections, terminals = [], {}
     try:
         for username in (username for names in first_year.PEOPLE.values() for username in names):
@@ -103,25 +101,23 @@ zoe> courses
 """
 
 
-async def serve(reactor, setup):
-    server = AsyncServer(port=0, setup=setup)
-    server.startService()
-    await server.when_ready()
-    try:
-        await deferToThread(a_day, server.listening_port.getHost().port)
-    finally:
-        await server.stopService()
-
-
-if __name__ == "__main__":
+def main():
     options = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     options.add_argument("--folder", type=Path, default=HERE / "data", help="where the school keeps its things")
     folder = options.parse_args().folder
     folder.mkdir(parents=True, exist_ok=True)
     setup = make_setup(folder)
+    if not (setup.database_schema_dir / "schema_00002.sql").exists():
+        two_years(setup)
+    # The server gets a thread of its own, so that this one may wait for answers.
+    with run_in_background(AsyncServer(port=0, setup=setup)) as server:
+        a_day(server.listening_port.getHost().port)
+
+
+if __name__ == "__main__":
     try:
-        if not (setup.database_schema_dir / "schema_00002.sql").exists():
-            two_years(setup)
-    except FluxonError as error:  # no database there, or one that has other tables
+        main()
+    except FluxonError as error:  # such as no database there, or one with other tables
         sys.exit(f"{error.code}: {error}")
-    react(serve, [setup])
+    except KeyboardInterrupt:
+        sys.exit("stopped")
