@@ -35,7 +35,8 @@ def write_page(app: Sphinx, page: str, content: list[str]) -> None:
     # The folder's own time changes with a file that is new or gone.
     for each in (CHANGELOG, CHANGES, *CHANGES.iterdir()):
         app.env.note_dependency(str(each))
-    content[0], places = PLACE.subn(lambda _: f"## Not released yet\n{draft()}\n", CHANGELOG.read_text("utf-8"))
+    section = f"## Not released yet\n{draft()}\n" if any(CHANGES.glob("*.*.md")) else ""
+    content[0], places = PLACE.subn(lambda _: section, CHANGELOG.read_text("utf-8"))
     assert places == 1, f"{CHANGELOG} has no place for what is not released"
 
 

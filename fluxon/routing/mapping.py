@@ -142,8 +142,11 @@ def _alike(name: str, views: Mapping[str, View]) -> list[str]:
     return list(itertools.islice(found, _LOOKED_AT))
 
 
+_ELSEWHERE = "; see the mapping in router.py, and start the server again if the view is new"
+
+
 def unknown_view(name: str, views: Mapping[str, View]) -> UnknownView:
     """The error for a name that no view has; it names those that look alike, which the client may ask anyway."""
     near = difflib.get_close_matches(name[:64], _alike(name, views), n=3)
-    hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else "; see the mapping in router.py"
+    hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else _ELSEWHERE
     return UnknownView(f"there is no view {name[:64]!r}{hint}", details={"near": near})
