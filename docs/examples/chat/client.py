@@ -162,18 +162,18 @@ class ChatApp(App):
 
     async def join(self, room):
         """Into a room; or into the same one again, to see what was said while the connection was lost."""
-        self.coming = []
+        self.coming, history = [], []
         try:
             history = await self.ask("join", room=room)
             if room != self.room:
                 self.room = room
                 self.shown.clear()
                 self.query_one("#said", RichLog).clear()
-            for message in history + self.coming:
-                self.show_message(**message)
+            self.show_state("connected")
         finally:
-            self.coming = None
-        self.show_state("connected")
+            messages, self.coming = history + self.coming, None
+            for message in messages:
+                self.show_message(**message)
 
     # --- what the server calls ----------------------------------------------------------------------------------------
 
