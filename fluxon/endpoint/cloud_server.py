@@ -15,7 +15,6 @@ from fluxon.database.database import Database
 from fluxon.endpoint.cloud_port import CloudPort
 from fluxon.endpoint.foundation import Foundation
 from fluxon.endpoint.listener import Listener
-from fluxon.endpoint.listening import choose_endpoint
 from fluxon.endpoint.metrics.figures import used_of_all
 from fluxon.endpoint.service import ServerService
 from fluxon.errors import ConfigurationError, Unavailable
@@ -84,14 +83,10 @@ class CloudStorageServer(ServerService[CloudEngine]):
         metrics: Any = None,
         reactor: Any = None,
     ) -> None:
-        super().__init__(reactor, metrics, manhole)
+        super().__init__(port, secure, host, endpoint, reactor, metrics, manhole)
         if setup is not None:
             check_setup(setup)
         self.setup = setup
-        self.configured_port = port
-        self.host = host
-        self.secure = secure
-        self.endpoint = endpoint
         self._of: object | None = None
         self._port: CloudPort | None = None
 
@@ -100,11 +95,7 @@ class CloudStorageServer(ServerService[CloudEngine]):
             _raise("this CloudStorageServer belongs to an AsyncServer, which starts it; start that one")
         if self.setup is None:
             _raise("CloudStorageServer needs the setup of router.py: CloudStorageServer(setup=router.setup)")
-        return CloudEngine(self.setup, reactor, self.choose_endpoint(reactor), self.secure)
-
-    def choose_endpoint(self, reactor: Any) -> IStreamServerEndpoint:
-        """Where it is to listen. Raises ``ConfigurationError``; opens nothing."""
-        return choose_endpoint(reactor, self.configured_port, self.host, self.secure, self.endpoint)
+        return CloudEngine(self.setup, reactor, self.next_endpoint(reactor), self.secure)
 
     # --- as a part of a main server -----------------------------------------------------------------------------------
 

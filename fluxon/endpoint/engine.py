@@ -58,7 +58,7 @@ class Engine:
         self._cloud = cloud
         self._cloud_port: CloudPort | None = None
         if cloud is not None:
-            self._cloud_port = CloudPort(self.foundation, cloud.choose_endpoint(reactor), cloud.secure)
+            self._cloud_port = CloudPort(self.foundation, cloud.next_endpoint(reactor), cloud.secure)
 
     @property
     def database(self) -> Database | None:

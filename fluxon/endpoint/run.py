@@ -42,7 +42,7 @@ def run_server(server: ServerService[Any]) -> None:
             reactor.stop()
 
     def start() -> None:
-        server.privilegedStartService()  # type: ignore[no-untyped-call]
+        server.privilegedStartService()
         server.startService()
         foreground.begin_console(interrupted)
 

@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
+from twisted.internet.interfaces import IListeningPort
 
 from fluxon.database.database import Database
 from fluxon.endpoint.cloud_server import CloudStorageServer
 from fluxon.endpoint.engine import Engine
-from fluxon.endpoint.listening import choose_endpoint
 from fluxon.endpoint.service import ServerService
 from fluxon.errors import ConfigurationError, Unavailable
 from fluxon.metrics import Requests
@@ -48,7 +47,7 @@ class AsyncServer(ServerService[Engine]):
         metrics: Any = None,
         reactor: Any = None,
     ) -> None:
-        super().__init__(reactor, metrics, manhole)
+        super().__init__(port, secure, host, endpoint, reactor, metrics, manhole)
         if not isinstance(setup, Setup):
             raise ConfigurationError("AsyncServer needs the setup of router.py: AsyncServer(setup=router.setup)")
         if cloud_storage is not None:
@@ -57,18 +56,14 @@ class AsyncServer(ServerService[Engine]):
             cloud_storage.belong_to(self, setup)
         self.cloud_storage = cloud_storage
         self.setup = setup
-        self.configured_port = port
-        self.host = host
-        self.secure = secure
-        self.endpoint = endpoint
 
     def _make_run(self, reactor: Any) -> Engine:
-        endpoint = self.choose_endpoint(reactor)
-        return Engine(self.setup, self, reactor, endpoint, self.secure, self.cloud_storage)
+        return Engine(self.setup, self, reactor, self.next_endpoint(reactor), self.secure, self.cloud_storage)
 
-    def choose_endpoint(self, reactor: Any) -> IStreamServerEndpoint:
-        """Where it is to listen. Raises ``ConfigurationError``; opens nothing."""
-        return choose_endpoint(reactor, self.configured_port, self.host, self.secure, self.endpoint)
+    def privilegedStartService(self) -> None:
+        super().privilegedStartService()
+        if self.cloud_storage is not None:
+            self.cloud_storage.privilegedStartService()
 
     # --- for those who have it ----------------------------------------------------------------------------------------
 

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredLock, fail, succeed
 from twisted.internet.error import CannotListenError, ReactorNotRunning
-from twisted.internet.interfaces import IListeningPort
+from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from fluxon.endpoint.foundation import carried_out
-from fluxon.endpoint.listening import choose_operators
+from fluxon.endpoint.listening import choose_endpoint, choose_operators
 from fluxon.endpoint.metrics import Measured, MetricsPort
+from fluxon.endpoint.privileged import TakenPort, take
 from fluxon.endpoint.served import ServedServer, make_manhole
 from fluxon.errors import FluxonError, Unavailable
 
@@ -51,7 +52,22 @@ R = TypeVar("R", bound=Run)
 class ServerService(Service, Generic[R]):
     """A server that subclasses make the runs of."""
 
-    def __init__(self, reactor: Any = None, metrics: Any = None, manhole: Any = None) -> None:
+    def __init__(
+        self,
+        port: int | str,
+        secure: bool,
+        host: str | None,
+        endpoint: Any,
+        reactor: Any = None,
+        metrics: Any = None,
+        manhole: Any = None,
+    ) -> None:
+        self.configured_port = port
+        self.secure = secure
+        self.host = host
+        self.endpoint = endpoint
+        # What only root may open, until it is listened on.
+        self._taken: TakenPort | None = None
         self._reactor = reactor
         #: Where metrics and health are told: a port, or a description of an endpoint; None for nowhere.
         self.metrics = metrics
@@ -71,6 +87,28 @@ class ServerService(Service, Generic[R]):
         """What ``startService`` starts. Raises ``ConfigurationError``; opens nothing."""
         raise NotImplementedError
 
+    def choose_endpoint(self, reactor: Any) -> IStreamServerEndpoint:
+        """Where it is to listen. Raises ``ConfigurationError``; opens nothing."""
+        return choose_endpoint(reactor, self.configured_port, self.host, self.secure, self.endpoint)
+
+    def next_endpoint(self, reactor: Any) -> IStreamServerEndpoint:
+        """Where it listens this time: on the port that was taken for it, if one was."""
+        taken, self._taken = self._taken, None
+        return taken or self.choose_endpoint(reactor)
+
+    def privilegedStartService(self) -> None:
+        """Take a port that only root may open: a daemon is somebody else when the server is ready to listen."""
+        super().privilegedStartService()  # type: ignore[no-untyped-call]
+        reactor = self._the_reactor()
+        self._taken = take(reactor, self.choose_endpoint(reactor))
+
+    def _the_reactor(self) -> Any:
+        if self._reactor is not None:
+            return self._reactor
+        from twisted.internet import reactor
+
+        return reactor
+
     def startService(self) -> None:
         """Begin to start; see ``when_ready``. One that is still stopping starts when that is done."""
         super().startService()  # type: ignore[no-untyped-call]
@@ -79,9 +117,7 @@ class ServerService(Service, Generic[R]):
     async def _start(self) -> None:
         if not self.running:
             raise Unavailable("the server was stopped before it began to start")
-        reactor = self._reactor
-        if reactor is None:
-            from twisted.internet import reactor
+        reactor = self._the_reactor()
         engine: R | None = None
         try:
             engine = self._make_run(reactor)
