@@ -94,6 +94,7 @@ class Conversation:
         server.type("users")
         for number in range(1, len(self._sessions) + 1):
             server.expect(rf"^ *{number} +\w+ +1 +1 ")
+        server.expect("^fluxon>$")  # it waits for the next command
 
     def stop(self) -> int:
         """Ctrl+C in the server's terminal; its exit code."""
