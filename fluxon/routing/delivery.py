@@ -34,7 +34,8 @@ OFFLINE = "offline"
 #: It was sent, and what becomes of it nobody wanted to know.
 SENT = "sent"
 
-_REACHED = (HANDLED, QUEUED, SENT)
+#: What makes a delivery true.
+REACHED = (HANDLED, QUEUED, SENT)
 
 
 @attrs.frozen(slots=True)
@@ -56,13 +57,18 @@ class Result:
 class Delivery(CrossesAs):
     """The results of one call to clients. True if any is "handled", "queued" or "sent"."""
 
-    __slots__ = ("results",)
+    __slots__ = ("_all",)
 
     def __init__(self, results: Sequence[Result]) -> None:
-        self.results = tuple(results)
+        self._all = tuple(results)
+
+    @property
+    def results(self) -> tuple[Result, ...]:
+        """One for each client."""
+        return self._all
 
     def __bool__(self) -> bool:
-        return any(each.state in _REACHED for each in self.results)
+        return any(each.state in REACHED for each in self.results)
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, bool):

@@ -25,7 +25,7 @@ from fluxon.errors import (
     says_stopping,
 )
 from fluxon.routing.clients import clients_of
-from fluxon.routing.delivery import FAILED, HANDLED, OFFLINE, QUEUED, SENT, TIMEOUT, Delivery, Result
+from fluxon.routing.delivery import FAILED, HANDLED, OFFLINE, QUEUED, REACHED, SENT, TIMEOUT, Delivery, Result
 from fluxon.routing.keeping import Keeping
 from fluxon.routing.kept import Kept
 from fluxon.rpc import Peer
@@ -34,6 +34,40 @@ from fluxon.wire import Failed, SharedAsk, SharedTell
 
 #: A user's id, if one is logged in, and a session's public name.
 Who: TypeAlias = tuple[int | None, str]
+
+#: What became of it at one client: a state, the client's session, and why if it has failed.
+Known: TypeAlias = "tuple[str, Session, FluxonError | None]"
+
+
+class ManyDelivery(Delivery):
+    """The same of thousands of clients, whose results are made when somebody looks at them: most only count."""
+
+    __slots__ = ("_known", "_rest", "_results")
+
+    def __init__(self, known: list[Known], rest: list[Result]) -> None:
+        self._known = known
+        self._rest = rest
+        self._results: tuple[Result, ...] | None = None
+
+    @property
+    def results(self) -> tuple[Result, ...]:
+        if self._results is None:
+            known = (Result(state, each.user_id, each.public_id, error=error) for state, each, error in self._known)
+            self._results = (*known, *self._rest)
+            self._known, self._rest = [], []
+        return self._results
+
+    def __bool__(self) -> bool:
+        known = any(state in REACHED for state, _, _ in self._known)
+        return known or any(each.state in REACHED for each in self._results or self._rest)
+
+    def count(self, state: str) -> int:
+        if self._results is not None:
+            return super().count(state)
+        return [each[0] for each in self._known].count(state) + sum(each.state == state for each in self._rest)
+
+    def __len__(self) -> int:
+        return len(self.results) if self._results is not None else len(self._known) + len(self._rest)
 
 
 class Audience(Protocol):
@@ -70,8 +104,7 @@ class Sending:
     def __init__(self, acknowledge: bool) -> None:
         self._acknowledge = acknowledge
         self._unanswered = 0
-        # Made one by one, as they become known: ten thousand at once would hold up the reactor for a moment.
-        self._results: list[Result] = []
+        self._results: list[Known] = []
         #: Members who had no client, and those whose turn did not come in time; None as long as it may.
         self.away: list[Who] = []
         self._unreached: list[Who] | None = None
@@ -97,7 +130,7 @@ class Sending:
         raise NotImplementedError
 
     def _note(self, session: Session, state: str, error: FluxonError | None = None) -> None:
-        self._results.append(Result(state, session.user_id, session.public_id, error=error))
+        self._results.append((state, session, error))
 
     def _look(self) -> None:
         if self._unreached is None:
@@ -107,9 +140,9 @@ class Sending:
             self.timer = None
         if not self.done.called and (not self._unanswered or not self._acknowledge):
             late, away = DeadlineExceeded(), Unavailable("the client is away")
-            self._results += [Result(TIMEOUT, *who, error=late) for who in self._unreached]
-            self._results += [Result(OFFLINE, *who, error=away) for who in self.away]
-            self.done.callback(Delivery(self._results))
+            rest = [Result(TIMEOUT, *who, error=late) for who in self._unreached]
+            rest += [Result(OFFLINE, *who, error=away) for who in self.away]
+            self.done.callback(ManyDelivery(self._results, rest))
 
 
 class Copy:
@@ -152,24 +185,24 @@ class CallSending(Sending):
         self._shared = shared
         # What is sent instead to those who need not answer, if nobody wants to know.
         self._tell = tell
-        self._told: set[Peer] = set()
-        self._copies: dict[Peer, Copy] = {}
+        # None of who was told.
+        self._copies: dict[Peer, Copy | None] = {}
 
     async def reach(self, part: Sequence[Any]) -> None:
         for peer in await self._audience.clients(part, self.away):
             self._send_to(peer)
 
     def _send_to(self, peer: Peer) -> None:
-        if peer in self._copies or peer in self._told or peer.session is None:
+        if peer in self._copies or peer.session is None:
             return
         if self._tell is not None and peer.conversation.may_tell:
-            self._told.add(peer)
+            self._copies[peer] = None
             try:
                 peer.tell_shared(self._tell)
             except FluxonError as error:
                 self._note(peer.session, FAILED if isinstance(error, ResourceExhausted) else OFFLINE, error)
             else:
-                self._note(peer.session, SENT)
+                self._results.append((SENT, peer.session, None))
             return
         copy = self._copies[peer] = Copy(self, peer)
         self._unanswered += 1
@@ -193,7 +226,7 @@ class CallSending(Sending):
 
     def expire(self) -> list[Copy]:
         self.timer = None
-        late = [each for each in self._copies.values() if not each.over]
+        late = [each for each in self._copies.values() if each is not None and not each.over]
         error = DeadlineExceeded()
         for each in late:
             self.ended(each, TIMEOUT, error)

@@ -110,8 +110,13 @@ class Output(Protocol):
         conversation = self.conversation
         output = conversation.output
         if not self._paused and not self._ended and conversation.output_size <= SLICE:
-            whole, size = output[:], conversation.output_size
-            self._discard()
+            size, conversation.output_size = conversation.output_size, 0
+            if len(output) == 1:  # as nearly always: without the calls
+                self.factory.sent += size
+                self.transport.write(output.pop())
+                return
+            whole = output[:]
+            output.clear()
             self._send(whole, size)
             return
         # Answer by answer, so that each is counted, however many are ready at once.

@@ -8,7 +8,9 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from fluxon.errors import Unavailable
 from fluxon.routing.delivery import Delivery, Gathering, Result
+from fluxon.routing.sending import ManyDelivery
 from fluxon.wire import decode, encode
 
 
@@ -33,6 +35,22 @@ class DeliveryTests(SynchronousTestCase):
             self.assertFalse(delivery != truth)
             self.assertEqual(hash(delivery), hash(truth))
             self.assertEqual(len(delivery), len(states))
+
+    def test_of_many(self) -> None:
+        """One whose results are made when they are looked at says the same before and after that."""
+        session: Any = Clock()
+        session.user_id, session.public_id = 7, "s7"
+        error = Unavailable()
+        known = [("sent", session, None), ("failed", session, error)]
+        for states, truth in ((known, True), (known[1:], False), ([], False)):
+            delivery = ManyDelivery(states, results("offline", "timeout"))
+            for _ in range(2):
+                self.assertIs(bool(delivery), truth)
+                self.assertEqual(len(delivery), len(states) + 2)
+                self.assertEqual([delivery.count(each) for each in ("sent", "offline")], [len(states) // 2, 1])
+                made = [Result(state, 7, "s7", error=why) for state, _, why in states]
+                self.assertEqual(delivery, Delivery([*made, *results("offline", "timeout")]))
+        self.assertTrue(ManyDelivery([], results("queued")))
 
     def test_crosses_as_a_boolean(self) -> None:
         """By itself and inside of what a view returns."""
