@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 from collections.abc import Callable, Hashable
 from datetime import timedelta
 from typing import Any
@@ -30,6 +32,12 @@ ROLES = ["owner", "collaborator", "viewer", "dropbox", "nothing"]
 
 
 READ = Permissions.READ_FILE
+
+TAKE_AWAY = """
+import sqlite3, sys
+with sqlite3.connect(sys.argv[1], timeout=30) as database:
+    database.execute("DELETE FROM filesystem_assigned_roles")
+"""
 
 
 def give_role(storage: Storage, connection: Any, item_id: int, user_id: Any) -> None:
@@ -164,6 +172,19 @@ class Remembering(SQLiteCloud):
         for works in ([give_and_fail], [give_and_fail, give_and_fail]):
             self.database.write_all_blocking(works)
             self.assertRaises(PermissionDenied, self.storage.read, self.jane, "/d/f")
+
+    def test_another_process(self) -> None:
+        """A role that another process takes away is gone for the next decision, of what reads and of what writes."""
+        self.storage.make_directory(self.admin, "/d")
+        self.assign("/d", self.jane, "owner")
+        for number in range(3):
+            self.storage.write(self.jane, f"/d/{number}", b"1")
+            self.storage.begin_upload(self.jane, f"/d/{number}")
+        command = [sys.executable, "-c", TAKE_AWAY, str(self.folder / "database.sqlite3")]
+        subprocess.run(command, check=True, timeout=60)
+        self.assertRaises(PermissionDenied, self.storage.begin_upload, self.jane, "/d/1")
+        self.assertRaises(PermissionDenied, self.storage.read, self.jane, "/d/2")
+        self.assertRaises(PermissionDenied, self.storage.write, self.jane, "/d/3", b"1")
 
     def test_how_much(self) -> None:
         """It forgets rather than grow; who has many roles is looked up for what is asked."""
