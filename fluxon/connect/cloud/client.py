@@ -20,6 +20,7 @@ from fluxon.commands import Command, cloud
 from fluxon.connect.arguments import DEFAULT_CLOUD_PORT, check_trust
 from fluxon.connect.cloud import deferred_downloads, deferred_uploads, requests
 from fluxon.connect.cloud.calls import DeferredCalls
+from fluxon.connect.cloud.deferred_watches import DeferredWatches
 from fluxon.connect.cloud.following import ANONYMOUS, session_for
 from fluxon.connect.cloud.given import CloudPath, content_of, local_path_of, path_of
 from fluxon.connect.cloud.items import CloudChange, CloudItem
@@ -33,12 +34,11 @@ from fluxon.connect.cloud.transfers import (
     sha256_of,
     writing_of,
 )
-from fluxon.connect.cloud.watches import CloudWatch, Watches
+from fluxon.connect.cloud.watches import CloudWatch
 from fluxon.connect.reconnecting import Connection
 from fluxon.connect.service import ClientService, connected, endpoint_of
 from fluxon.connect.session import HasSession
-from fluxon.errors import FluxonError, InvalidPayload, NotFound, OutcomeUnknown, Unavailable
-from fluxon.rpc import Peer
+from fluxon.errors import FluxonError, InvalidPayload, NotFound, Unavailable
 from fluxon.workers import WorkerPool
 
 _log = Logger(namespace="fluxon.connect")
@@ -77,8 +77,7 @@ class CloudClient(ClientService, DeferredCalls):
     ) -> None:
         check_trust(trust, secure)
         address, endpoint = endpoint_of(reactor, where, secure, trust, DEFAULT_CLOUD_PORT)
-        self._watches = Watches(self._deliver)
-        self._told: Deferred[Any] | None = None
+        self._watches = DeferredWatches(lambda path: self._do(requests.watch, path))
         self._pool = WorkerPool("cloud-files", _THREADS, reactor)
         super().__init__(
             reactor,
@@ -87,10 +86,10 @@ class CloudClient(ClientService, DeferredCalls):
             secure=secure,
             session=session_for(ANONYMOUS if connection is None else connection, address.host, secure),
             timeout=timeout,
-            responders={cloud.Changed: self._changed},
+            responders={cloud.Changed: self._watches.changed},
             on_session_lost=None,
             random=random,
-            connected=self._begin_watches_again,
+            connected=self._watches.connected,
         )
 
     # --- items --------------------------------------------------------------------------------------------------------
@@ -205,7 +204,7 @@ class CloudClient(ClientService, DeferredCalls):
             if not callable(function):
                 raise InvalidPayload("watch() takes a function that is called with each change")
             made = CloudWatch(path_of(relative_path), function)
-            await self._begin(made)
+            await self._watches.begin(made)
             return made
 
         return _pending(watch())
@@ -254,55 +253,6 @@ class CloudClient(ClientService, DeferredCalls):
     @property
     def _asker(self) -> _Asker:
         return _Asker(self)
-
-    # --- what the server says of watches ------------------------------------------------------------------------------
-
-    def _changed(self, _: Peer, arguments: dict[str, Any]) -> dict[str, Any]:
-        self._watches.changed(arguments)
-        return {}
-
-    def _deliver(self, watch: CloudWatch, change: CloudChange) -> None:
-        """After those before it."""
-        before, tell = self._told, Deferred.fromCoroutine
-        if before is None or before.called:
-            self._told = tell(self._tell(watch, change))
-        else:
-            self._told = Deferred()
-            before.addBoth(lambda _: tell(self._tell(watch, change))).chainDeferred(self._told)
-
-    async def _tell(self, watch: CloudWatch, change: CloudChange) -> None:
-        if watch in self._watches:
-            try:
-                result: Any = watch.function(change)
-                if hasattr(result, "__await__"):
-                    await result
-            except Exception:
-                _log.failure("the function that watches {path!r} failed", path=watch.path)
-            if change.action == "ended":  # as the server, or this side, says
-                self._watches.ended(watch)
-
-    async def _begin(self, watch: CloudWatch) -> None:
-        while True:
-            connection = self._watches.connection
-            number = await self._do(requests.watch, watch.path)
-            if self._watches.begun(watch, number, connection):
-                return
-
-    def _begin_watches_again(self) -> None:
-        for watch in self._watches.connected():
-            again = Deferred.fromCoroutine(self._begin_again(watch))
-            again.addErrback(lambda failure: _log.failure("beginning a watch again failed", failure))
-
-    async def _begin_again(self, watch: CloudWatch) -> None:
-        try:
-            await self._begin(watch)
-        except (Unavailable, OutcomeUnknown):
-            return  # lost again: the next connection begins it
-        except FluxonError as error:
-            _log.warn("{path!r} can no longer be watched: {text}", path=watch.path, text=error.text)
-            self._deliver(watch, watch.change("ended"))
-            return
-        self._deliver(watch, watch.change("missed"))
 
     def stopService(self) -> Deferred[None]:
         """End the connection; what is under way fails. Fires when nothing is left."""

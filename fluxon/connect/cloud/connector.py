@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import os
 import random as _random
-import threading
 from collections.abc import Callable
-from functools import partial
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
 
@@ -19,11 +17,12 @@ from twisted.logger import Logger
 from fluxon.commands import Command, cloud
 from fluxon.connect.arguments import DEFAULT_CLOUD_PORT, check_trust, checked_address, checked_timeout
 from fluxon.connect.cloud import requests
+from fluxon.connect.cloud.blocking_watches import BlockingWatches
 from fluxon.connect.cloud.calls import BlockingCalls
 from fluxon.connect.cloud.downloads import download, read_bytes
 from fluxon.connect.cloud.following import session_for
 from fluxon.connect.cloud.given import CloudPath, content_of, local_path_of, path_of
-from fluxon.connect.cloud.items import CloudChange, CloudItem
+from fluxon.connect.cloud.items import CloudItem
 from fluxon.connect.cloud.leases import CloudLock
 from fluxon.connect.cloud.requests import Paged, Request
 from fluxon.connect.cloud.transfers import (
@@ -35,12 +34,9 @@ from fluxon.connect.cloud.transfers import (
     writing_of,
 )
 from fluxon.connect.cloud.uploads import Bytes, LocalFile, upload
-from fluxon.connect.cloud.watches import CloudWatch, Watches, Watching
+from fluxon.connect.cloud.watches import CloudWatch, Watching
 from fluxon.connect.line import Line
-from fluxon.connect.link import Link
-from fluxon.connect.turns import Turns
-from fluxon.errors import FluxonError, InvalidPayload, NotFound, OutcomeUnknown, Unavailable
-from fluxon.wire import Ask
+from fluxon.errors import InvalidPayload, NotFound, Unavailable
 
 _log = Logger(namespace="fluxon.connect")
 
@@ -78,8 +74,7 @@ class CloudStorageConnector(BlockingCalls):
         where = checked_address(host, port)
         check_trust(trust, secure)
         self._timeout = checked_timeout(timeout)
-        self._watches = Watches(self._deliver)
-        self._turns = Turns(f"fluxon-watches-{where}")
+        self._watches = BlockingWatches(lambda path: self._do(requests.watch, path), f"fluxon-watches-{where}")
         self._line = Line(
             where,
             secure=secure,
@@ -89,9 +84,9 @@ class CloudStorageConnector(BlockingCalls):
             random=random,
             user="CloudStorageConnector",
             instead="fluxon.connect.connect_cloud",
-            answering={cloud.Changed: self._changed},
+            answering={cloud.Changed: self._watches.changed},
             lost=lambda: None,
-            connected=self._connected,
+            connected=self._watches.connected,
         )
 
     # --- items --------------------------------------------------------------------------------------------------------
@@ -200,7 +195,7 @@ class CloudStorageConnector(BlockingCalls):
         if not callable(function):
             raise InvalidPayload("watch() takes a function that is called with each change")
         watch = CloudWatch(path_of(relative_path), function)
-        self._begin(watch)
+        self._watches.begin(watch)
         return watch
 
     def unwatch(self, watch: CloudWatch) -> None:
@@ -219,7 +214,7 @@ class CloudStorageConnector(BlockingCalls):
         """End the connection. What is under way fails; later calls raise ``Unavailable``. Closing twice is no error."""
         if not self._line.is_ours:
             return  # the connection, and every lock, is the parent's
-        self._turns.stop()
+        self._watches.stop()
         self._line.close()
 
     def __enter__(self) -> CloudStorageConnector:
@@ -256,55 +251,3 @@ class CloudStorageConnector(BlockingCalls):
         answer = self._line.ask(command.name, arguments, self._timeout, command.name)
         check_answer(command, answer)
         return answer
-
-    # --- what the server says of watches, on the receiving thread -----------------------------------------------------
-
-    def _changed(self, link: Link, ask: Ask) -> None:
-        self._watches.changed(ask.arguments)
-        link.answer(ask, {})
-
-    def _connected(self, _: Line) -> None:
-        watches = self._watches.connected()
-        if watches:
-            # Not as one of the turns: of those there may be too many already.
-            again = threading.Thread(target=self._begin_all_again, args=(watches,), name="fluxon-watches", daemon=True)
-            again.start()
-
-    def _begin_all_again(self, watches: list[CloudWatch]) -> None:
-        for watch in watches:
-            try:
-                self._begin_again(watch)
-            except FluxonError as error:
-                _log.error("watching {path!r} again failed: {text}", path=watch.path, text=error.text)
-
-    def _deliver(self, watch: CloudWatch, change: CloudChange) -> None:
-        self._turns.submit(partial(self._tell, watch, change))
-
-    def _begin(self, watch: CloudWatch) -> None:
-        while True:
-            connection = self._watches.connection
-            number = self._do(requests.watch, watch.path)
-            if self._watches.begun(watch, number, connection):
-                return
-
-    def _begin_again(self, watch: CloudWatch) -> None:
-        if watch not in self._watches:
-            return
-        try:
-            self._begin(watch)
-        except (Unavailable, OutcomeUnknown):
-            return  # lost again: the next connection begins it
-        except FluxonError as error:
-            _log.warn("{path!r} can no longer be watched: {text}", path=watch.path, text=error.text)
-            self._deliver(watch, watch.change("ended"))
-            return
-        self._deliver(watch, watch.change("missed"))
-
-    def _tell(self, watch: CloudWatch, change: CloudChange) -> None:
-        if watch in self._watches:
-            try:
-                watch.function(change)
-            except Exception:
-                _log.failure("the function that watches {path!r} failed", path=watch.path)
-            if change.action == "ended":  # as the server, or this side, says
-                self._watches.ended(watch)
