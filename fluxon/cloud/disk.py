@@ -48,21 +48,22 @@ def write_all(descriptor: int, data: bytes | bytearray | memoryview) -> None:
 
 def write_at(descriptor: int, pieces: list[memoryview], offset: int) -> None:
     """Write every byte of the pieces, one behind the other, from ``offset`` on, however few the system takes."""
-    while pieces:
+    left = sum(map(len, pieces))
+    while left:
         written = os.pwritev(descriptor, pieces, offset)
         offset += written
-        if written == sum(map(len, pieces)):
-            return
-        pieces = _behind(pieces, written)
+        left -= written
+        if left:
+            pieces = _behind(pieces, written)
 
 
 def _behind(pieces: list[memoryview], count: int) -> list[memoryview]:
-    """What is behind the first ``count`` bytes of the pieces."""
-    for number, piece in enumerate(pieces):
-        if count < len(piece):
-            return [piece[count:], *pieces[number + 1 :]]
-        count -= len(piece)
-    return []
+    """What is behind the first ``count`` bytes of the pieces, which have more."""
+    first = 0
+    while count >= len(pieces[first]):
+        count -= len(pieces[first])
+        first += 1
+    return [pieces[first][count:], *pieces[first + 1 :]]
 
 
 def close(descriptor: int) -> None:

@@ -25,7 +25,8 @@ MAX_PATH = 4_096
 #: Directories within each other. Real trees stay under 20; each costs a statement.
 MAX_DEPTH = 64
 
-#: Characters of a key. Case folding makes up to three of one, of few bytes; databases index so many.
+#: Characters of a key: no name of so many bytes has a longer one, whatever folding its case makes of it. Databases
+#: index so many.
 MAX_KEY = 400
 
 #: Other than control characters: marks that turn the direction of what follows ("exe.txt" for "txt.exe"), and the
@@ -93,8 +94,6 @@ def component(name: Any) -> str:
         raise InvalidPayload("a name is not blanks alone")
     if len(made.encode()) > MAX_COMPONENT:
         raise InvalidPayload(f"a name has at most {MAX_COMPONENT} bytes")
-    if len(key(made)) > MAX_KEY:
-        raise InvalidPayload(f"a name has at most {MAX_KEY} characters once its case is folded")
     return made
 
 

@@ -50,6 +50,17 @@ class Script(SQLiteCloud):
         self.assertEqual(self.filesystem.path("/"), self.top)
         self.assertEqual((self.top.name, self.top.parent()), ("", None))
 
+    def test_items_that_are_one(self) -> None:
+        """The same item is equal however it was reached, and a path without one is equal to itself; both say what."""
+        directory = self.filesystem.create_directory("/d")
+        again, nothing = self.filesystem.path("/d/"), self.filesystem.path("/nothing")
+        self.assertEqual({directory, again}, {again})
+        self.assertEqual({nothing, self.filesystem.path("nothing")}, {nothing})
+        self.assertNotEqual(directory, nothing)
+        self.assertNotEqual(directory, "/d")
+        self.assertEqual((repr(again), repr(nothing)), ("<directory /d>", "<nothing at /nothing>"))
+        self.assertEqual(repr(directory.audit_logs()[0]), "<create /d by Admin: ok>")
+
     def test_nothing_there(self) -> None:
         """A path at which there is nothing is an item that does not exist, and says so when it is used."""
         nothing = self.filesystem.path("/nothing")

@@ -61,6 +61,7 @@ class Parse(SynchronousTestCase):
             ("/a" * 65, "64 components"),
             ("/" + "/".join(["b" * 200] * 21), "4096 bytes"),
             ("a" * 1_000_000, "4096 bytes"),
+            ("/" + "/".join(["\u00e9" * 127] * 20), "4096 bytes"),
             (None, "not NoneType"),
             (b"/a", "not bytes"),
             (17, "not int"),
@@ -68,6 +69,11 @@ class Parse(SynchronousTestCase):
         for path, reason in cases:
             with self.subTest(path=str(path)[:30]):
                 self.assertRegex(str(self.assertRaises(InvalidPayload, paths.parse, path)), reason)
+
+    def test_names_that_are_none(self) -> None:
+        """A name that is given by itself is a text, too."""
+        for name in (None, b"a", 7):
+            self.assertRaises(InvalidPayload, paths.component, name)
 
     def test_at_the_bounds(self) -> None:
         """The largest that there may be are taken."""

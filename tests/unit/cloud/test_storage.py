@@ -67,6 +67,48 @@ class Failing(SQLiteCloud):
         self.assertEqual(len(self.storage.check()), 1)
 
 
+class WrongArguments(SQLiteCloud):
+    """What no item, page, lock or quota can be is told, and changes nothing."""
+
+    def test_pages(self) -> None:
+        """Their size and their patterns have bounds, and what comes after is what a page said."""
+        for limit in (0, -1, reading.MAX_PAGE + 1, "10", None):
+            for call in (self.storage.listing, self.storage.tree, self.storage.deleted):
+                self.assertRaises(InvalidPayload, call, self.admin, "/", None, limit)
+        for pattern in ("", "x" * 256, "\u00e9" * 128, b"*"):
+            self.assertRaises(InvalidPayload, self.storage.find, self.admin, "/", pattern)
+        for after in ("x", "1", "9" * 41, "9" * 39, 7):
+            self.assertRaises(InvalidPayload, self.storage.deleted, self.admin, "/", after)
+
+    def test_locks(self) -> None:
+        """For how long, and whose."""
+        self.storage.write(self.admin, "/f", b"1")
+        for seconds in (0, -1, float("inf"), float("nan"), "60", True, None):
+            self.assertRaises(InvalidPayload, self.storage.lock, self.admin, "/f", seconds)
+        for token in ("", "x", "x" * 1_000, 7):
+            self.assertRaises(InvalidPayload, self.storage.lock, self.admin, "/f", 60, token)
+
+    def test_quotas(self) -> None:
+        """Of bytes, for one user or one directory, who exist."""
+        for limit in (-2, 2**63, 1.5, "10", True):
+            self.assertRaises(InvalidPayload, self.storage.set_quota, self.admin, limit, user="Jane")
+        for of in ({}, {"user": "Jane", "path": "/"}):
+            self.assertRaises(InvalidPayload, self.storage.set_quota, self.admin, 10, **of)
+            self.assertRaises(InvalidPayload, self.storage.usage, self.admin, **of)
+        for user in ("Nobody", 99):
+            self.assertRaises(NotFound, self.storage.usage, self.admin, user=user)
+            self.assertRaises(NotFound, self.storage.set_quota, self.admin, 10, user=user)
+
+    def test_a_quota_that_is_changed(self) -> None:
+        """What is kept stays counted."""
+        self.storage.make_directory(self.admin, "/d")
+        self.storage.write(self.admin, "/d/f", b"x" * 7)
+        for limit in (100, 50):
+            usage = self.storage.set_quota(self.admin, limit, path="/d")
+            self.assertEqual((usage.used, usage.limit), (7, limit))
+            self.assertEqual(self.storage.usage(self.admin, path="/d"), usage)
+
+
 class Telling(SQLiteCloud):
     """What happens after a commit."""
 
