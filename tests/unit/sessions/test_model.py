@@ -20,6 +20,7 @@ from fluxon.errors import Conflict, NotFound
 from fluxon.limits import Limits
 from fluxon.security.tokens import TokenSigner
 from fluxon.sessions import MemoryStore, Session, Sessions
+from fluxon.sessions.verification import TOUCH_EVERY
 
 LIMITS = Limits(session_idle=1_000, session_absolute=3_000, session_anonymous_idle=100, connections_per_session=3)
 
@@ -102,9 +103,15 @@ class SessionMachine(RuleBasedStateMachine):
             assert resumed.session.user is None
             return None
         assert resumed.session.user_id == self.known[token].user_id
-        self.known[token].used = self.clock.seconds()
+        self.used(self.known[token])
         session: Session = resumed.session
         return session
+
+    def used(self, known: Known) -> None:
+        """No connection is attached whose end would be noted, so a store hears of use as seldom as while one is."""
+        now = self.clock.seconds()
+        if now - known.used >= TOUCH_EVERY:
+            known.used = now
 
     @rule(target=tokens, process=processes)
     def hello(self, process: int) -> str:
