@@ -43,7 +43,7 @@ class Tried:
     @property
     def logged(self) -> dict[str, Any]:
         """The log's row."""
-        return self.operation.logged(DONE if self.refused is None else self.refused.error.code)
+        return self.operation.logged(DONE if self.refused is None else self.refused.outcome)
 
 
 class Changes(Enum):

@@ -172,7 +172,9 @@ class Operation:
         """The refusal for what is not there, and for what the actor may not know of."""
         for row, grant in reversed(list(zip(place.rows, place.grants, strict=True))[: len(place.parts)]):
             if row.type == tree.DIRECTORY and grant.permissions:
-                return refusals.missing() if P.READ_TREE_DIRECTORY in grant.permissions else refusals.hidden()
+                if P.READ_TREE_DIRECTORY not in grant.permissions:
+                    break
+                return refusals.missing(is_hidden=not place.grants[-1].permissions)
         return refusals.hidden()
 
     def require(self, place: Place, *permissions: Permissions) -> Any:

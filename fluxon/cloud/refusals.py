@@ -26,16 +26,18 @@ from fluxon.errors import (
 
 
 class Refused(Exception):
-    """Not done; ``error`` says why."""
+    """Not done; ``error`` says why. ``outcome`` is what the audit log says of it: the error's code, unless told."""
 
-    def __init__(self, error: FluxonError) -> None:
+    def __init__(self, error: FluxonError, outcome: str | None = None) -> None:
         super().__init__(error.text)
         self.error = error
+        self.outcome = error.code if outcome is None else outcome
 
 
-def missing() -> Refused:
-    """For one who may see what lies in the directory."""
-    return Refused(NotFound("there is nothing at this path that you may know of"))
+def missing(is_hidden: bool) -> Refused:
+    """For one who may see what lies in the directory. Nothing does; or something ``is_hidden``, as only the log says."""
+    error = NotFound("there is nothing at this path that you may know of")
+    return Refused(error, PermissionDenied.code if is_hidden else None)
 
 
 def hidden() -> Refused:

@@ -177,7 +177,7 @@ def restore_deleted(storage: Storage, agent: Agent, path: Any, deleted_id: Any) 
         kept = row is not None and row.deleted_at is not None and row.deleted_at > _kept_since(op)
         way, old = way_to(op, row) if kept else ([], None)
         if old is None or not old.permissions:
-            raise refusals.missing()
+            raise refusals.missing(is_hidden=old is not None)
         if _DELETES[row.type] not in old.permissions:
             raise refusals.denied(_DELETES[row.type])
         directory = op.require_free(target, CREATES[row.type])

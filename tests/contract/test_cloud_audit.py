@@ -65,6 +65,24 @@ class Audit:
             self.assertFalse(row.allowed)
         self.assertEqual(self.rows(item_id=item.id)[0], ("Jane", "create", "/d", "ok"))
 
+    def test_what_is_hidden(self: Any) -> None:
+        """Whoever tries something that they may not know of is told that nothing is there; the log says what it was."""
+        storage, jane, mike = self.storage, self.jane, self.mike
+        storage.make_directory(self.admin, "/d")
+        self.assign("/d", jane, "owner")
+        self.assign("/d", mike, "viewer")
+        storage.make_directory(jane, "/d/open")
+        storage.make_directory(jane, "/d/open/secret")
+        storage.write(jane, "/d/open/secret/f", b"x")
+        self.assign("/d/open/secret", mike, "nothing")
+        for path in ("/d/open/secret", "/d/open/secret/f", "/d/open/secret/none", "/d/open/none"):
+            self.assertEqual(self.attempt(storage.read, mike, path), "NotFound", path)
+        found = {each.path: (each.outcome, each.allowed) for each in storage.log(self.admin, user="Mike").entries}
+        denied = ("PermissionDenied", False)
+        for path in ("/d/open/secret", "/d/open/secret/f", "/d/open/secret/none"):
+            self.assertEqual(found[path], denied)
+        self.assertEqual(found["/d/open/none"], ("NotFound", True))
+
     def test_failures(self: Any) -> None:
         """What was allowed and failed says why; a path that is none is no action."""
         self.storage.write(self.admin, "/f", b"x")
