@@ -35,7 +35,7 @@ class Refused(Exception):
 
 
 def missing(is_hidden: bool) -> Refused:
-    """For one who may see what lies in the directory. Nothing does; or something ``is_hidden``, as only the log says."""
+    """For one who may see what is in the directory: nothing is, or something ``is_hidden``, as only the log says."""
     error = NotFound("there is nothing at this path that you may know of")
     return Refused(error, PermissionDenied.code if is_hidden else None)
 
