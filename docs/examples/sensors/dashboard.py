@@ -20,6 +20,11 @@ HERE = Path(__file__).resolve().parent
 CLOSELY, AS_USUAL = 0.2, 1.0
 
 
+def show(line):
+    """In one piece, since two threads print here: a line and its end apart could have another line between them."""
+    print(line + "\n", end="", flush=True)
+
+
 class Dashboard:
     """What is shown, and what is done about it."""
 
@@ -32,11 +37,11 @@ class Dashboard:
 
     def alarm(self, device, celsius):
         self.alarms += 1
-        print(f"ALARM     {device} is at {celsius:.1f} °C", flush=True)
+        show(f"ALARM     {device} is at {celsius:.1f} °C")
         self.set_interval(device, CLOSELY)
 
     def calm(self, device, celsius):
-        print(f"all well  {device} is at {celsius:.1f} °C", flush=True)
+        show(f"all well  {device} is at {celsius:.1f} °C")
         self.set_interval(device, AS_USUAL)
 
     def set_interval(self, device, seconds):
@@ -44,9 +49,9 @@ class Dashboard:
         try:
             before = self.server.send_request("set_interval", {"device": device, "seconds": seconds})
         except FluxonError as error:
-            print(f"          {device} goes on as before: {error.text}", flush=True)
+            show(f"          {device} goes on as before: {error.text}")
         else:
-            print(f"          {device} reports every {seconds:.1f} s, before that {before:.1f} s", flush=True)
+            show(f"          {device} reports every {seconds:.1f} s, before that {before:.1f} s")
 
     # --- what there is to see -----------------------------------------------------------------------------------------
 
@@ -55,18 +60,18 @@ class Dashboard:
         line = f"{now['devices']} devices, {now['stored']} readings"
         if now["hottest"]:
             line += "".join(f", {which} {now[which]['celsius']:.1f} °C" for which in ("coldest", "hottest"))
-        print(f"{line}, too hot: {len(now['alarms'])}", flush=True)
+        show(f"{line}, too hot: {len(now['alarms'])}")
 
     def show_summary(self, seconds):
         now = self.server.send_request("overview")
         together = now["stored"] / max(now["writes"], 1)
-        print(f"In {seconds:.0f} seconds: {self.alarms} alarms.")
-        print(f"Since the server started: {now['stored']} readings in {now['writes']} writes, {together:.1f} in each.")
+        show(f"In {seconds:.0f} seconds: {self.alarms} alarms.")
+        show(f"Since the server started: {now['stored']} readings in {now['writes']} writes, {together:.1f} in each.")
         if now["hottest"]:
             device = now["hottest"]["device"]
             last = self.server.send_request("history", {"device": device, "count": 5})
             listed = " ".join(f"{row['celsius']:.1f}" for row in last)
-            print(f"The hottest now is {device}; its last readings: {listed} °C.", flush=True)
+            show(f"The hottest now is {device}; its last readings: {listed} °C.")
 
 
 def main():
@@ -88,7 +93,7 @@ def main():
                 try:
                     dashboard.show_line()
                 except FluxonError as error:  # the connection is lost, and did not come back for a while
-                    print(error.text, flush=True)
+                    show(error.text)
         except KeyboardInterrupt:
             print()
         dashboard.show_summary(time.monotonic() - began)
