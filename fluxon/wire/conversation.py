@@ -28,6 +28,9 @@ from fluxon.wire.decoding import decode_all
 from fluxon.wire.frames import MAX_CHUNK_FRAME, RAW, NoSplitter, Part, Splitter
 from fluxon.wire.items import exceeds, heads
 from fluxon.wire.messages import (
+    NULL,
+    NULL_ANSWER,
+    NULL_ANSWER_SIZE,
     Answer,
     Ask,
     Cancel,
@@ -135,6 +138,9 @@ class Conversation(Answering):
             if self._portions:
                 self._portions.put_off(self._splitter.feed(data))
                 return received
+            if len(data) == NULL_ANSWER_SIZE and data.startswith(NULL_ANSWER) and self._splitter.between:
+                self._receive_null(data, received)
+                return received
             rest = data
             if not weigh and self._templates is not None and self._splitter.between:
                 known = self._templates.read(data, self._splitter.small, PORTION if in_portions else len(data))
@@ -155,6 +161,15 @@ class Conversation(Answering):
             self._violated(received)
             raise
         return received
+
+    def _receive_null(self, data: bytes, received: list[Message]) -> None:
+        """What acknowledges, in a read of its own: most of what thousands of clients say to one message to them all."""
+        if data[-1] != NULL or len(data) - 4 > self._splitter.small:
+            self._receive_frames(self._splitter.feed(data), received)
+            return
+        message = self._receive_answer(Answer(int.from_bytes(data[-5:-1], "big"), None))
+        if message is not None:
+            received.append(message)
 
     @property
     def more(self) -> bool:

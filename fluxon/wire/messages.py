@@ -41,6 +41,9 @@ ANSWER_OVERHEAD = _BODY_OVERHEAD = 8  # of _PREFIX, what follows the length
 _UINT32 = 0x1A
 ANSWER_HEAD = bytes((0, 0x83, ANSWER, _UINT32))
 
+#: The frame of an answer that is null, but for its tag and the null.
+NULL_ANSWER, NULL_ANSWER_SIZE, NULL = b"\x00\x00\x00\x09" + ANSWER_HEAD, 13, 0xF6
+
 _join = "".join
 
 

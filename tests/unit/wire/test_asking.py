@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from fluxon.errors import ProtocolError, ResourceExhausted, Unserialisable
 from fluxon.wire import Answer, Ask, Conversation, Failed, decode, frame
-from fluxon.wire.messages import MAX_TAG, write_answer, write_failed
+from fluxon.wire.messages import MAX_TAG, write_answer, write_ask, write_failed
 
 
 def conversation(**changes: Any) -> Conversation:
@@ -296,3 +296,43 @@ class EndTests(SynchronousTestCase):
                 self.assertRaises(ProtocolError, end.receive, answer(0) + b"".join(other.output) + offence)
                 self.assertEqual(sorted(end.close()), [("first", True), ("second", True)])
                 self.assertEqual(end.answering, {})
+
+
+class NullAnswerTests(SynchronousTestCase):
+    """What acknowledges is read in a shorter way when it comes alone: to the same end."""
+
+    def outcome(self, frame: bytes, *cuts: int) -> Any:
+        """What comes of it for an end with three asks, of which one is given up and one waits for its place."""
+        end = conversation(ask_limit=2, unsolicited_limit=3)
+        for number in range(3):
+            end.ask("call", {}, waiter=number)
+        end.abandon(1)
+        end.output.clear()
+        received: list[Any] = []
+        error = None
+        try:
+            for start, stop in zip((0, *cuts), (*cuts, len(frame)), strict=True):
+                received += end.receive(frame[start:stop])
+            for _ in range(2):
+                received += end.receive(frame)
+        except ProtocolError as problem:
+            error = problem.text
+        said = [(type(each).__name__, each.tag, getattr(each, "value", None), each.waiter) for each in received]
+        return said, error, end.output, sorted(end.asked)
+
+    def test_the_same(self) -> None:
+        """As when it comes in two pieces: for asks that are out, given up, waiting or were never made."""
+        for tag in (0, 1, 2, 7):
+            for value in (b"\xf6", b"\xf5", b"\x00", b"\xf7"):
+                frame = write_answer(tag, value)
+                self.assertEqual(self.outcome(frame), self.outcome(frame, 6), (tag, value))
+        self.assertEqual(self.outcome(write_answer(0, b"\xf6"))[0], [("Answer", 0, None, 0)])
+
+    def test_inside_of_another_frame(self) -> None:
+        """The same bytes as a part of what has begun are a part of it."""
+        end = conversation()
+        whole = write_ask(5, "call", {"data": write_answer(0, b"\xf6")}, None, {})
+        at = whole.index(write_answer(0, b"\xf6"))
+        for piece in (whole[:at], whole[at : at + 13], whole[at + 13 :]):
+            received = end.receive(piece)
+        self.assertEqual([each.arguments for each in received], [{"data": write_answer(0, b"\xf6")}])
