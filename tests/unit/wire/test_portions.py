@@ -8,10 +8,10 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from fluxon.errors import ProtocolError, ResourceExhausted
-from fluxon.wire import COMPRESSED, Ask, Conversation, Templates, frame
-from fluxon.wire.frames import compress
+from fluxon.wire import COMPRESSED, RAW, Ask, Conversation, Templates, frame
+from fluxon.wire.frames import Splitter, compress
 from fluxon.wire.messages import write_ask, write_ping
-from fluxon.wire.portions import HEAVY, PORTION
+from fluxon.wire.portions import HEAVY, PORTION, Portions
 
 
 def ask(tag: int, payload: Any, view: str = "echo") -> bytes:
@@ -125,3 +125,36 @@ class PortionsTests(SynchronousTestCase):
         self.assertRaises(ProtocolError, end.go_on)
         self.assertFalse(end.more)
         self.assertRaises(ProtocolError, end.receive, ask(4, 4))
+
+
+class FramesTests(SynchronousTestCase):
+    """``Portions`` by itself, with frames that conversations have in it seldom."""
+
+    def setUp(self) -> None:
+        self.splitter = Splitter(2**20, item_limit=1_000)
+        self.splitter.chunk_limit = 2**20
+        self.portions = Portions()
+
+    def test_bytes_of_streams(self) -> None:
+        """Count for no portion and weigh nothing, however many there are; they stand where they stood."""
+        chunk = frame(b"\x00\x00\x00\x01" + b"x" * 2 * PORTION, RAW)
+        frames = self.splitter.feed(chunk + frame(b"\x00") + chunk + frame(b"\x80" * 3))
+        for weigh in (False, True):
+            self.assertEqual(self.portions.take(list(frames), self.splitter, weigh), frames)
+        heavy = [*self.splitter.feed(chunk), *[(0, b"\x99\x02\xbc" + b"\x00" * 700)] * (HEAVY // 700 + 1)]
+        self.assertEqual(self.portions.take(heavy, self.splitter, True), [])
+        self.assertIsNone(self.portions.first(self.splitter))
+        self.portions.drop_first()
+        self.assertEqual(self.portions.first(self.splitter), heavy[0][1])
+
+    def test_what_is_refused_weighs_nothing(self) -> None:
+        """More items than a frame may hold are not decoded, so nothing has to wait for them."""
+        refused = [(0, b"\x99\x13\x88" + b"\x00" * 5_000)] * 3
+        self.assertEqual(self.portions.take(list(refused), self.splitter, True), refused)
+
+    def test_nothing_is_put_off(self) -> None:
+        """Then there is no first one, and nothing to drop."""
+        self.assertFalse(self.portions)
+        self.portions.drop_first()
+        self.assertIsNone(self.portions.first(self.splitter))
+        self.assertEqual(self.portions.next(), [])
