@@ -7,17 +7,26 @@ from typing import Any
 from pages import Page, run_block
 from twisted.trial.unittest import SynchronousTestCase
 
+from fluxon.testing import MemoryServer
+
 
 class ExampleTests(SynchronousTestCase):
     """Short ones, in this process."""
 
     def run_page(self, page: Page) -> None:
         names: dict[str, Any] = {"__name__": "example"}
+        self.addCleanup(self.stop_servers, names)
         seen = sum(run_block(self, block, names) for block in page.fragments())
         self.assertGreater(seen, 0, page.document)
         if (db := names.get("db")) is not None:
             db.close()
             db.unbind()
+
+    def stop_servers(self, names: dict[str, Any]) -> None:
+        """Of a page that failed halfway: they would be there in the next test."""
+        for each in names.values():
+            if isinstance(each, MemoryServer):
+                each.stop()
 
     def test_cloud(self) -> None:
         self.run_page(Page(self, "docs/reference/cloud.rst"))
