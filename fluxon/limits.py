@@ -80,7 +80,7 @@ class Limits:
     connections: int = count(
         20_000,
         "connections",
-        "Of a port. One that waits costs 3 KiB, with TLS 28 (``scripts/bench idle``), the kernel's buffers for its "
+        "Of a port. One that waits costs 3.5 KiB, with TLS 28 (``scripts/bench idle``), the kernel's buffers for its "
         "socket apart: these fit 1 GiB, with room for what some have under way. Descriptors may run out before "
         "(``ulimit -n``): then new ones wait until others end.",
         "closed when it comes",
