@@ -20,29 +20,26 @@ from twisted.internet.defer import Deferred
 from fluxon.blocking import wait_for
 from fluxon.caller import serve
 from fluxon.errors import FluxonError
-from fluxon.metrics import Requests
 from fluxon.routing.mapping import View
 from fluxon.routing.request import Request
-from fluxon.rpc import Peer
+from fluxon.rpc import Counting, Peer
 from fluxon.wire import Ask
 
 if TYPE_CHECKING:
     from fluxon.routing.router import Router
 
 
-class Route:
+class Route(Counting):
     """Shared by all connections. ``router`` has what all views of a server share."""
 
-    __slots__ = ("_function", "_in_thread", "_log", "prompt", "requests", "router")
+    __slots__ = ("_function", "_in_thread", "_log", "router")
 
     def __init__(self, view: View, router: Router) -> None:
+        super().__init__()
         self._function = view.function
         self._in_thread = view.in_thread
         self._log = router.log
         self.router = router
-        #: What became of the requests.
-        self.requests = Requests()
-        self.prompt = 0
 
     def respond(self, peer: Peer, payload: Any) -> Any:
         """Run the view: its value, a Deferred or a coroutine."""
@@ -58,17 +55,9 @@ class Route:
             return self._run_in_thread(peer, request)
         return self._function(request)
 
-    def prompt_ended(self, seconds: float) -> None:
-        """Part of what a ``Peer`` asks of observers."""
-        self.requests.latencies.add(seconds, self.prompt)
-        self.prompt = 0
-
     def ended(self, peer: Peer, ask: Ask, error: FluxonError | None, seconds: float) -> None:
-        """Part of what a ``Peer`` asks of observers."""
-        if error is None:
-            self.requests.latencies.add(seconds)
-        else:
-            self.requests.failed_with(error.code, seconds)
+        """Count one, and have a line in the log for it, if there is room."""
+        super().ended(peer, ask, error, seconds)
         self._log.note(Request(None, peer, self, ask), self.router.seconds(), seconds, error)
 
     def stand_in(self, peer: Any, payload: Any) -> Any:

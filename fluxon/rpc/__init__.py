@@ -1,6 +1,6 @@
 """Remote calls over Twisted, both ways at once on one connection."""
 
-from fluxon.rpc.counting import Counted
+from fluxon.rpc.counting import Counted, Counting
 from fluxon.rpc.direct import send_directly
 from fluxon.rpc.direct_tls import tls_around
 from fluxon.rpc.factory import ClientFactory, PeerFactory, ServerFactory
@@ -15,6 +15,7 @@ from fluxon.rpc.streams import Incoming, Sink, Stream
 __all__ = [
     "ClientFactory",
     "Counted",
+    "Counting",
     "FileSource",
     "Incoming",
     "Load",

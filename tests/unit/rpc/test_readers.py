@@ -13,7 +13,8 @@ from twisted.internet.threads import deferToThread
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
-from fluxon.rpc import send_directly
+from fluxon.rpc import Counting, send_directly
+from fluxon.rpc.observing import Turn
 from fluxon.rpc.readers import Readers, readers_for
 
 
@@ -50,11 +51,11 @@ def reads() -> list[Any]:
 class ReadersTests(TestCase):
     timeout = 30
 
-    async def connected(self, count: int) -> tuple[Made, list[socket.socket]]:
+    async def connected(self, count: int, turn: Turn | None = None) -> tuple[Made, list[socket.socket]]:
         factory = Made()
         port = await TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1").listen(factory)
         self.addCleanup(port.stopListening)
-        self.assertTrue(send_directly(port))
+        self.assertTrue(send_directly(port, turn))
         self.assertEqual(reads(), [])
         clients = [socket.create_connection(("127.0.0.1", port.getHost().port)) for _ in range(count)]
         for each in clients:
@@ -81,6 +82,29 @@ class ReadersTests(TestCase):
             {str(each.ended.value) for each in factory.made if each.ended}, {"Connection was closed cleanly."}
         )
         self.assertEqual(reads(), [])
+
+    async def test_one_turn(self) -> None:
+        """What several brought is one turn, whose observers hear at its end, once, also if one of them fails."""
+        turn, counting = Turn(reactor.seconds), Counting()  # type: ignore[attr-defined]
+        factory, clients = await self.connected(5, turn)
+        heard: list[tuple[bool, float, int]] = []
+
+        def hears(protocol: Listening, data: bytes) -> None:
+            if not counting.prompt:
+                turn.observers.append(counting)
+            counting.prompt += 1
+            heard.append((turn.open, turn.began, counting.requests.count))
+            if data == b"4":
+                raise ArithmeticError("these bytes")
+
+        factory.hears = hears
+        for number, client in enumerate(clients):
+            client.sendall(b"%d" % number)
+        await self.until(lambda: len(heard) == 5)
+        self.assertEqual(set(heard), {(True, turn.began, 0)})
+        self.assertEqual((turn.open, turn.observers, counting.prompt), (False, [], 0))
+        self.assertEqual(counting.requests.count, 5)
+        self.assertEqual(len(self.flushLoggedErrors(ArithmeticError)), 1)
 
     async def test_one_that_fails(self) -> None:
         """An exception ends the connection whose bytes caused it, is logged, and harms no other."""
