@@ -147,8 +147,10 @@ def _read(storage: Storage, acts: Sequence[Act]) -> list[Outcome] | None:
         memo.keep(connection)
         return [(each, None) for each in tried]
 
+    database = storage.database
+    write = database.write_blocking if storage.options.reads_synced else database.write_relaxed_blocking
     try:
-        return storage.database.write_blocking(work)
+        return write(work)
     except OutcomeUnknown:
         raise
     except Exception:

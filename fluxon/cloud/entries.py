@@ -86,6 +86,8 @@ class CloudOptions:
     keep_days: float = 30
     #: Bytes that each user may keep, unless a quota of their own says otherwise.
     user_quota: int | None = None
+    #: Whether the log's rows of what changes nothing are on the disk before the answer, and not a second later.
+    reads_synced: bool = False
 
     @property
     def keeps(self) -> bool:

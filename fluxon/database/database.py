@@ -152,6 +152,13 @@ class Database(ABC):
     def write_blocking(self, work: Callable[..., T], *args: Any) -> T:
         """As ``write``; blocks until COMMIT."""
 
+    def write_relaxed_blocking(self, work: Callable[..., T], *args: Any) -> T:
+        """As ``write_blocking``, for what a killed process may not lose, and a machine without power may.
+
+        It is committed, and synced to the disk a second later at most, where the database lets that be told.
+        """
+        return self.write_blocking(work, *args)
+
     def write_all_blocking(self, works: Sequence[Callable[[Any], Any]]) -> list[Outcome]:
         """What became of each of several works, as ``write_blocking`` would have told.
 

@@ -33,7 +33,10 @@ class OpenedCloud:
 
     def __init__(self, setup: Setup, database: Database, reactor: Any) -> None:
         options = CloudOptions(
-            versions=setup.cloud_versions, keep_days=setup.cloud_keep_days, user_quota=setup.cloud_user_quota
+            versions=setup.cloud_versions,
+            keep_days=setup.cloud_keep_days,
+            user_quota=setup.cloud_user_quota,
+            reads_synced=setup.cloud_reads_synced,
         )
         self._model = setup.cloud_auth_model
         self.pool = WorkerPool("file", setup.limits.cloud_threads, reactor)

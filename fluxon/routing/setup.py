@@ -63,6 +63,9 @@ class Setup:
     cloud_keep_days: int = 30
     #: Bytes that one user's files may have, those that are kept included; None for no bound.
     cloud_user_quota: int | None = None
+    #: Whether what was only looked at is on the disk, in the audit log, before it is answered; else a second later at
+    #: most, so that a machine which loses its power may forget who read what in its last second.
+    cloud_reads_synced: bool = False
     #: Functions that hear of connections, each with an ``Event``: a client is there, somebody logged in or out on it,
     #: it is gone. They run as views do.
     on_connect: Callable[[Any], Any] | None = None

@@ -23,7 +23,7 @@ class PassingDatabase(SQLiteDatabase):
     def open_writing(self) -> SQLiteConnection:
         """As that of ``SQLiteDatabase``, without waiting for the disk."""
         connection = super().open_writing()
-        connection.raw.execute("PRAGMA synchronous = OFF")
+        connection.never_sync()
         return connection
 
 

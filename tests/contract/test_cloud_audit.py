@@ -166,6 +166,29 @@ class Audit:
         self.assign("/d", self.mike, "viewer")
         self.refused(PermissionDenied, self.storage.log, self.mike, "/d")
 
+    def test_what_waits_for_the_disk(self: Any) -> None:
+        """Whoever changes something, and whoever asks for it; a look is in the log at once, and synced later."""
+        asked: list[str] = []
+        for name in ("write_blocking", "write_relaxed_blocking", "write_all_blocking"):
+            real = getattr(self.database, name)
+            self.patch(self.database, name, lambda *args, real=real, name=name: (asked.append(name), real(*args))[1])
+        storage = self.make_storage()
+        asked.clear()
+        storage.write(self.admin, "/f", b"x")
+        self.assertNotIn("write_relaxed_blocking", asked)
+        asked.clear()
+        storage.read(self.admin, "/f")
+        self.attempt(storage.read, self.mike, "/f")
+        self.assertEqual(asked[0], "write_relaxed_blocking")
+        self.assertEqual(asked.count("write_relaxed_blocking"), 2)
+        self.assertEqual(
+            self.rows("/f")[-2:], [("Admin", "read", "/f", "ok"), ("Mike", "read", "/f", "PermissionDenied")]
+        )
+        patient = self.make_storage(reads_synced=True)
+        asked.clear()
+        patient.read(self.admin, "/f")
+        self.assertEqual(asked, ["write_blocking"])
+
     def test_details(self: Any) -> None:
         """What belongs to some actions, as JSON."""
         self.storage.write(self.admin, "/f", b"x")

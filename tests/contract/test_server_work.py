@@ -145,6 +145,22 @@ class Work(ServerCase):
 class WorkOnPostgreSQL(PostgreSQLServer, Work, SynchronousTestCase):
     """PostgreSQL."""
 
+    def test_what_the_disk_is_not_waited_for(self) -> None:
+        """A relaxed write tells the server so, for its own transaction alone; an error within does not end that."""
+        insert = sqlalchemy.insert(self.Note.declaration.table)
+
+        def work(connection: Any) -> Any:
+            self.assertIs(self.Note.Insert(text="a"), False)
+            connection.run(insert, {"text": text, "size": 1})
+            return connection.answer("SHOW synchronous_commit")
+
+        self.Note.Insert(text="a")
+        text = "b"
+        self.assertEqual(self.database.write_relaxed_blocking(work), [("off",)])
+        text = "c"
+        self.assertEqual(self.database.write_blocking(work), [("on",)])
+        self.assertEqual([row.text for row in self.Note.Check()], ["a", "b", "c"])
+
     def test_plans_of_a_changed_table(self) -> None:
         """A statement that the server had prepared before its table changed is prepared anew."""
         for _ in range(10):

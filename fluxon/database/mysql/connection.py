@@ -48,6 +48,7 @@ class MySQLConnection(ServerConnection):
     """What a function given to ``database.read`` or ``database.write`` works with."""
 
     begin_text = "START TRANSACTION"
+    relaxed_text = begin_text  # what the whole server is told (innodb_flush_log_at_trx_commit) holds for everybody
 
     #: The longest statement that the server takes, in bytes.
     longest = 0

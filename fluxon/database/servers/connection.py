@@ -33,6 +33,8 @@ class ServerConnection(ABC):
 
     #: The SQL that begins a transaction in which work is done as if it were alone.
     begin_text: ClassVar[str]
+    #: The same for one that is on the disk of the server some time after COMMIT only, where the server has such.
+    relaxed_text: ClassVar[str]
 
     def __init__(self, raw: Any, statements: Statements) -> None:
         self.raw = raw
@@ -41,6 +43,7 @@ class ServerConnection(ABC):
         self._savepoints = 0
         #: Whether anything ran since BEGIN or the innermost savepoint.
         self._touched = False
+        self._begun = self.begin_text
         self._deadline = float("inf")
         #: Why nothing can run any more; ``lost`` when there is no connection either.
         self.doomed: Failure | None = None
@@ -124,10 +127,11 @@ class ServerConnection(ABC):
         """The driver's tuples for a query of the engine's own, ``%s`` for each argument (if there are any)."""
         return list(self._fetched(text, arguments or None))
 
-    def begin(self, seconds: float | None = None) -> None:
+    def begin(self, seconds: float | None = None, *, synced: bool = True) -> None:
         """Begin a transaction, whose statements are refused after so many seconds."""
         self._deadline = float("inf") if seconds is None else time.monotonic() + seconds
-        self._execute(self.begin_text)
+        self._begun = self.begin_text if synced else self.relaxed_text
+        self._execute(self._begun)
         self._touched = False
 
     @abstractmethod

@@ -82,12 +82,18 @@ class ServerDatabase(OpenedDatabase[ServerOpening]):
         return self._open().read(work, *args)
 
     def write_blocking(self, work: Callable[..., T], *args: Any) -> T:
+        return self._write_blocking(True, work, *args)
+
+    def write_relaxed_blocking(self, work: Callable[..., T], *args: Any) -> T:
+        return self._write_blocking(False, work, *args)
+
+    def _write_blocking(self, synced: bool, work: Callable[..., T], *args: Any) -> T:
         active = self._current()
         if active is not None:
             with active.savepoint():
                 return work(active, *args)
         self._refuse_reactor_thread()
-        return self._open().write(self._within(work, *args))
+        return self._open().write(self._within(work, *args), synced=synced)
 
     @abstractmethod
     def connect(self, *, read_only: bool = False, patient: bool = False) -> Any:

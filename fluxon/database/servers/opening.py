@@ -76,10 +76,10 @@ class ServerOpening:
         self.make_ready()
         return self._work.read(work, *args)
 
-    def write(self, work: Callable[[Any], T]) -> T:
+    def write(self, work: Callable[[Any], T], *, synced: bool = True) -> T:
         """Blocks; see ``Transactions``."""
         self.make_ready()
-        return self._work.write(work)
+        return self._work.write(work, synced=synced)
 
     def threads(self, name: str, reactor: Any) -> WorkerPool:
         """The threads for ``reading``, ``writing`` or ``hashing``."""

@@ -72,17 +72,17 @@ class Transactions:
                         raise
         raise AssertionError("the second try answers or raises")
 
-    def write(self, work: Callable[[Any], T]) -> T:
-        """``work(connection)`` in a transaction, answered after COMMIT."""
+    def write(self, work: Callable[[Any], T], *, synced: bool = True) -> T:
+        """``work(connection)`` in a transaction, answered after COMMIT; on the disk then if it is ``synced``."""
         begun = time.monotonic()
         try:
-            return self._write(work)
+            return self._write(work, synced)
         finally:
             self._count("write", begun)
 
-    def _write(self, work: Callable[[Any], T]) -> T:
+    def _write(self, work: Callable[[Any], T], synced: bool) -> T:
         until = time.monotonic() + RETRY_SECONDS
-        result, failure = self._attempt(work, False)
+        result, failure = self._attempt(work, synced, False)
         if failure is None:
             return result  # type: ignore[no-any-return]
         losses = 0
@@ -95,16 +95,16 @@ class Transactions:
                         break
                 elif failure.kind is Kind.UNDONE:
                     time.sleep(random.uniform(0, _PAUSE))
-                result, failure = self._attempt(work, failure.kind is not Kind.UNDONE)
+                result, failure = self._attempt(work, synced, failure.kind is not Kind.UNDONE)
                 if failure is None:
                     return result  # type: ignore[no-any-return]
         raise failure.told
 
-    def _attempt(self, work: Callable[[Any], T], fresh: bool) -> tuple[Any, Failure | None]:
+    def _attempt(self, work: Callable[[Any], T], synced: bool, fresh: bool) -> tuple[Any, Failure | None]:
         """The result of one try, or why the server undid it."""
         with self._writing.connection(fresh=fresh) as connection:
             try:
-                connection.begin(MAX_SECONDS)
+                connection.begin(MAX_SECONDS, synced=synced)
                 result = work(connection)
                 _check(connection)
             except BaseException:

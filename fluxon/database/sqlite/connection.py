@@ -43,6 +43,8 @@ class SQLiteConnection:
         #: How often work on this connection was undone, and whether a transaction is open that still may be.
         self._undone = 0
         self._open = False
+        #: Whether a commit is on the disk when it returns; None: it never is.
+        self._synced: bool | None = True
 
     def state(self) -> Hashable | None:
         """Equal to an earlier one if nothing that this connection sees has changed since: by it, by others, by undoing.
@@ -51,6 +53,24 @@ class SQLiteConnection:
         """
         others = self.raw.execute("PRAGMA data_version").fetchone()
         return (*others, self.raw.total_changes, self._undone)
+
+    def sync_commits(self, synced: bool) -> None:
+        """Whether the transactions to come are on the disk when they are committed. Without ``synced`` they are safe
+        from the end of the process, and from that of the machine once somebody has synced the log.
+        """
+        if self._synced not in (synced, None):
+            self._execute(f"PRAGMA synchronous = {'FULL' if synced else 'NORMAL'}")
+            self._synced = synced
+
+    def never_sync(self) -> None:
+        """Leave it to the system when bytes reach the disk, for as long as the connection is open."""
+        self._execute("PRAGMA synchronous = OFF")
+        self._synced = None
+
+    @property
+    def owes_sync(self) -> bool:
+        """Whether somebody has to sync the log after a commit."""
+        return self._synced is False
 
     def begin(self) -> None:
         """Begin a transaction that writes. One before it that was not committed has been undone, whoever did it."""

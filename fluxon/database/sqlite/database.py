@@ -96,13 +96,19 @@ class SQLiteDatabase(OpenedDatabase[Opening]):
         return opened.read(work, *args)
 
     def write_blocking(self, work: Callable[..., T], *args: Any) -> T:
+        return self._write_blocking(True, work, *args)
+
+    def write_relaxed_blocking(self, work: Callable[..., T], *args: Any) -> T:
+        return self._write_blocking(False, work, *args)
+
+    def _write_blocking(self, synced: bool, work: Callable[..., T], *args: Any) -> T:
         active = self._current()
         if active is not None:
             with active.savepoint():
                 return work(active, *args)
         self._refuse_reactor_thread()
         opened = self._opened or self._open()
-        return opened.writer.write(self._within(work, *args))  # type: ignore[no-any-return]
+        return opened.writer.write(self._within(work, *args), synced=synced)  # type: ignore[no-any-return]
 
     def write_all_blocking(self, works: Sequence[Callable[[Any], Any]]) -> list[Outcome]:
         if self._current() is not None:

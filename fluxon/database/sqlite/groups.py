@@ -3,7 +3,7 @@
 Rules kept here:
 
 - What waits shares one transaction and one sync, each piece in a savepoint of its own: a failing piece undoes itself.
-- Nothing is answered before COMMIT, not even a failure or a False.
+- Nothing is answered before COMMIT, not even a failure or a False; before the sync only who asked for none.
 - SQLite undoes a whole transaction on some errors (disk full, interrupt). Such a lost group runs again, each piece in
   a transaction of its own, so that one piece harms only itself. A piece may therefore run twice.
 - A COMMIT that fails leaves it open whether the work is on the disk: ``OutcomeUnknown``, and a fresh connection.
@@ -47,17 +47,21 @@ class WritingConnection:
 
     log = Logger()
 
-    def __init__(self, open_connection: Callable[[], SQLiteConnection]) -> None:
+    def __init__(self, open_connection: Callable[[], SQLiteConnection], owe_sync: Callable[[], None]) -> None:
+        """``owe_sync`` is called after what was committed without a sync."""
         self._open = open_connection
+        self._owe_sync = owe_sync
+        self._synced = True
         self._connection: SQLiteConnection | None = None
         self._deadline = float("inf")
         #: Pieces that were carried out, whatever came of them; their transactions; and the seconds of those.
         self.writes = self.commits = 0
         self.seconds = 0.0
 
-    def carry_out(self, group: Sequence[Work]) -> list[Outcome]:
-        """What became of each piece, once that is certain."""
+    def carry_out(self, group: Sequence[Work], *, synced: bool = True) -> list[Outcome]:
+        """What became of each piece, once that is certain; without ``synced``, unless the machine loses its power."""
         begun = time.monotonic()
+        self._synced = synced
         try:
             return self._carry_out(group)
         finally:
@@ -123,6 +127,7 @@ class WritingConnection:
     def _begin(self) -> SQLiteConnection:
         connection = self._connected()
         try:
+            connection.sync_commits(self._synced)
             connection.begin()
         except Locked:
             raise
@@ -141,6 +146,8 @@ class WritingConnection:
             if is_full(error):  # the record that makes a commit valid could not be written: nothing was done
                 raise translate(error) from error
             raise OutcomeUnknown("the database failed while it committed; the change may or may not be kept") from error
+        if connection.owes_sync:
+            self._owe_sync()
 
     def _connected(self) -> SQLiteConnection:
         if self._connection is None:

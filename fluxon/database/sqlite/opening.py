@@ -13,6 +13,7 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from fluxon.database.sqlite.late_sync import LateSync
 from fluxon.database.sqlite.readers import Readers
 from fluxon.database.sqlite.reading import ReadingThreads
 from fluxon.database.sqlite.writer import STOP_SECONDS, Writer
@@ -37,7 +38,10 @@ class Opening:
         self._hashing: WorkerPool | None = None
         self._inbox: ReactorInbox | None = None
         name = os.path.basename(database.path)
-        self.writer = Writer(database.open_writer, f"fluxon-database-writer-{name}", self._wake_reactor)
+        self._late_sync = LateSync(database.path, f"fluxon-database-sync-{name}")
+        self.writer = Writer(
+            database.open_writer, f"fluxon-database-writer-{name}", self._wake_reactor, self._late_sync.owe
+        )
         self.readers = None if database.path == ":memory:" else Readers(database.open_reading)
         self.ready = False
 
@@ -98,6 +102,7 @@ class Opening:
                 threads.stop()
         if thread is not None:
             thread.join(STOP_SECONDS)
+        self._late_sync.stop()
         if self.readers is not None:
             self.readers.close_all()
 

@@ -44,6 +44,8 @@ class Piece(NamedTuple):
     work: Work
     answer: Answer
     wanted: Callable[[], bool]
+    #: Whether it is answered when it is on the disk, or when it is committed.
+    synced: bool = True
 
 
 def always() -> bool:
@@ -61,9 +63,13 @@ class Writer:
         open_connection: Callable[[], SQLiteConnection],
         name: str,
         group_answered: Callable[[], None] = lambda: None,
+        owe_sync: Callable[[], None] = lambda: None,
     ) -> None:
-        """``group_answered`` is called in the writer thread when all that shared a transaction have their answers."""
-        self._connection = WritingConnection(open_connection)
+        """``group_answered`` is called in the writer thread when all that shared a transaction have their answers.
+
+        ``owe_sync`` is called by whoever committed something that is not on the disk yet.
+        """
+        self._connection = WritingConnection(open_connection, owe_sync)
         self._group_answered = group_answered
         self._name = name
         self._waiting: SimpleQueue[Piece | None] = SimpleQueue()
@@ -100,11 +106,14 @@ class Writer:
             for piece in pieces:
                 self._waiting.put(piece)
 
-    def write(self, work: Work) -> Any:
-        """Do ``work`` and return its result after COMMIT: in the calling thread if nobody writes just now. Blocks."""
-        return result_of(self.write_all([work])[0])
+    def write(self, work: Work, *, synced: bool = True) -> Any:
+        """Do ``work`` and return its result after COMMIT: in the calling thread if nobody writes just now. Blocks.
 
-    def write_all(self, works: Sequence[Work]) -> list[Outcome]:
+        Without ``synced`` it may be on the disk a moment later only, as ``fluxon.database.sqlite.late_sync`` says.
+        """
+        return result_of(self.write_all([work], synced=synced)[0])
+
+    def write_all(self, works: Sequence[Work], *, synced: bool = True) -> list[Outcome]:
         """What became of each of ``works``, which share a transaction; as ``write``, but errors are told, not raised.
 
         Raises ``ResourceExhausted`` and ``Unavailable`` as ``submit`` does; then nothing is done.
@@ -112,19 +121,19 @@ class Writer:
         if self._waiting.empty() and not self._group_due and not self._turn.locked():
             # Between the question and this another may have begun: then one transaction is waited for.
             with self._turn:
-                return self._write_here(works)
-        return self._write_there(works)
+                return self._write_here(works, synced)
+        return self._write_there(works, synced)
 
-    def _write_here(self, works: Sequence[Work]) -> list[Outcome]:
+    def _write_here(self, works: Sequence[Work], synced: bool) -> list[Outcome]:
         if self._stopped:
             raise Unavailable(_CLOSED)
         try:
-            return self._connection.carry_out(works)
+            return self._connection.carry_out(works, synced=synced)
         except BaseException:  # Ctrl+C between two steps: nobody may find what it left half done
             self._connection.close()
             raise
 
-    def _write_there(self, works: Sequence[Work]) -> list[Outcome]:
+    def _write_there(self, works: Sequence[Work], synced: bool) -> list[Outcome]:
         done = threading.Lock()
         done.acquire()
         outcomes: list[Outcome] = []
@@ -135,7 +144,7 @@ class Writer:
             if len(outcomes) == len(works):
                 done.release()
 
-        self.submit(*(Piece(work, answer, always) for work in works))
+        self.submit(*(Piece(work, answer, always, synced) for work in works))
         done.acquire()
         return outcomes
 
@@ -176,7 +185,8 @@ class Writer:
         self._shared = len(group)
         with self._turn:
             self._group_due = False
-            outcomes = self._connection.carry_out([each.work for each in group])
+            synced = any(each.synced for each in group)
+            outcomes = self._connection.carry_out([each.work for each in group], synced=synced)
         for piece, (result, failure) in zip(group, outcomes, strict=True):
             try:
                 piece.answer(result, failure)
