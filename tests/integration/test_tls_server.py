@@ -12,6 +12,7 @@ from typing import Any
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa, x25519
+from OpenSSL import SSL
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, gatherResults, inlineCallbacks
 from twisted.internet.endpoints import SSL4ServerEndpoint, TCP4ClientEndpoint, TCP4ServerEndpoint, wrapClientTLS
@@ -274,3 +275,25 @@ class ListeningTests(ServerCase):
                 return tls.recv(4), tls.selected_alpn_protocol()
 
         self.assertEqual((yield deferToThread(ask)), (b"ping", None))
+
+    @inlineCallbacks
+    def test_the_cipher(self) -> Any:
+        """AES-128 with whoever has it, which is quicker and as safe; who insists on another is served with that."""
+        endpoint = SSL4ServerEndpoint(reactor, 0, self.server_tls(), interface="127.0.0.1")
+        port = yield self.listening(endpoint, Factory.forProtocol(Echo))
+
+        def ask(suites: bytes | None) -> str | None:
+            context = SSL.Context(SSL.TLS_METHOD)
+            if suites is not None:
+                context.set_tls13_ciphersuites(suites)
+            with socket.create_connection(("127.0.0.1", port), timeout=10) as plain:
+                plain.settimeout(None)  # pyOpenSSL takes a socket with a timeout for one that does not block
+                tls = SSL.Connection(context, plain)
+                tls.set_connect_state()
+                tls.sendall(b"ping")
+                self.assertEqual(tls.recv(4), b"ping")
+                return tls.get_cipher_name()
+
+        self.assertEqual((yield deferToThread(ask, None)), "TLS_AES_128_GCM_SHA256")
+        for suite in ("TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"):
+            self.assertEqual((yield deferToThread(ask, suite.encode())), suite)
