@@ -1,13 +1,20 @@
 """What adapters that open themselves have in common: opening at the first call, stopping, closing.
 
-Rules kept here: at most one opening at a time, whoever calls first; closing waits for what runs, so it never happens
-on the reactor's thread; after a stop the next call opens anew, unless it was for good.
+Rules kept here:
+
+- At most one opening at a time, whoever calls first; after a stop the next call opens anew, unless it was for good.
+- Closing waits for what runs, so it never happens on the reactor's thread.
+- A child process opens anew and leaves alone what its parent opened: threads do not follow a fork, and neither SQLite
+  nor a server lets two processes share a connection.
 """
 
 from __future__ import annotations
 
+import os
 import threading
+import weakref
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import Any, Generic, Protocol, TypeVar
 
 from twisted.internet.defer import Deferred, succeed
@@ -32,6 +39,7 @@ class Closing(Protocol):
 
 
 Opened = TypeVar("Opened", bound=Closing)
+T = TypeVar("T")
 
 
 class OpenedDatabase(Database, Generic[Opened]):
@@ -43,6 +51,25 @@ class OpenedDatabase(Database, Generic[Opened]):
         self._opened: Opened | None = None
         self._over = False
         self._lock = threading.Lock()
+        _all_databases.add(self)
+
+    def write_blocking(self, work: Callable[..., T], *args: Any) -> T:
+        return self._write_blocking(True, work, *args)
+
+    def write_relaxed_blocking(self, work: Callable[..., T], *args: Any) -> T:
+        return self._write_blocking(False, work, *args)
+
+    def _write_blocking(self, synced: bool, work: Callable[..., T], *args: Any) -> T:
+        active = self._current()
+        if active is not None:
+            with active.savepoint():
+                return work(active, *args)
+        self._refuse_reactor_thread()
+        return self._write_now(self._within(work, *args), synced)
+
+    @abstractmethod
+    def _write_now(self, piece: Callable[[Any], T], synced: bool) -> T:
+        """``piece(connection)`` in a transaction; on the disk when it is answered if it is ``synced``. Blocks."""
 
     @abstractmethod
     def _make_opening(self) -> Opened:
@@ -98,3 +125,19 @@ class OpenedDatabase(Database, Generic[Opened]):
 
             self._reactor = reactor
         return self._reactor
+
+
+_all_databases: weakref.WeakSet[OpenedDatabase[Any]] = weakref.WeakSet()
+_left_to_the_parent: list[Any] = []
+
+
+def _forked() -> None:
+    """In the child: begin anew at the next call."""
+    for database in list(_all_databases):
+        opened, database._opened = database._opened, None
+        database._lock = threading.Lock()
+        if opened is not None:
+            _left_to_the_parent.append(opened)
+
+
+os.register_at_fork(after_in_child=_forked)

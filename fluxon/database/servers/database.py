@@ -4,14 +4,11 @@ Rules kept here:
 
 - The threads that serve the reactor are this database's own; plain threads use its connections themselves.
 - Work of one kind takes a connection of that kind from the pool: what reads cannot write.
-- A stopped database can be started again. A child process begins anew and leaves its parent's connections alone.
+- A stopped database can be started again.
 """
 
 from __future__ import annotations
 
-import os
-import threading
-import weakref
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -50,7 +47,6 @@ class ServerDatabase(OpenedDatabase[ServerOpening]):
         self.url = self._checked_url(url)
         #: The tables that schema files make on this server, by their text: reading one takes a scratch schema.
         self.schema_targets: dict[str, Any] = {}
-        _all_databases.add(self)
         if models is not None:
             self.bind(models)
 
@@ -81,19 +77,8 @@ class ServerDatabase(OpenedDatabase[ServerOpening]):
         self._refuse_reactor_thread()
         return self._open().read(work, *args)
 
-    def write_blocking(self, work: Callable[..., T], *args: Any) -> T:
-        return self._write_blocking(True, work, *args)
-
-    def write_relaxed_blocking(self, work: Callable[..., T], *args: Any) -> T:
-        return self._write_blocking(False, work, *args)
-
-    def _write_blocking(self, synced: bool, work: Callable[..., T], *args: Any) -> T:
-        active = self._current()
-        if active is not None:
-            with active.savepoint():
-                return work(active, *args)
-        self._refuse_reactor_thread()
-        return self._open().write(self._within(work, *args), synced=synced)
+    def _write_now(self, piece: Callable[[Any], T], synced: bool) -> T:
+        return self._open().write(piece, synced=synced)
 
     @abstractmethod
     def connect(self, *, read_only: bool = False, patient: bool = False) -> Any:
@@ -153,20 +138,3 @@ class ServerDatabase(OpenedDatabase[ServerOpening]):
         if made.get_backend_name() not in self.schemes or not made.database:
             raise ConfigurationError(wanted)
         return made
-
-
-#: For the child of a fork: threads do not follow it, and its parent goes on using the connections.
-_all_databases: weakref.WeakSet[ServerDatabase] = weakref.WeakSet()
-_left_to_the_parent: list[ServerOpening] = []
-
-
-def _forked() -> None:
-    """In the child: connect anew at the next call. Closing the parent's connections would end them for it, too."""
-    for database in list(_all_databases):
-        opened, database._opened = database._opened, None
-        database._lock = threading.Lock()
-        if opened is not None:
-            _left_to_the_parent.append(opened)
-
-
-os.register_at_fork(after_in_child=_forked)

@@ -10,8 +10,6 @@ Rules kept here:
 from __future__ import annotations
 
 import os
-import threading
-import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -51,7 +49,6 @@ class SQLiteDatabase(OpenedDatabase[Opening]):
         super().__init__(reactor)
         self.path = _file_path(path)
         self.statements = Statements(SQLiteDialect_pysqlite(paramstyle="qmark"))
-        _all_databases.add(self)
         if models is not None:
             self.bind(models)
 
@@ -95,20 +92,9 @@ class SQLiteDatabase(OpenedDatabase[Opening]):
             return self.write_blocking(work, *args)
         return opened.read(work, *args)
 
-    def write_blocking(self, work: Callable[..., T], *args: Any) -> T:
-        return self._write_blocking(True, work, *args)
-
-    def write_relaxed_blocking(self, work: Callable[..., T], *args: Any) -> T:
-        return self._write_blocking(False, work, *args)
-
-    def _write_blocking(self, synced: bool, work: Callable[..., T], *args: Any) -> T:
-        active = self._current()
-        if active is not None:
-            with active.savepoint():
-                return work(active, *args)
-        self._refuse_reactor_thread()
+    def _write_now(self, piece: Callable[[Any], T], synced: bool) -> T:
         opened = self._opened or self._open()
-        return opened.writer.write(self._within(work, *args), synced=synced)  # type: ignore[no-any-return]
+        return opened.writer.write(piece, synced=synced)  # type: ignore[no-any-return]
 
     def write_all_blocking(self, works: Sequence[Callable[[Any], Any]]) -> list[Outcome]:
         if self._current() is not None:
@@ -164,23 +150,6 @@ class SQLiteDatabase(OpenedDatabase[Opening]):
     def open_reading(self) -> SQLiteConnection:
         """A new connection that cannot write. Blocks."""
         return open_connection(self.path, self.statements, read_only=True)
-
-
-#: For the child of a fork: threads do not follow it, and SQLite forbids it to use its parent's connections.
-_all_databases: weakref.WeakSet[SQLiteDatabase] = weakref.WeakSet()
-_left_to_the_parent: list[Opening] = []
-
-
-def _forked() -> None:
-    """In the child: begin anew at the next call. What the parent opened is neither used nor closed."""
-    for database in list(_all_databases):
-        opened, database._opened = database._opened, None
-        database._lock = threading.Lock()
-        if opened is not None:
-            _left_to_the_parent.append(opened)
-
-
-os.register_at_fork(after_in_child=_forked)
 
 
 def _file_path(path: str | os.PathLike[str]) -> str:
