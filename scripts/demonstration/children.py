@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import queue
 import re
 import signal
@@ -10,6 +11,10 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
+
+#: Seconds in which a process writes down its threads, and lines of that which are told: some thirty threads.
+_LAST_WORDS = 5.0
+_TOLD = 300
 
 
 class Failed(Exception):
@@ -33,8 +38,11 @@ class Child:
             text=True,
             bufsize=1,
             start_new_session=True,
+            # One that hangs says where, before it is killed.
+            env={**os.environ, "PYTHONFAULTHANDLER": "1"},
         )
-        threading.Thread(target=self._read, name=f"{name}'s output", daemon=True).start()
+        self._reader = threading.Thread(target=self._read, name=f"{name}'s output", daemon=True)
+        self._reader.start()
 
     @property
     def pid(self) -> int:
@@ -83,8 +91,7 @@ class Child:
         try:
             return self._process.wait(timeout)
         except subprocess.TimeoutExpired:
-            self.kill()
-            raise Failed(f"{self.name} did not end within {timeout} s of SIGTERM") from None
+            raise self._hangs(f"did not end within {timeout} s of SIGTERM") from None
 
     def end_of_input(self, timeout: float = 20) -> int:
         """Close its input, as Ctrl+D does, and wait for it to end by itself; the exit code."""
@@ -93,7 +100,18 @@ class Child:
         try:
             return self._process.wait(timeout)
         except subprocess.TimeoutExpired:
-            raise Failed(f"{self.name} did not end within {timeout} s of the end of its input") from None
+            raise self._hangs(f"did not end within {timeout} s of the end of its input") from None
+
+    def _hangs(self, what: str) -> Failed:
+        """Kill it; what it was doing, thread by thread if it is a Python."""
+        self._process.send_signal(signal.SIGABRT)
+        try:
+            self._process.wait(_LAST_WORDS)
+        except subprocess.TimeoutExpired:
+            self.kill()
+        self._reader.join(_LAST_WORDS)
+        said = "\n".join(self.transcript[-_TOLD:])
+        return Failed(f"{self.name} {what}; the end of what it said:\n{said}")
 
     def discard(self) -> None:
         """Whatever its state: afterwards the process is gone."""
