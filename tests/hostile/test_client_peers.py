@@ -10,93 +10,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from raw_peer import RawPeer, welcome
-from twisted.trial.unittest import SynchronousTestCase
+from raw_peer import welcome
+from scripted_peer import PATIENCE, ScriptedTestCase, Visitor
 
-from fluxon.connect import ConnectionInterface
 from fluxon.connect import connector as connector_module
 from fluxon.errors import DeadlineExceeded, FluxonError, OutcomeUnknown, ProtocolError, Unavailable
 from fluxon.wire import Answer, Ask, encode, frame
 from fluxon.wire.messages import write_answer, write_ask, write_failed
-
-#: Far longer than anything here takes; a wait that ends by it fails its test.
-PATIENCE = 10.0
-
-
-class Visitor(RawPeer):
-    """One client at a server that a test scripts."""
-
-    polite = True
-
-    def __init__(self, connected: socket.socket) -> None:
-        connected.settimeout(PATIENCE)
-        super().__init__(connected, receive_limit=2**20)
-
-    def ask(self) -> Ask:
-        message = self.next()
-        assert isinstance(message, Ask), message
-        return message
-
-    def answer(self, ask: Ask, value: Any) -> None:
-        self.conversation.answer(ask.tag, value)
-        self.flush()
-
-    def greet(self, **changes: Any) -> Ask:
-        """Answer the hello as a server should."""
-        hello = self.ask()
-        assert hello.command == "hello"
-        self.answer(hello, welcome(**changes))
-        return hello
-
-
-class ScriptedTestCase(SynchronousTestCase):
-    """Each connection goes through the test's scripts, one script a connection, the last one for all that follow."""
-
-    def setUp(self) -> None:
-        self.listening = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self.listening.getsockname()[1]
-        self.visits = 0
-        self.problems: list[BaseException] = []
-        self._scripts: tuple[Callable[[Visitor], Any], ...] = ()
-        self._thread = threading.Thread(target=self._accept)
-
-    def serve(self, *scripts: Callable[[Visitor], Any], **keywords: Any) -> ConnectionInterface:
-        """A client of a server that follows ``scripts``."""
-        self._scripts = scripts
-        self._thread.start()
-        self.addCleanup(self._stop)
-        connection = ConnectionInterface("127.0.0.1", self.port, **{"random": lambda: 0.0, "timeout": 5, **keywords})
-        self.addCleanup(connection.close)
-        return connection
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                connected, _ = self.listening.accept()
-            except OSError:
-                return
-            script = self._scripts[min(self.visits, len(self._scripts) - 1)]
-            self.visits += 1
-            with connected:
-                try:
-                    script(Visitor(connected))
-                except ConnectionError:
-                    pass  # the client left in the middle
-                except BaseException as error:
-                    self.problems.append(error)
-
-    def _stop(self) -> None:
-        self.listening.shutdown(socket.SHUT_RDWR)
-        self._thread.join(PATIENCE)
-        self.listening.close()
-        self.assertEqual(self.problems, [])
-
-    def refused(self, connection: ConnectionInterface, *kinds: type[FluxonError]) -> FluxonError:
-        """The error of a request, which comes well before its timeout."""
-        began = time.monotonic()
-        error: FluxonError = self.assertRaises(kinds, connection.send_request, "echo", 1)
-        self.assertLess(time.monotonic() - began, 4)
-        return error
 
 
 def serve_echo(visitor: Visitor) -> None:
