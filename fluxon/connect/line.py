@@ -230,6 +230,9 @@ class Line:
                 return link
             except NeverSent:
                 continue
+            except Unavailable as error:
+                if not (link.left and says_stopping(error)):
+                    raise
 
     def _catch_up(self, link: Link, deadline: float) -> None:
         """The session has, or seems to have, a newer token: present it here, too."""

@@ -7,7 +7,7 @@ in ``connector.py`` (who waits, who fails at once, how long between attempts) fr
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import attrs
@@ -137,9 +137,10 @@ class Reconnecting:
         """End it; fires when nothing is left."""
         self.closed = True
         running, self._running = self._running, None
-        waiting: list[Deferred[Any]] = [*self._take_waiting(), *self._pauses]
-        for each in waiting:
-            each.errback(reasons.closed())
+        for waiting in self._take_waiting():
+            waiting.errback(reasons.closed())
+        for pause in list(self._pauses):
+            pause.errback(reasons.closed())
         if self._served is not None:
             self._served.peer.protocol.close()
         elif self._step is not None:
@@ -195,9 +196,10 @@ class Reconnecting:
         self._forget(waiting)
         waiting.errback(reasons.still_waiting(self.where, self._trouble))
 
-    def _take_waiting(self) -> list[Deferred[Connection]]:
+    def _take_waiting(self) -> Iterator[Deferred[Connection]]:
+        """Those who wait until now, to be told: but for those whom one of the others, being told, gives up."""
         waiting, self._waiting = self._waiting, []
-        return waiting
+        return (each for each in waiting if not each.called)
 
     def leave(self, peer: Peer) -> None:
         """The server of ``peer`` stops: what is asked from now on waits for the next connection."""
@@ -272,8 +274,7 @@ class Reconnecting:
             protocol.abort("it was never greeted")
             reason = await protocol.gone
             raise self._explain(protocol, error, reason if lost else None) from error
-        if greeting.heartbeat:
-            self._factory.limits = attrs.evolve(self._factory.limits, heartbeat=greeting.heartbeat)
+        self._factory.watch_every(greeting.heartbeat)
         protocol.greeted()
         token = self._greeted(presented, greeting)
         greeting.apply(peer.conversation, self._session)

@@ -134,8 +134,7 @@ class ClientService(Service):
                 return connection, await connection.peer.ask(command, arguments, self._left(deadline))
             except Unavailable as error:
                 # The end of the connection before anything was sent, or a server that leaves: on to the next one.
-                left = connector.current is not connection and says_stopping(error)
-                if not (connection.peer.lost or left):
+                if not (connection.peer.lost or self._is_left(connection, error)):
                     raise
 
     async def _ask_once(self, command: type[Command], arguments: dict[str, Any], timeout: float | None) -> Any:
@@ -163,9 +162,8 @@ class ClientService(Service):
                     raise  # the server's own word
                 attempts.lost(error, connection.token)
             except (ResourceExhausted, Unavailable) as error:
-                gone = connector.current is not connection and says_stopping(error)
                 unsent = connection.peer.lost and isinstance(error, Unavailable)
-                if not (gone or unsent):
+                if not (unsent or self._is_left(connection, error)):
                     await connector.pause(attempts.refused(error, deadline - float(self._reactor.seconds())))
 
     async def _catch_up(self, connection: Connection, deadline: float) -> None:
@@ -178,8 +176,8 @@ class ClientService(Service):
             arguments = hello_arguments(presented, compress=connection.compress, seen=self._session.seen)
             try:
                 answer = await connection.peer.ask(Hello, arguments, self._left(deadline), urgent=True)
-            except (OutcomeUnknown, Unavailable):  # of the hello; what was to be asked was not sent
-                if connection.peer.lost:
+            except (OutcomeUnknown, Unavailable) as error:  # of the hello; what was to be asked was not sent
+                if connection.peer.lost or self._is_left(connection, error):
                     return
                 raise
             greeting = Greeting.read(answer, compress=connection.compress)
@@ -189,6 +187,10 @@ class ClientService(Service):
                 raise reasons.not_followed(self._connector.where)
         finally:
             self._greeting_lock.release()
+
+    def _is_left(self, connection: Connection, error: FluxonError) -> bool:
+        """Whether ``error`` is the word of a server that leaves: it did nothing, and the next one may."""
+        return self._connector.current is not connection and says_stopping(error)
 
     def _deadline(self, timeout: float | None) -> float:
         seconds = self._timeout if timeout is None else checked_timeout(timeout)

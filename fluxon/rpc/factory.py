@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from math import inf
 from typing import Any
 
 from twisted.internet.interfaces import IAddress, IReactorTime
@@ -54,7 +55,7 @@ class PeerFactory(Factory):
         self.responders = responders
         self.clock = clock
         self.limits = limits or Limits()
-        self.watch = Watch(clock, self.limits)
+        self.watch = Watch(clock, self.limits, self.limits.heartbeat)
         self.load = Load(self.limits.in_flight_total, self.limits.in_flight_kept)
         self.busy = BusyReads(self.limits)
         self.turn = Turn(clock.seconds)
@@ -196,6 +197,12 @@ class ClientFactory(PeerFactory):
     def __init__(self, responders: Responders, clock: IReactorTime, limits: Limits | None = None, **told: Any) -> None:
         super().__init__(responders, clock, limits, **told)
         self._telling = Telling(responders)
+
+    def watch_every(self, heartbeat: float) -> None:
+        """The server says how long it may be silent, in seconds; 0 for ever. For connections greeted from now on."""
+        heartbeat = heartbeat or inf
+        if heartbeat != self.watch.heartbeat:
+            self.watch = Watch(self.clock, self.limits, heartbeat)
 
     def told(self, peer: Peer, tell: Tell) -> None:
         self._telling.told(peer, tell)

@@ -54,7 +54,7 @@ class Heartbeat:
         self._rounds = self._batch = None
         self._protocol.abort("it did not say hello in time")
 
-    def beat(self, limits: Limits, interval: float) -> None:
+    def beat(self, limits: Limits, interval: float, heartbeat: float) -> None:
         """``interval`` seconds have passed since the last one."""
         self._rounds = self._batch = None
         protocol = self._protocol
@@ -66,10 +66,10 @@ class Heartbeat:
             self._quiet = 0.0
         else:
             self._quiet += interval
-            if self._quiet >= 2 * limits.heartbeat:
+            if self._quiet >= 2 * heartbeat:
                 protocol.abort("it is silent")
                 return
-            if self._quiet >= limits.heartbeat:
+            if self._quiet >= heartbeat:
                 protocol.conversation.ping()
                 protocol.flush_soon()
         self._wait_for(protocol.factory.watch.beats)
@@ -84,9 +84,10 @@ class Heartbeat:
 
 
 class Watch:
-    """The two timers of a factory."""
+    """The two timers of a factory. ``heartbeat`` is the silence after which the other side is pinged; inf for never."""
 
-    def __init__(self, clock: IReactorTime, limits: Limits) -> None:
-        interval = min(limits.heartbeat, limits.frame_stall)
+    def __init__(self, clock: IReactorTime, limits: Limits, heartbeat: float) -> None:
+        self.heartbeat = heartbeat
+        interval = min(heartbeat, limits.frame_stall)
         self.handshakes: Rounds[Heartbeat] = Rounds(clock, limits.handshake, Heartbeat.give_up)
-        self.beats: Rounds[Heartbeat] = Rounds(clock, interval, lambda each: each.beat(limits, interval))
+        self.beats: Rounds[Heartbeat] = Rounds(clock, interval, lambda each: each.beat(limits, interval, heartbeat))

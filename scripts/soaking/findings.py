@@ -22,10 +22,6 @@ _MORE, _SHARE = 100, 0.1
 #: database of three files, and the files of secrets, logs, folders.
 MADE = {"threads": 80, "database_files": 240, "other_files": 40}
 
-#: Objects of a type that are made once and kept, however late: the parameters of the seven statements that ask for many
-#: keys (``fluxon.cloud.batches``), each written for 1, 2, 4 to 512 of them. The hourly purge is the first to need many.
-KEPT = {"sqlalchemy.sql.elements.BindParameter": 7 * 1_023}
-
 Moments = list[tuple[float, dict[str, Any]]]
 
 
@@ -54,6 +50,6 @@ def left(moments: Moments) -> list[str]:
             said.append(f"{name}: {count}, and not more than {allowed}")
     for name, count in last["objects"].items():
         before = begun["objects"].get(name, 0)
-        if count - before > max(_MORE, before * _SHARE) and count > KEPT.get(name, 0):
+        if count - before > max(_MORE, before * _SHARE):
             said.append(f"objects of {name}: {count}, and {before} before")
     return said

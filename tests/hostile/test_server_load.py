@@ -253,7 +253,7 @@ class NeverReadingTests(LoadCase):
         """Pings without end and no pong read: given up."""
         with self.attacked(output_stalled=30.0) as server, server.visit(receive_buffer=4_096) as visitor:
             visitor.greet()
-            visitor.socket.settimeout(60)
+            visitor.socket.settimeout(5)
             flood = write_ping(1) * 50_000
             with self.assertRaises(ConnectionError):
                 for _ in range(200):

@@ -243,8 +243,7 @@ class RunningTests(EventsTestCase):
         async def hang(event: Event) -> None:
             await Deferred()
 
-        # The view that logs in has no more time than that, either.
-        server = await self.people(on_connect=hang, limits={"view_timeout": 1})
+        server = await self.people(on_connect=hang, limits={"view_timeout": 0.05})
         wire = await self.wire(server)
         await wire.call("login", 1)
         self.assertEqual(await self.hear(1), [("login", "ann", None)])

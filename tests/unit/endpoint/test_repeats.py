@@ -179,17 +179,16 @@ class OnceTests(RepeatsTestCase):
 
     async def test_too_often(self) -> None:
         """A client that asks more often than it may waits as long as it is told, and all is carried out, once."""
-        # Twice as many as are allowed at once: those beyond would be allowed one by one within 0.4 seconds.
-        _, client, views = await self.begin_views(request_rate=50, request_burst=0.4)
-        plain = [client.call("count") for _ in range(40)]
+        _, client, views = await self.begin_views(request_rate=200, request_burst=0.5)
+        plain = [client.call("count") for _ in range(120)]
         outcomes = [each for _, each in await DeferredList(plain, consumeErrors=True)]
         refused = [each.value for each in outcomes if isinstance(each, Failure)]
         self.assertEqual({type(each) for each in refused}, {ResourceExhausted})
         self.assertTrue(all(each.retry_after > 0 for each in refused))
         views.ran.clear()
-        keyed = [client.call("count", number, idempotent=True) for number in range(40)]
+        keyed = [client.call("count", number, idempotent=True) for number in range(120)]
         await gatherResults(keyed)
-        self.assertEqual(sorted(views.ran), list(range(40)))
+        self.assertEqual(sorted(views.ran), list(range(120)))
 
     async def test_closed_while_it_waits(self) -> None:
         """Nothing is left of it; so when its caller gives up, or the time would be over by then."""
