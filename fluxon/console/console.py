@@ -152,7 +152,7 @@ class Console:
         command, work, outcome = self._running
         if not command.changes or command.python:
             work.cancel()
-        elif not outcome.called:
+        else:
             _log.info(
                 "console: {operator} does not wait for {name}, which goes on", operator=self.operator, name=command.name
             )

@@ -13,6 +13,7 @@ import json
 import unicodedata
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from itertools import accumulate, takewhile
 from typing import Any
 
 from fluxon.console.output import Lines, Output, Part, Record, Table, Value, parts_of
@@ -130,13 +131,9 @@ def _is_number(value: Any) -> bool:
 def _cut(text: str, width: int | None) -> str:
     if width is None or columns_of(text) <= width:
         return text
-    kept, taken = "", 0
-    for each in text:
-        taken += columns_of(each)
-        if taken > width - 1:
-            break
-        kept += each
-    return kept + "…"
+    ends = accumulate(columns_of(each) for each in text)
+    kept = sum(1 for _ in takewhile(lambda end: end < width, ends))
+    return text[:kept] + "…"
 
 
 def _padded(text: str, width: int, on_the_left: bool = False) -> str:

@@ -35,7 +35,6 @@ class CloudPort:
         self._endpoint = endpoint
         self._secure = secure
         self._listener: Listener | None = None
-        self._hurried = False
 
     @property
     def port(self) -> IListeningPort:
@@ -87,8 +86,6 @@ class CloudPort:
             let_go=self._transfers.let_go,
             on_disconnect=self._disconnected,
         )
-        if self._hurried:
-            self._listener.hurry()
         self._transfers.start()
         await self._listener.open(self._endpoint, self._secure)
 
@@ -107,9 +104,7 @@ class CloudPort:
 
     def hurry(self) -> None:
         """While it closes, or is about to: do not wait."""
-        self._hurried = True
-        if self._listener is not None:
-            self._listener.hurry()
+        self.listener.hurry()
 
 
 def _of_a_cloud(limits: Limits) -> Limits:

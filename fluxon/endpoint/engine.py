@@ -119,8 +119,6 @@ class Engine:
         self.online = Online(clients, self.router.wait)
         self.events = Events(self._setup.listeners, self.router)
         greeting.observer = Presence(self.groups, self.events)
-        if self._hurried:
-            self._listener.hurry()
         if self._cloud is not None and self._cloud_port is not None:
             await self._cloud_port.open()
             self._cloud.opened(self._cloud_port)
@@ -145,7 +143,6 @@ class Engine:
     def hurry(self) -> None:
         """While it stops, or is about to: do not wait for requests."""
         self._hurried = True
-        if self._listener is not None:
-            self._listener.hurry()
+        self.listener.hurry()
         if self._cloud_port is not None:
             self._cloud_port.hurry()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import sys
 from typing import Any
@@ -38,7 +39,7 @@ def run_server(server: ServerService[Any]) -> None:
 
     def stop_at_failure(failure: Failure) -> None:
         failed.append(failure)
-        if reactor.running:
+        with contextlib.suppress(ReactorNotRunning):  # it is stopping already
             reactor.stop()
 
     def start() -> None:

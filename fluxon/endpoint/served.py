@@ -47,19 +47,16 @@ class ServedServer:
         self.reactor = reactor
         self.started: float = reactor.seconds()
         self.recent = RecentLines(reactor)
-        self._observer: ILogObserver | None = None
+        # Asked for each event: the log files, whose levels count, are opened later.
+        self._observer: ILogObserver = FilteringLogObserver(self.recent, [_Levels(self)])
 
     def keep_log(self) -> None:
         """Keep the last lines of the log from now on."""
-        # Asked for each event: the log files, whose levels count, are opened later.
-        self._observer = FilteringLogObserver(self.recent, [_Levels(self)])
         globalLogPublisher.addObserver(self._observer)
 
     def forget_log(self) -> None:
         """Keep no more."""
-        if self._observer is not None:
-            globalLogPublisher.removeObserver(self._observer)
-            self._observer = None
+        globalLogPublisher.removeObserver(self._observer)
 
     @property
     def levels(self) -> LogLevelFilterPredicate:

@@ -132,8 +132,8 @@ class MemoryServer:
 
     def _let_go(self) -> None:
         let_go, self._let_reactor_go = self._let_reactor_go, None
-        if let_go is not None:
-            let_go()
+        assert let_go is not None
+        let_go()
 
     def _prepare(self, blocks: bool) -> None:
         from twisted.internet import reactor

@@ -78,8 +78,7 @@ def samples(run: Measured) -> Iterator[Sample]:
     if database is None:
         return
     for name, value in database.figures().items():
-        if isinstance(value, (int, float)):
-            yield "fluxon_database", "What the database has open, and what waits.", {"figure": name}, value
+        yield "fluxon_database", "What the database has open, and what waits.", {"figure": name}, value
     for name, value in database.totals().items():
         yield f"fluxon_database_{name}_total", "What the database has done.", {}, value
 
