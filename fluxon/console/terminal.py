@@ -65,7 +65,6 @@ class Terminal(FileDescriptor):
 
     def __init__(self, served: Served, on_interrupt: Callable[[], object]) -> None:
         super().__init__(served.reactor)
-        self._served = served
         self._on_interrupt = on_interrupt
         self._threads = WorkerPool("console", _THREADS, served.reactor)
         self._fd = -1
@@ -73,16 +72,27 @@ class Terminal(FileDescriptor):
         self._signals: dict[int, Any] = {}
         self._left_out = 0
         self._in_background = False
-        self._shell: Shell | None = None
+        self._shell = Shell(
+            Console(served, "terminal", self._threads, ACTIONS),
+            self._put,
+            self._columns,
+            room=lambda: self._has_room,
+            on_end=self._asked_to_leave,
+        )
 
     # --- from its beginning to its end --------------------------------------------------------------------------------
 
     def open(self) -> None:
         """Show the prompt. Raises ``OSError`` where there is no terminal after all."""
         self._fd = os.open(os.ttyname(0), os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            self._saved = termios.tcgetattr(self._fd)
+            self._take()
+        except termios.error as error:
+            fd, self._fd = self._fd, -1
+            os.close(fd)
+            raise OSError(*error.args) from error
         self.connected = 1
-        self._saved = termios.tcgetattr(self._fd)
-        self._take()
         atexit.register(self._give_back)
         handlers: dict[int, Any] = {
             # In the background reading fails instead of stopping the server, and so does changing the modes.
@@ -94,14 +104,6 @@ class Terminal(FileDescriptor):
             signal.SIGINT: lambda *_: self.reactor.callFromThread(self._interrupted),
         }
         self._signals = {number: signal.signal(number, handler) for number, handler in handlers.items()}
-        console = Console(self._served, "terminal", self._threads, ACTIONS)
-        self._shell = Shell(
-            console,
-            self._put,
-            self._columns,
-            room=lambda: self._has_room,
-            on_end=self._asked_to_leave,
-        )
         self._shell.start("Type help for the commands, Ctrl+C to stop the server.")
         self.startReading()  # type: ignore[no-untyped-call]
 
@@ -109,8 +111,7 @@ class Terminal(FileDescriptor):
         """End the console, and give the terminal back as it was. Again does nothing."""
         if self._fd < 0:
             return
-        if self._shell is not None:
-            self._shell.end()
+        self._shell.end()
         self.write(b"\r\x1b[K")
         self._let_last_words_leave()
         self._end()
@@ -205,7 +206,6 @@ class Terminal(FileDescriptor):
             return CONNECTION_LOST
         if not data:
             return CONNECTION_LOST
-        assert self._shell is not None
         self._shell.received(data)
         return None
 
@@ -229,8 +229,7 @@ class Terminal(FileDescriptor):
         """The terminal is gone."""
         if self._fd < 0:
             return
-        if self._shell is not None:
-            self._shell.end()
+        self._shell.end()
         self._end()
         _log.info("the terminal is gone; the server runs on")
 
@@ -257,7 +256,7 @@ class Terminal(FileDescriptor):
 
     def print_above(self, text: str) -> None:
         """Show lines of somebody else, such as the log. On the reactor thread."""
-        if self._shell is None or not self.is_open:
+        if not self.is_open:
             return
         if not self._has_room:
             self._left_out += 1
@@ -271,13 +270,12 @@ class Terminal(FileDescriptor):
             self._shell.print_above(text)
 
     def _redraw(self) -> None:
-        if self._shell is not None and self.is_open and not self._in_background:
+        if self.is_open and not self._in_background:
             self._shell.redraw()
 
     def _interrupted(self) -> None:
-        if self._shell is None or not self.is_open or not self._shell.interrupt():
+        if not self.is_open or not self._shell.interrupt():
             self._on_interrupt()
 
     def _asked_to_leave(self) -> None:
-        assert self._shell is not None
         self._shell.complain("Ctrl+C or terminate stops the server; there is nothing to leave here.")
