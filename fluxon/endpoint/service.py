@@ -119,13 +119,15 @@ class ServerService(Service, Generic[R]):
             raise Unavailable("the server was stopped before it began to start")
         reactor = self._the_reactor()
         engine: R | None = None
+        metrics: MetricsPort | None = None
         try:
             engine = self._make_run(reactor)
             self._served = ServedServer(self, engine, reactor)
             self._served.keep_log()
             if self.manhole is not None:
                 self._manhole = make_manhole(self._served, choose_operators(reactor, self.manhole))
-            metrics = None if self.metrics is None else self._make_metrics(engine, reactor)
+            if self.metrics is not None:
+                metrics = self._make_metrics(engine, reactor)
             await engine.start()
             if metrics is not None:
                 await metrics.open()
@@ -139,6 +141,7 @@ class ServerService(Service, Generic[R]):
                 _log.failure("the server cannot start")
             if engine is not None:
                 await engine.stop()
+            await self._end_metrics(metrics)
             await self._end_console()
             if self.running:  # and nobody stopped it meanwhile
                 for function in self._on_failure:
@@ -199,11 +202,14 @@ class ServerService(Service, Generic[R]):
             await self._engine.stop()
             self._engine = None
         # Until the end: that it stops is told, too.
-        if (metrics := self._metrics_port) is not None:
-            self._metrics_port = None
-            await carried_out("closing the port of metrics", lambda: Deferred.fromCoroutine(metrics.close()))
+        metrics, self._metrics_port = self._metrics_port, None
+        await self._end_metrics(metrics)
         # An operator may watch until then.
         await self._end_console()
+
+    async def _end_metrics(self, metrics: MetricsPort | None) -> None:
+        if metrics is not None:
+            await carried_out("closing the port of metrics", lambda: Deferred.fromCoroutine(metrics.close()))
 
     async def _end_console(self) -> None:
         if (manhole := self._manhole) is not None:
