@@ -42,11 +42,14 @@ class Network:
     def listen(self, port: int, factory: IProtocolFactory) -> MemoryPort:
         """Have ``factory`` serve the clients that connect to ``port``."""
         self._listening[port] = factory
+        factory.doStart()
         return MemoryPort(self, port)
 
     def close(self, port: int) -> None:
         """Serve no more clients at ``port``."""
-        self._listening.pop(port, None)
+        factory = self._listening.pop(port, None)
+        if factory is not None:
+            factory.doStop()
 
     def connect(self, port: int, factory: IProtocolFactory, address: str) -> tuple[Link, Any]:
         """A link from ``address``, and the client's protocol. Raises Twisted's ``ConnectError``."""

@@ -182,7 +182,7 @@ class SessionChannel(SSHChannel):
         """``INT`` and the like: as Ctrl+C."""
         if self._console is None:
             return 0
-        self._console.interrupt()
+        self._soon(self._console.interrupt)
         return 1
 
     # --- what is typed ------------------------------------------------------------------------------------------------
@@ -224,8 +224,8 @@ class SessionChannel(SSHChannel):
     def _finish(self, status: int) -> None:
         if self._over:
             return
-        if self._face is not None:
-            self._face.end()
+        assert self._face is not None
+        self._face.end()
         self._over = True
         self.conn.sendRequest(self, b"exit-status", struct.pack(">L", status))
         # When what it has not taken yet has left.

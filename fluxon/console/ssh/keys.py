@@ -92,8 +92,6 @@ def _key(text: bytes) -> Key:
         key: Key = Key.fromString(b" ".join(text.split()[:2]))
     except Exception:
         raise ValueError("it is no public key that can be used here") from None
-    if not key.isPublic():
-        raise ValueError("it is a private key, which belongs to nobody but its owner")
     if key.type() == "RSA" and key.size() < _LEAST_RSA_BITS:
         raise ValueError(f"RSA keys have at least {_LEAST_RSA_BITS} bits")
     if key.type() == "DSA":
