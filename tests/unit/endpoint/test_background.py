@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
+from pathlib import Path
 from typing import Any
 
+from twisted.internet import reactor
+from twisted.internet.task import deferLater
+from twisted.internet.threads import deferToThread
 from twisted.python import threadable
-from twisted.trial.unittest import SynchronousTestCase
+from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from fluxon.connect import ConnectionInterface
 from fluxon.database import models
@@ -17,6 +23,29 @@ from fluxon.routing import Setup
 
 async def shout(request: Any) -> str:
     return str(request.payload).upper()
+
+
+#: Has had a reactor, and would like a server beside it in another thread.
+PROGRAM = """
+import threading
+from twisted.internet import reactor
+from fluxon.endpoint import AsyncServer, run_in_background
+from fluxon.routing import Setup
+
+def serve():
+    try:
+        with run_in_background(AsyncServer(port=0, setup=Setup(mapping={}, secrets="secrets"))):
+            print("it started")
+    except RuntimeError as error:
+        print(error)
+
+reactor.callWhenRunning(reactor.stop)
+reactor.run()
+for _ in range(2):
+    thread = threading.Thread(target=serve)
+    thread.start()
+    thread.join()
+"""
 
 
 class BackgroundTests(SynchronousTestCase):
@@ -84,3 +113,28 @@ class BackgroundTests(SynchronousTestCase):
         self.assertRaises(ConfigurationError, enter, self.setup)
         self.patch(threadable, "ioThread", threadable.getThreadID())
         self.assertRaises(RuntimeError, enter, AsyncServer(port=0, setup=self.setup))
+
+
+class ReactorTests(TestCase):
+    """Whose the reactor is."""
+
+    async def test_one_that_runs_already(self) -> None:
+        """Is used by a thread that blocks, and goes on when the server has ended."""
+
+        def serve() -> tuple[Any, bool]:
+            setup = Setup(mapping={"shout": shout}, secrets="secrets")  # type: ignore[arg-type]
+            with run_in_background(AsyncServer(port=0, setup=setup)) as server:
+                port = server.listening_port.getHost().port
+                with ConnectionInterface("localhost", port, timeout=60) as connection:
+                    answer = connection.send_request("shout", "hello")
+            return answer, any(each.name == "fluxon-reactor" for each in threading.enumerate())
+
+        self.assertEqual(await deferToThread(serve), ("HELLO", False))
+        await deferLater(reactor, 0)
+
+    def test_one_that_was_stopped(self) -> None:
+        """Cannot run again in its process; whoever tries is told, and not left waiting."""
+        Path("program.py").write_text(PROGRAM)
+        done = subprocess.run([sys.executable, "program.py"], capture_output=True, text=True, timeout=60, check=False)
+        self.assertEqual(done.stdout.count("cannot run again: use another process"), 2, done.stdout + done.stderr)
+        self.assertNotIn("it started", done.stdout)

@@ -9,10 +9,12 @@ import attrs
 from cloud_serving import MIB, CloudTestCase, Held, Kept, Model, claim, content_of, login
 from serving import Person
 from twisted.internet.defer import Deferred
+from twisted.logger import globalLogPublisher
 
 from fluxon.cloud.serving import uploads
 from fluxon.commands import Call, cloud
 from fluxon.endpoint import AsyncServer, CloudStorageServer
+from fluxon.endpoint.metrics.figures import samples
 from fluxon.errors import ConfigurationError, FluxonError, NotFound, PermissionDenied, Unauthenticated, Unavailable
 from fluxon.routing import Request
 
@@ -221,3 +223,68 @@ class ConfigurationTests(CloudTestCase):
         self.assertIn("AuthenticatedUser", error.text)
         await server.stopService()
         self.assertTrue(Path("project").is_dir())
+
+    async def test_without_a_setup(self) -> None:
+        """What has neither a setup nor a main server says so when it is started; what is no setup is refused."""
+        server = CloudStorageServer(port=0)
+        server.startService()
+        error = await self.fails(ConfigurationError, server.when_ready())
+        self.assertIn("CloudStorageServer(setup=router.setup)", error.text)
+        await server.stopService()
+        error = self.assertRaises(ConfigurationError, CloudStorageServer, setup={})
+        self.assertIn("Setup of router.py", error.text)
+
+    async def test_a_folder_that_cannot_be(self) -> None:
+        """Nothing is served without the files, and nothing stays open: the same server starts when it is mended."""
+        setup = self.cloud_setup()
+        place = Path("project/cloud")
+        place.write_text("a file where the folder should be")
+        server = AsyncServer(port=0, setup=setup, cloud_storage=CloudStorageServer(port=0))
+        server.startService()
+        self.addCleanup(server.stopService)
+        await self.fails((ConfigurationError, OSError), server.when_ready())  # type: ignore[arg-type]
+        await server.stopService()
+        place.unlink()
+        server.startService()
+        await server.when_ready()
+        self.assertIsNotNone(server.cloud)
+
+
+class OpeningTests(CloudTestCase):
+    """What the log says of the files when they are opened."""
+
+    async def test_the_rest_of_a_crash(self) -> None:
+        """What no row names is removed, and counted; what rows name is left."""
+        said: list[str] = []
+
+        def observe(event: Any) -> None:
+            said.append(event.get("swept", ""))
+
+        globalLogPublisher.addObserver(observe)
+        self.addCleanup(globalLogPublisher.removeObserver, observe)
+        server = await self.serve_cloud()
+        wire = await self.user(server, 1, "/ann")
+        await wire.write("/ann/a", b"hers" * 10_000)
+        await server.stopService()
+        rest = Path("project/cloud/objects/ab") / ("ab" + "0" * 30)
+        rest.write_bytes(b"x" * 5)
+        await self.start(self.cloud_setup(), cloud_storage=CloudStorageServer(port=0))
+        self.assertFalse(rest.exists())
+        self.assertEqual(
+            [each for each in said if each],
+            [
+                "0 objects, all of them named by rows",
+                "2 objects, and 1 files of 5 bytes removed that no row names",
+            ],
+        )
+
+    async def test_metrics_of_it_alone(self) -> None:
+        """A cloud without a main server tells its own numbers, and none of groups, which it does not have."""
+        server = CloudStorageServer(port=0, setup=self.cloud_setup())
+        server.startService()
+        self.addCleanup(server.stopService)
+        await server.when_ready()
+        found = [(name, *labels.values()) for name, _, labels, _ in samples(server._running())]
+        self.assertIn(("fluxon_connections", "cloud"), found)
+        self.assertIn(("fluxon_queue", "cloud"), found)
+        self.assertFalse([name for name, *_ in found if "group" in name])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import urllib.error
 import urllib.request
 from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 from serving import Person, ServingTestCase
+from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 
 from fluxon.endpoint import AsyncServer
@@ -63,6 +65,25 @@ class MetricsTests(ServingTestCase):
         server = await self.start(self.setup_of(say), metrics="tcp:0:interface=127.0.0.1")
         self.assertFalse([name for name, *_ in await self.told(server) if name.startswith("fluxon_database")])
         self.assertEqual(await deferToThread(_get, server, "/health"), "ok\n")
+
+    async def test_while_it_stops(self) -> None:
+        """A load balancer hears that it stops, as long as requests are under way; numbers are told until the end."""
+        go: Deferred[None] = Deferred()
+
+        async def waits(request: Request) -> None:
+            await go
+
+        server = await self.start(self.setup_of(waits), metrics="tcp:0:interface=127.0.0.1")
+        wire = await self.wire(server)
+        asked = wire.ask("waits")
+        while (await self.told(server))["fluxon_requests_waiting", "main"] != 1:
+            pass
+        stopped = server.stopService()
+        error = await self.fails(urllib.error.HTTPError, deferToThread(_get, server, "/health"))
+        self.assertEqual((error.code, error.read()), (503, b"stopping\n"))
+        go.callback(None)
+        await asked
+        await stopped
 
     async def test_the_end(self) -> None:
         """The port is closed with the server; and one that was not to tell anything has none."""

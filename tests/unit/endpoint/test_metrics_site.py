@@ -9,7 +9,8 @@ from typing import Any
 from prometheus_client.parser import text_string_to_metric_families
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.endpoints import serverFromString
+from twisted.internet.endpoints import clientFromString, connectProtocol, serverFromString
+from twisted.internet.protocol import Protocol
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
@@ -89,6 +90,34 @@ class MetricsSiteTests(TestCase):
         self.patch(site_module, "HEALTH_SECONDS", 0.02)
         address = await self.serve(Deferred)
         self.assertEqual(await self.get(address + "/health"), (503, "no answer in time\n"))
+
+    async def test_who_did_not_wait(self) -> None:
+        """An answer for somebody who has hung up is nobody's, and no fault; the next one is answered."""
+        checks: list[Deferred[Any]] = [Deferred(), succeed(None)]
+        asked = iter(checks)
+        begun: Deferred[None] = Deferred()
+
+        def health() -> Deferred[Any]:
+            if not begun.called:
+                begun.callback(None)
+            return next(asked)
+
+        address = await self.serve(health)
+        number = int(address.rpartition(":")[2])
+        lost: Deferred[None] = Deferred()
+
+        class Impatient(Protocol):
+            def connectionLost(self, reason: Any = None) -> None:
+                lost.callback(None)
+
+        protocol = await connectProtocol(clientFromString(reactor, f"tcp:127.0.0.1:{number}"), Impatient())
+        protocol.transport.write(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+        await begun
+        protocol.transport.abortConnection()
+        await lost
+        # Asked after the end of the first, which the server has seen by then.
+        self.assertEqual(await self.get(address + "/health"), (200, "ok\n"))
+        checks[0].callback(None)
 
     async def test_nothing_else(self) -> None:
         """There is nothing else to be had on this port."""

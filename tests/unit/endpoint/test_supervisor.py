@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import tempfile
+from typing import Any
 
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
 from fluxon.endpoint import supervisor
+from fluxon.errors import Unavailable
 
 
 class TellTests(SynchronousTestCase):
@@ -46,3 +51,66 @@ class TellTests(SynchronousTestCase):
             self.listen(path)
             told = [supervisor.tell(supervisor.READY, {"NOTIFY_SOCKET": path}) for _ in range(2_000)]
             self.assertIn(False, told)
+
+
+class Turns(MemoryReactorClock):
+    """A reactor that turns when the test says so."""
+
+    def callFromThread(self, function: Any, *args: object) -> None:
+        self.callLater(0, function, *args)
+
+
+class SuperviseTests(SynchronousTestCase):
+    """A server as the purpose of a process."""
+
+    def setUp(self) -> None:
+        self.addCleanup(signal.signal, signal.SIGHUP, signal.getsignal(signal.SIGHUP))
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        self.patch(os, "isatty", lambda _: self.on_terminal)
+        self.on_terminal = False
+        self.reloads = 0
+        self.ready: Deferred[Any] = succeed(None)
+
+    def when_ready(self) -> Deferred[Any]:
+        return self.ready
+
+    def reload(self) -> Deferred[Any]:
+        self.reloads += 1
+        return fail(OSError("no such file")) if self.reloads == 2 else succeed("")
+
+    def supervised(self) -> Turns:
+        reactor = Turns()
+        server: Any = self
+        supervisor.supervise(server, reactor)
+        for function, args, keywords in reactor.whenRunningHooks:
+            function(*args, **keywords)
+        return reactor
+
+    def test_a_hang_up(self) -> None:
+        """Reloads, on the reactor's thread, each time; a reload that fails is logged, and the next one is done."""
+        reactor = self.supervised()
+        for count in (1, 2, 3):
+            os.kill(os.getpid(), signal.SIGHUP)
+            self.assertEqual(self.reloads, count - 1)
+            reactor.advance(0)
+            self.assertEqual(self.reloads, count)
+        self.assertEqual(len(self.flushLoggedErrors(OSError)), 1)
+
+    def test_whose_hang_up_it_is(self) -> None:
+        """On a terminal, and where somebody handles or ignores the signal, it is left as it is."""
+        self.on_terminal = True
+        self.supervised()
+        self.assertIs(signal.getsignal(signal.SIGHUP), signal.SIG_DFL)
+        self.on_terminal = False
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        self.supervised()
+        self.assertIs(signal.getsignal(signal.SIGHUP), signal.SIG_IGN)
+
+    def test_a_server_that_does_not_start(self) -> None:
+        """Is not told to be ready; why not is in the log already."""
+        told: list[str] = []
+        self.patch(supervisor, "tell", told.append)
+        self.supervised()
+        self.ready = fail(Unavailable("the port is taken"))
+        self.supervised()
+        self.assertEqual(told, [supervisor.READY])
