@@ -12,6 +12,7 @@ from twisted.python.failure import Failure
 
 from fluxon.blocking import Pending, either, pending
 from fluxon.commands import Call
+from fluxon.errors import Unavailable
 from fluxon.routing.payload import fields_of
 from fluxon.rpc import Peer
 from fluxon.sessions.user import AuthenticatedUser
@@ -203,14 +204,16 @@ class Request(Generic[T]):
         return self._change(lambda: self._route.router.greeting.logout(self._peer))
 
     def _change(self, start: Callable[[], Deferred[None]]) -> Any:
+        if self._ask is None:
+            raise Unavailable("an operator called this view from the console: there is no client to log in or out")
         return either(lambda: self._remember(start), lambda: self._route.router.wait(start))
 
     def _remember(self, start: Callable[[], Deferred[None]]) -> Login:
         outcome = Login()
         if self._logins is None:
             self._logins = []
-        if self._ask is not None:
-            self._ask.settle = self._settle
+        assert self._ask is not None
+        self._ask.settle = self._settle
         self._logins.append(outcome)
         start().addBoth(outcome.callback)
         return outcome

@@ -179,6 +179,28 @@ class ServerTests(SessionsTestCase):
         self.addCleanup(operator.leave)
         self.assertIn("did not end within 0.2 seconds", await operator.type("call never", FAILED))
 
+    async def test_a_view_that_is_not_there(self) -> None:
+        """Is told with the one that was perhaps meant."""
+
+        async def echo(request: Request) -> Any:
+            return request.payload
+
+        operator = Operator(await self.serve(echo))
+        self.addCleanup(operator.leave)
+        self.assertIn("12345", await operator.type("call echo 12345"))
+        self.assertIn("echo", await operator.type("call ecko", FAILED))
+
+    async def test_a_view_that_logs_in(self) -> None:
+        """There is no client that could be logged in, or out, so that fails, and leaves no session behind."""
+        server = await self.people()
+        operator = Operator(server)
+        self.addCleanup(operator.leave)
+        for view in ("login", "logout"):
+            for as_ in ("", " as ann"):
+                self.assertIn("there is no client", await operator.type(f"call {view}{as_} 1", FAILED))
+        self.assertEqual(await server.sessions.list_user(1), [])
+        self.assertEqual(server.sessions.live_count, 0)
+
     async def test_what_is_not_there(self) -> None:
         """A server without users, database and files says so to whoever asks for them."""
         operator = Operator(await self.serve())
