@@ -12,9 +12,7 @@ from typing import Any
 from twisted.internet.defer import Deferred, fail
 
 from fluxon.errors import Unavailable
-
-#: What a view that returns a coroutine that returns a coroutine may do so often.
-_HANDED_ON = 16
+from fluxon.rpc.task import last_result
 
 
 class _Session:
@@ -65,8 +63,4 @@ class StandIn:
 
 async def settled(result: Any) -> Any:
     """The value in the end of what a view returned."""
-    for _ in range(_HANDED_ON):
-        if not isinstance(result, (Deferred, Coroutine)):
-            break
-        result = await result
-    return result
+    return await last_result(result) if isinstance(result, (Deferred, Coroutine)) else result

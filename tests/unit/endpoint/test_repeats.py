@@ -71,6 +71,21 @@ class Views:
         self.waiting.append(Deferred())
         return await self.waiting[-1]
 
+    async def stubborn(self, request: Request) -> Any:
+        self.ran.append(request.payload)
+        try:
+            await Deferred()
+        except CancelledError:
+            return "in the end"
+
+    async def endless(self, request: Request) -> Any:
+        self.ran.append(request.payload)
+
+        async def next_one() -> Any:
+            return next_one()
+
+        return next_one()
+
     async def large(self, request: Request) -> Any:
         self.ran.append(request.payload)
         return "x" * 1_000
@@ -85,6 +100,7 @@ class Views:
 
     def all(self) -> list[Any]:
         running = [self.count, self.plain, self.wait, self.enter, self.leave, self.large]
+        running += [self.stubborn, self.endless]
         return [*running, self.fail, self.later, self.refuse, self.wrong]
 
 
@@ -207,6 +223,21 @@ class OnceTests(RepeatsTestCase):
         for _ in range(2):
             await self.fails(DeadlineExceeded, client.call("wait", 1, key="k"))
         self.assertEqual(views.ran, [1])
+
+    async def test_stopped_and_not_to_be_stopped(self) -> None:
+        """What a view that took too long answers all the same is what became of it, for whoever asks again."""
+        _, client, views = await self.begin_views(view_timeout=0.05)
+        await self.fails(DeadlineExceeded, client.call("stubborn", 1, 0.04, key="k"))
+        self.assertEqual(await client.call("stubborn", 1, 5, key="k"), "in the end")
+        self.assertEqual(views.ran, [1])
+
+    async def test_an_answer_without_end(self) -> None:
+        """A view that returns a coroutine that returns one, and so on, has failed, as it has without a key."""
+        _, client, views = await self.begin_views()
+        for key in (None, "k", "k"):
+            await self.fails(Internal, client.call("endless", 1, key=key))
+        self.assertEqual(len(self.flushLoggedErrors(TypeError)), 2)
+        self.assertEqual(views.ran, [1, 1])
 
 
 class LostTests(RepeatsTestCase):
