@@ -234,8 +234,8 @@ class Greeting:
         if former is not None:
             self._detach(peer, former)
         factory = peer.protocol.factory
-        if isinstance(factory, ServerFactory):
-            factory.allow(peer, session)
+        assert isinstance(factory, ServerFactory)
+        factory.allow(peer, session)
         if told:
             limits = self._limits
             if session.user_id is None:

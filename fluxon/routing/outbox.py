@@ -96,11 +96,11 @@ class Outbox:
             self._renumber()  # it got its numbers from another process meanwhile: these would seem old to it
 
     def _renumber(self) -> None:
+        # None of them was sent: those that were have smaller numbers than the ones that were not.
         entries = list(self.entries.values())
         self.entries.clear()
         for entry in entries:
-            if not entry.sent:
-                entry.number = self._keeping.next_number()
+            entry.number = self._keeping.next_number()
             self.entries[entry.number] = entry
 
     def send(self) -> None:

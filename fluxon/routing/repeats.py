@@ -184,10 +184,10 @@ class Pool:
     def forget(self, keyed: Keyed) -> None:
         """Its key is as good as new."""
         answers = keyed.answers
-        if answers is not None:
-            del answers.keyed[keyed.key]
-            answers.size -= keyed.size
-            keyed.answers = None
+        assert answers is not None  # what has none is not here any more
+        del answers.keyed[keyed.key]
+        answers.size -= keyed.size
+        keyed.answers = None
         self.discard(keyed)
 
     def discard(self, keyed: Keyed) -> None:

@@ -45,8 +45,8 @@ class Route(Counting):
         """Run the view: its value, a Deferred or a coroutine."""
         ask = peer.current
         request = Request(payload, peer, self, ask)
-        if ask is not None:
-            ask.observer = _Noted(self, peer, ask) if self._log.open else self
+        assert ask is not None
+        ask.observer = _Noted(self, peer, ask) if self._log.open else self
         session = peer.session
         # ``session.fresh``, without the call.
         if not session.verified_at <= request.arrived < session.fresh_until:

@@ -71,8 +71,8 @@ class Router:
             Call: self.call,
             CallOnce: self.repeats.call_once,
         }
-        if self.greeting.keeping is not None:
-            table[Goodbye] = self.greeting.keeping.goodbye
+        assert self.greeting.keeping is not None
+        table[Goodbye] = self.greeting.keeping.goodbye
         responders = Responders(table)
         for name, route in self._routes.items():
             responders.expect(Call, {"view": name}, "payload", route.respond)

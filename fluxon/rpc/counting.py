@@ -52,8 +52,8 @@ class Counted:
         self.requests[command.name] = counting.requests
 
         def respond(peer: Peer, arguments: dict[str, Any]) -> Any:
-            if peer.current is not None:
-                peer.current.observer = counting
+            assert peer.current is not None
+            peer.current.observer = counting
             return responder(peer, arguments)
 
         return respond

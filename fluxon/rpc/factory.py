@@ -32,8 +32,6 @@ from fluxon.wire import Conversation, Tell
 #: Places at the other side that ordinary asks leave free: a new token or a hello must not be refused for want of one.
 URGENT = 4
 
-Observer = Callable[[Peer], Any]
-
 
 class PeerFactory(Factory):
     """Makes a ``PeerProtocol`` for each connection; see ``ServerFactory`` and ``ClientFactory``."""
@@ -49,7 +47,6 @@ class PeerFactory(Factory):
         clock: IReactorTime,
         limits: Limits | None = None,
         *,
-        on_connect: Observer | None = None,
         on_disconnect: Callable[[Peer, Failure], Any] | None = None,
     ) -> None:
         self.responders = responders
@@ -68,7 +65,6 @@ class PeerFactory(Factory):
         #: How many there have been.
         self.accepted = 0
         self._by_address: Counter[str] = Counter()
-        self._on_connect = on_connect
         self._on_disconnect = on_disconnect
 
     def buildProtocol(self, addr: IAddress | None) -> PeerProtocol:  # type: ignore[override]
@@ -98,8 +94,6 @@ class PeerFactory(Factory):
         self.peers.add(peer)
         self.accepted += 1
         self._count(peer.protocol.address, 1)
-        if self._on_connect is not None:
-            self._on_connect(peer)
 
     def disconnected(self, peer: Peer, reason: Failure) -> None:
         """A connection is lost."""

@@ -178,8 +178,8 @@ class Outgoing(Stream):
         """Have the next block, and the one after it on its way."""
         if not self._block and self._following is not None:
             self._block, self._following = memoryview(self._following), None
-            if self._transfers is not None:
-                self._transfers.ready(self)
+            assert self._transfers is not None
+            self._transfers.ready(self)
         if self._exhausted and not self._block and self._following is None:
             self._complete()
         elif not self._reading and not self._exhausted and self._following is None and not self.over:
@@ -210,8 +210,8 @@ class Outgoing(Stream):
         self.give_up(error if isinstance(error, FluxonError) else to_internal(failure, "an outgoing stream"))
 
     def _complete(self) -> None:
-        if self._transfers is not None and self._flow is not None:
-            self._transfers.complete(self._flow)
+        assert self._transfers is not None and self._flow is not None
+        self._transfers.complete(self._flow)
 
     def ended(self, end: End) -> None:
         if end.code is None and self._flow is not None and not self._flow.ended:

@@ -105,7 +105,9 @@ class Peer(Answering):
             self.cancel(message.tag)
         elif isinstance(message, (Chunk, Credit, End)):
             self.transfers.receive(message)
-        elif isinstance(message, Tell):
+        else:
+            # What is left is dealt with by the conversation, or an ask.
+            assert isinstance(message, Tell)
             self.protocol.factory.told(self, message)
 
     # --- streams ------------------------------------------------------------------------------------------------------

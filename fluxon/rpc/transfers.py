@@ -177,9 +177,7 @@ class Transfers:
             socket.bufferSize = _READ
 
     def _read_as_usual(self) -> None:
-        socket = self._socket()
-        if socket is not None:
-            socket.bufferSize = self._usual_read
+        self._socket().bufferSize = self._usual_read
         self._usual_read = None
 
     def _socket(self) -> Any:

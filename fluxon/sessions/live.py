@@ -96,8 +96,7 @@ class LiveSessions:
         if self._by_key.get(reference.key) is reference:
             del self._by_key[reference.key]
         if reference.user_id is not None:
-            references = self._by_user.get(reference.user_id)
-            if references is not None:
-                references.discard(reference)
-                if not references:
-                    del self._by_user[reference.user_id]
+            references = self._by_user[reference.user_id]
+            references.discard(reference)
+            if not references:
+                del self._by_user[reference.user_id]
