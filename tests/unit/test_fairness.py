@@ -117,6 +117,20 @@ class FairThreadsTests(TestCase):
         self.assertEqual(await first, 1)
         self.assertEqual(self.began, [1])
 
+    async def test_giving_up_on_one_in_the_middle(self) -> None:
+        """Of several that wait the one that was meant goes; the others run, in their order."""
+        threads = threads_for(4, 8)
+        self.addCleanup(threads.stop)
+        first, second, third = (threads.run("a", self.hang, number) for number in (1, 2, 3))
+        await self.until_begun(1)
+        third.cancel()
+        await self.assertFailure(third, CancelledError)
+        fourth = threads.run("a", self.hang, 4)
+        self.assertEqual(threads.waiting, 2)
+        self.released.set()
+        self.assertEqual([await each for each in (first, second, fourth)], [1, 2, 4])
+        self.assertEqual((self.began, threads.waiting), ([1, 2, 4], 0))
+
     async def test_giving_up_on_one_that_runs(self) -> None:
         """It cannot be stopped: it is over when it is over."""
         threads = threads_for(4, 8)

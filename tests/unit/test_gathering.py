@@ -135,6 +135,20 @@ class GatheringTests(TestCase):
         self.assertEqual(await gathering.run("c", 3), 3)
         self.assertEqual(gathering._sessions, {})
 
+    async def test_giving_up_while_others_are_told(self) -> None:
+        """Who hears that there is no thread may give up another that waited with it: each has one outcome."""
+        gathering = self.gathering(size=1)
+        running = gathering.run("a", 0)
+        await self.until_begun(1)
+        first, second = (gathering.run("a", number) for number in (1, 2))
+        first.addErrback(lambda failure: second.cancel() or failure)
+        self.threads.stop()
+        await self.assertFailure(first, Unavailable)
+        await self.assertFailure(second, CancelledError)
+        self.released.set()
+        self.assertEqual(await running, 0)
+        self.assertEqual((self.threads.waiting, gathering._sessions), (0, {}))
+
     async def test_stopping(self) -> None:
         """What waits is told, what runs ends, and nothing begins any more."""
         gathering = self.gathering(size=1)

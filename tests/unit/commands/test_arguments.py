@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, date, datetime
 from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from fluxon.commands import Anything, Boolean, Field, Integer, ListOf, Number, Optional, Structure, Text
+from fluxon.commands import Anything, Boolean, Field, Integer, ListOf, Moment, Number, Optional, Structure, Text
 from fluxon.errors import InvalidPayload
 from fluxon.limits import MAX_INT, MIN_INT
 
@@ -92,6 +93,11 @@ class FieldTests(SynchronousTestCase):
         """Only the two."""
         self.takes(Boolean(), True, False)
         self.refuses(Boolean(), 0, 1, None, "true")
+
+    def test_moment(self) -> None:
+        """A date and time that says where: none without an offset, no date alone, no text."""
+        self.takes(Moment(), datetime(2025, 1, 2, tzinfo=UTC))
+        self.refuses(Moment(), datetime(2025, 1, 2), date(2025, 1, 2), "2025-01-02T00:00:00Z", 1.0, None)
 
     def test_list(self) -> None:
         """Its length and each of its items are bounded."""

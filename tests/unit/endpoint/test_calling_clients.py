@@ -40,6 +40,22 @@ class ReverseTests(ServingTestCase):
         await laptop.abort()
         self.assertFalse(await server.reverse_request(1, "told", 1))
 
+    async def test_one_answer(self) -> None:
+        """The first client that answers is the one; where none can, the caller hears what one of them said."""
+
+        async def login(request: Request) -> None:
+            await request.login(request.payload)
+
+        server = await self.serve(login, users=True)
+        await Person.Insert(username="ann", password="x")
+        phone, laptop = await self.wire(server), await self.wire(server)
+        for each in (phone, laptop):
+            await each.call("login", 1)
+        error = await self.fails(NotFound, server.call_client(1, "told", 5))
+        self.assertEqual(error.text, "no such function")
+        laptop.functions["told"] = lambda payload: payload
+        self.assertEqual(await server.call_client(1, "told", 5), 5)
+
     async def test_never_hangs(self) -> None:
         """A client that does not answer is False after the timeout; a caller who gives up is not waited for."""
 

@@ -12,7 +12,7 @@ from twisted.internet.task import deferLater
 
 from fluxon.caller import caller_address
 from fluxon.endpoint import AsyncServer
-from fluxon.errors import ConfigurationError
+from fluxon.errors import ConfigurationError, InvalidPayload
 from fluxon.routing import Event, Request, Setup
 from fluxon.routing import events as module
 from fluxon.security import Secrets
@@ -328,6 +328,8 @@ class OnlineTests(EventsTestCase):
         users: Any = await online.users()
         self.assertEqual([(each.id, each.username) for each in users], [(1, "ann"), (2, "bob")])
         self.assertIs(await online.is_online(users[0]), True)
+        for nobody in ("ann", None, True, 1.0):
+            await self.fails(InvalidPayload, online.is_online(nobody))
         sessions: Any = await online.sessions()
         self.assertEqual(
             sorted(each.user.username if each.user else "" for each in sessions), ["", "ann", "ann", "bob"]

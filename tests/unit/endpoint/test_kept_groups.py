@@ -76,6 +76,17 @@ class MembersTests(KeptGroupsTestCase):
         self.assertEqual(here.notes, [*range(100), "lost"])
         await until(lambda: not self.keeping(server).kept)
 
+    async def test_thrown_out_elsewhere(self) -> None:
+        """A user whom another process has just logged out is away for good: nothing is kept, and it is said so."""
+        server = await self.people(limits={"group_freshness": 1e-6, "session_freshness": 1e-6})
+        ann, here = await self.member(server, 1, "join_as_user"), await self.member(server)
+        (record,) = await server.sessions.list_user(1)
+        await server.sessions._persistent.delete(record.key)
+        told = await server.groups.send("room", "note", 1, keep=60)
+        self.assertEqual(counts(told), {"offline": 1, "handled": 1})
+        self.assertEqual([each.user_id for each in told if each.state == "offline"], [1])
+        self.assertEqual((ann.notes, here.notes, self.keeping(server).kept), ([], [1], 0))
+
     async def test_cut_off_meanwhile(self) -> None:
         """What was on its way is sent again, and carried out once; the sender hears "queued"."""
         server = await self.people()

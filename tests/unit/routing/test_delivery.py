@@ -6,10 +6,11 @@ from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from fluxon.errors import Unavailable
-from fluxon.routing.delivery import Delivery, Gathering, Result
+from fluxon.errors import DeadlineExceeded, NotFound, OutcomeUnknown, Unavailable, stopping
+from fluxon.routing.delivery import Delivery, Gathering, Result, settled
 from fluxon.routing.sending import ManyDelivery
 from fluxon.wire import decode, encode
 
@@ -64,6 +65,32 @@ class DeliveryTests(SynchronousTestCase):
         self.assertEqual(repr(Delivery(results("queued", "failed"))), "<Delivery: 0 queued, 1 failed>")
 
 
+class SettledTests(SynchronousTestCase):
+    """What an answer, or the lack of one, is called."""
+
+    def state(self, answer: Any, lost: bool = False) -> str:
+        peer: Any = Clock()
+        peer.lost = lost
+        result = settled(Failure(answer) if isinstance(answer, Exception) else answer, peer, 7, "s7")
+        self.assertEqual((result.user_id, result.session), (7, "s7"))
+        self.assertIs(result.error, answer if isinstance(answer, Exception) else None)
+        return result.state
+
+    def test_each(self) -> None:
+        """Whoever is gone, or about to go, is away and has not failed; what its function says is its function's."""
+        self.assertEqual(self.state("value"), "handled")
+        self.assertEqual(self.state(Unavailable(), lost=True), "offline")
+        self.assertEqual(self.state(stopping()), "offline")
+        self.assertEqual(self.state(Unavailable()), "failed")
+        self.assertEqual(self.state(NotFound(), lost=True), "failed")
+        self.assertEqual(self.state(OutcomeUnknown(), lost=True), "timeout")
+        self.assertEqual(self.state(DeadlineExceeded()), "timeout")
+
+    def test_a_mistake_here(self) -> None:
+        """What is no error of a client's is nobody's result: it goes on, to whoever logs it."""
+        self.assertRaises(ZeroDivisionError, self.state, ZeroDivisionError())
+
+
 class GatheringTests(SynchronousTestCase):
     """How results come together."""
 
@@ -105,6 +132,15 @@ class GatheringTests(SynchronousTestCase):
     def test_nobody(self) -> None:
         """Nothing to wait for."""
         self.assertEqual(self.successResultOf(Gathering(self.clock, [], 1.0).done), [])
+
+    def test_a_failure(self) -> None:
+        """What is no result at all fails the whole at once; those that come later change nothing."""
+        done = self.gather(1.0)
+        self.asked[0].callback(results("handled")[0])
+        self.asked[1].errback(ZeroDivisionError())
+        self.failureResultOf(done, ZeroDivisionError)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.asked[2].callback(results("handled")[0])
 
     def test_giving_up(self) -> None:
         """Whoever cancels cancels what is not there yet, and no timer is left."""

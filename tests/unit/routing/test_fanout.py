@@ -218,6 +218,37 @@ class OutcomeTests(FanoutTestCase):
         self.clock.advance(10)
         self.assertEqual((len(peers[1].conversation.asked), [each.lost for each in peers]), (0, [False, False]))
 
+    def test_lost_before_it_left(self) -> None:
+        """Who has too much to answer already is asked later; whose connection ends before that was not asked."""
+        self.factory.limits = Limits(waiting_asks=3, in_flight=5)
+        (peer,) = self.connect(1)
+        outcomes = [self.send([peer], line=line) for line in ("room", "another")]
+        self.turn()
+        peer.protocol.connectionLost()
+        found = [next(iter(self.successResultOf(each))) for each in outcomes]
+        self.assertEqual([each.state for each in found], ["timeout", "offline"])
+
+    def test_lost_when_it_is_told(self) -> None:
+        """Whoever hears of the whole may end a connection that was too slow: it has its result already."""
+        good, slow = self.connect(2)
+        done = self.send([good, slow], timeout=5)
+        done.addCallback(lambda delivery: slow.protocol.connectionLost() or delivery)
+        self.answer(good, decode(self.sent(good)[5:])[1])
+        self.clock.advance(5)
+        delivery = self.successResultOf(done)
+        self.assertEqual((len(delivery), [delivery.count(each) for each in ("handled", "timeout")]), (2, [1, 1]))
+        self.assertEqual((slow.lost, slow.conversation.asked), (True, {}))
+
+    def test_told_to_one_that_is_gone(self) -> None:
+        """Between being found and being told a connection may end: nothing was sent, and the others have theirs."""
+        gone, there = self.connect(2)
+        for each in (gone, there):
+            each.conversation.may_tell = True
+        gone.protocol.connectionLost()
+        delivery = self.successResultOf(self.send([gone, there], acknowledge=False))
+        self.assertEqual({each.user_id: each.state for each in delivery}, {0: "offline", 1: "sent"})
+        self.assertEqual(self.sent(gone), b"")
+
     def test_nobody(self) -> None:
         """Nobody is at once, and not true."""
         delivery = self.successResultOf(self.send([]))

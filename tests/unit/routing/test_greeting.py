@@ -8,16 +8,18 @@ from typing import Any
 from serving import ServingTestCase
 from twisted.internet import reactor
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
+from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock, deferLater
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
 from fluxon.commands import PROTOCOL_VERSION, Hello
 from fluxon.endpoint.accounts import NoAccounts
-from fluxon.errors import InvalidPayload, ResourceExhausted, Unauthenticated
+from fluxon.errors import Conflict, InvalidPayload, ResourceExhausted, Unauthenticated
 from fluxon.limits import Limits
 from fluxon.routing import Request
 from fluxon.routing.greeting import Greeting
+from fluxon.routing.keeping import Keeping
 from fluxon.rpc import PeerProtocol, Responders, ServerFactory
 from fluxon.security.tokens import TokenSigner
 from fluxon.sessions import Sessions
@@ -90,16 +92,117 @@ class HelloTests(ServingTestCase):
         self.assertLessEqual(len(server.sessions._memory), 5)  # type: ignore[arg-type]
 
 
+class Accounts(NoAccounts):
+    """One user, whose row comes when the test lets it."""
+
+    def __init__(self) -> None:
+        self.asked: list[Deferred[Any]] = []
+
+    def load_user(self, user_id: int) -> Deferred[Any]:
+        self.asked.append(Deferred())
+        return self.asked[-1]
+
+
+class House:
+    """A server's sessions and connections, without sockets; it has no functions in its clients to call."""
+
+    def __init__(self, *, hears_of_ends: bool = True, keeps: bool = False) -> None:
+        self.clock, self.limits, self.accounts = Clock(), Limits(), Accounts()
+        self.clock.advance(1_000)
+        self.sessions = Sessions(
+            TokenSigner({"k": b"k" * 32}),
+            self.accounts,
+            self.clock,
+            self.limits,
+            digest=lambda *_: b"",
+            on_end=(lambda session: self.greeting.ended(session)) if hears_of_ends else None,
+        )
+        self.greeting = Greeting(self.sessions, self.limits, Keeping(self.clock, self.limits) if keeps else None)
+        self.factory = ServerFactory(Responders({Hello: self.greeting.hello}), self.clock, self.limits)
+
+    def connect(self, address: Any = None) -> PeerProtocol:
+        protocol = self.factory.buildProtocol(None)
+        protocol.makeConnection(StringTransport(peerAddress=address))
+        return protocol
+
+    def hello(self, protocol: PeerProtocol, token: str | None = None) -> Deferred[dict[str, Any]]:
+        return Deferred.fromCoroutine(self.greeting.hello(protocol.peer, _arguments(token)))
+
+
 def greeted(address: Any, *features: str) -> tuple[Greeting, PeerProtocol]:
     """A connection from ``address`` that has announced ``features``, without a socket."""
-    clock, limits = Clock(), Limits()
-    sessions = Sessions(TokenSigner({"k": b"k" * 32}), NoAccounts(), clock, limits, digest=lambda *_: b"")
-    greeting = Greeting(sessions, limits)
-    protocol = ServerFactory(Responders({Hello: greeting.hello}), clock, limits).buildProtocol(None)
-    protocol.makeConnection(StringTransport(peerAddress=address))
+    house = House()
+    protocol = house.connect(address)
     protocol.dataReceived(messages.write_ask(0, "hello", _arguments(None, *features), None, {}))
     assert protocol.peer.greeted
-    return greeting, protocol
+    return house.greeting, protocol
+
+
+class SessionTests(SynchronousTestCase):
+    """Which session a connection has when something comes between."""
+
+    def test_lost_while_its_session_is_read(self) -> None:
+        """Whoever is gone when their session is found joins it no more: nobody would ever leave it again."""
+        house = House()
+        stranger = self.successResultOf(house.sessions.resume(None)).session
+        entering = house.sessions.login(stranger, 1)
+        house.accounts.asked.pop().callback("row")
+        session, token = self.successResultOf(entering)
+        house.clock.advance(house.limits.session_freshness + 1)
+        protocol = house.connect()
+        greeting = house.hello(protocol, token)
+        self.assertNoResult(greeting)
+        protocol.connectionLost()
+        house.accounts.asked.pop().callback("row")
+        self.failureResultOf(greeting, Conflict)
+        self.assertEqual((session.connections, protocol.peer.session, house.sessions.connected()), ((), None, []))
+
+    def test_the_end_of_one(self) -> None:
+        """Its connections go on as strangers, each with a session of its own, and nothing else of it is touched."""
+        house = House()
+        first, second, other = (house.connect() for _ in range(3))
+        token = self.successResultOf(house.hello(first))["token"]
+        self.successResultOf(house.hello(second, token))
+        self.successResultOf(house.hello(other))
+        session, others = first.peer.session, other.peer.session
+        session.attach("no connection of this port")
+        self.successResultOf(house.sessions.revoke(session))
+        found = [each.peer.session for each in (first, second, other)]
+        self.assertEqual(len({session, *found}), 4)
+        self.assertIs(found[2], others)
+        self.assertFalse(any(each.ended for each in found))
+        self.assertEqual(session.connections, ("no connection of this port",))
+
+    def test_an_end_that_nobody_heard_of(self) -> None:
+        """Before its connection acts for it again it is a stranger's, though whoever hears of ends failed to."""
+        house = House(hears_of_ends=False)
+        protocol = house.connect()
+        self.successResultOf(house.hello(protocol))
+        session = protocol.peer.session
+        self.successResultOf(house.sessions.revoke(session))
+        self.assertIs(protocol.peer.session, session)
+        self.successResultOf(Deferred.fromCoroutine(house.greeting.confirm(protocol.peer)))
+        self.assertIsNot(protocol.peer.session, session)
+        self.assertFalse(protocol.peer.session.ended)
+        self.assertEqual(session.connections, ())
+
+    def test_losses_of_a_session_that_was_left_at_once(self) -> None:
+        """What is said once more of a session is said on a connection that still has it, and on no other."""
+        house = House(keeps=True)
+        protocol = house.connect()
+        token = self.successResultOf(house.hello(protocol))["token"]
+        session = protocol.peer.session
+        session.losses = 1
+        for leave in (True, False):
+            self.assertFalse(self.successResultOf(house.hello(protocol, token))["recovered"])
+            if leave:
+                self.successResultOf(house.hello(protocol))
+            house.clock.advance(0)
+            self.assertEqual(len(protocol.conversation.asked), not leave)
+            self.assertEqual(session.losses_told, 0)
+        (asked,) = protocol.conversation.asked
+        protocol.dataReceived(messages.write_answer(asked, b"\xa0"))
+        self.assertTrue(self.successResultOf(house.hello(protocol, token))["recovered"])
 
 
 class ChangeTests(SynchronousTestCase):

@@ -25,6 +25,8 @@ class Line:
 
     def __init__(self) -> None:
         self.lost = False
+        #: Whether it says at once that it takes no more.
+        self.refuses = False
         self.asked: list[tuple[int, Any, Deferred[Any]]] = []
         self.cancelled: list[Any] = []
 
@@ -32,6 +34,8 @@ class Line:
         payload = decode(arguments["payload"].data)
         answer: Deferred[Any] = Deferred(lambda _: self.cancelled.append(payload))
         self.asked.append((arguments["number"], payload, answer))
+        if self.refuses:
+            answer.errback(ResourceExhausted())
         return answer
 
     @property
@@ -156,6 +160,38 @@ class OutboxTests(SynchronousTestCase):
             line.answer(2)
             self.assertEqual(self.keeping.kept, 0)
 
+    def test_several_that_are_not_taken(self) -> None:
+        """They wait together, and are asked again together; so when the first of them says so at once."""
+        line = self.connect()
+        self.put("a", "b")
+        line.answer(0, ResourceExhausted())
+        line.answer(1, ResourceExhausted())
+        self.assertEqual(len(self.clock.getDelayedCalls()), 3)  # one to ask again, and one for the time of each
+        self.clock.advance(1)
+        self.assertEqual(line.payloads, ["a", "b", "a", "b"])
+        self.outbox.move(None)
+        full: Any = Line()
+        full.refuses = True
+        self.outbox.move(full)
+        self.outbox.send()
+        self.assertEqual(full.payloads, ["a"])
+        full.refuses = False
+        self.clock.advance(1)
+        self.assertEqual(full.payloads, ["a", "a", "b"])
+
+    def test_not_taken_where_it_is_no_more(self) -> None:
+        """What the connection before says of being full holds nothing up on the one that is there now."""
+        first = self.connect()
+        outcomes = self.put("a")
+        second = self.connect()
+        first.answer(0, ResourceExhausted())
+        outcomes += self.put("b")
+        self.assertEqual(second.payloads, ["a", "b"])
+        second.answer(0, 1)
+        second.answer(1, 2)
+        self.assertEqual([self.successResultOf(each).value for each in outcomes], [1, 2])
+        self.assertEqual((self.clock.getDelayedCalls(), self.keeping.kept), ([], 0))
+
     def test_a_late_answer(self) -> None:
         """Of the connection before: it counts, and its loss does not."""
         first = self.connect()
@@ -208,6 +244,23 @@ class OutboxTests(SynchronousTestCase):
             self.clock.advance(TURN)
         self.assertEqual(left, [86, 22])
         self.assertEqual({each.losses for each in sessions}, {1})
+        self.assertEqual((self.clock.getDelayedCalls(), self.keeping.kept), ([], 0))
+
+    def test_one_that_comes_when_all_others_are_done(self) -> None:
+        """A request that another client is given later ends when it was to end, not so long after that."""
+        kept = Kept("f", encode("x"), 5)
+        line = self.connect()
+        done = self.outbox.put(kept)
+        line.answer(0)
+        self.assertEqual(self.successResultOf(done).state, "handled")
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.clock.advance(3)
+        other: Any = Session()
+        Outbox(self.keeping, other).put(kept)
+        self.clock.advance(1.9)
+        self.assertEqual(len(kept.entries), 1)
+        self.clock.advance(0.1)
+        self.assertEqual((kept.entries, other.losses), ({}, 1))
         self.assertEqual((self.clock.getDelayedCalls(), self.keeping.kept), ([], 0))
 
     def test_the_end(self) -> None:

@@ -94,6 +94,12 @@ class UserTests(SynchronousTestCase):
         self.assertRaises(AttributeError, setattr, user, "username", "bob")
         self.assertRaises(AttributeError, setattr, user, "_row", Row(1, "root"))
 
+    def test_hidden(self) -> None:
+        """What begins with an underscore is no column: what the row itself is made of is not handed on."""
+        user = AuthenticatedUser(Row(3, "ann"))
+        self.assertFalse(hasattr(user, "_fields"))
+        self.assertRaises(AttributeError, lambda: AuthenticatedUser.__new__(AuthenticatedUser).username)
+
     def test_equal_by_id(self) -> None:
         """The same user read twice is the same; a number is no user."""
         ann, later, bob = (AuthenticatedUser(row) for row in (Row(3, "ann"), Row(3, "anna"), Row(4, "bob")))

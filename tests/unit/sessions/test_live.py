@@ -8,7 +8,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from fluxon.errors import Conflict, ResourceExhausted
 from fluxon.limits import Limits
-from fluxon.sessions import MemoryStore, Session
+from fluxon.sessions import MemoryStore, Session, SessionRecord
+from fluxon.sessions.session import new_session
 
 
 class LiveCase(SynchronousTestCase):
@@ -65,6 +66,29 @@ class ConnectionTests(LiveCase):
         self.assertEqual(self.house.sessions.of_user(3), [])
         self.successResultOf(self.house.sessions.logout(phone))
         self.assertEqual(self.house.sessions.of_user(1), [laptop])
+
+    def test_another_of_its_key(self) -> None:
+        """One that came since is not taken for the one that ended, nor for the one that is gone."""
+        live = self.house.sessions._live
+        ended = self.logged_in(1)
+        gone, there = (self.another(ended) for _ in range(2))
+        live.remove(ended)
+        self.assertIs(live.get(ended.key), there)
+        ended = ended.key
+        self.house.ended.clear()
+        del gone
+        gc.collect()
+        self.assertEqual(len(live), 1)
+        self.assertIs(live.get(ended), there)
+        self.assertEqual(live.of_user(1), [there])
+        del there
+        gc.collect()
+        self.assertEqual((len(live), live._by_user), (0, {}))
+
+    def another(self, session: Session) -> Session:
+        """A second object for what ``session`` stands for, as a process that lost sight of the first one makes it."""
+        record = SessionRecord(session.key, session.user_id, session.created, session.used)
+        return new_session(session.id, record, session.user, session.verified_at, session.fresh_until, session.live)
 
     def test_held_by_its_connections(self) -> None:
         """A session with a connection stays, whoever else lets go of it."""

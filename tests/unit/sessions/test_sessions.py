@@ -375,6 +375,26 @@ class RevocationTests(SessionsCase):
         self.assertEqual(self.house.ended, [session])
         self.assertEqual(session.connections, ("connection",))
 
+    def test_ended_while_it_is_revoked(self) -> None:
+        """Two who end one session at the same time: one of them did it, and its end is told once."""
+        session, _ = self.logged_in(1)
+        self.house.ended.clear()
+        self.house.store.slow = True
+        revoked, of_user = self.house.sessions.revoke(session), self.house.sessions.revoke_user(1)
+        self.house.store.answer()
+        self.assertIs(self.successResultOf(revoked), True)
+        self.assertEqual(self.successResultOf(of_user), 0)
+        self.assertEqual(self.house.ended, [session])
+        self.house.store.slow = False
+        another, _ = self.logged_in(1)
+        self.house.ended.clear()
+        self.house.store.slow = True
+        of_user, revoked = self.house.sessions.revoke_user(1), self.house.sessions.revoke(another)
+        self.house.store.answer()
+        self.assertEqual(self.successResultOf(of_user), 1)
+        self.assertIs(self.successResultOf(revoked), False)
+        self.assertEqual(self.house.ended, [another])
+
     def test_failing_listener(self) -> None:
         """An error of whoever hears of ends is logged, and every session ends all the same."""
 

@@ -264,6 +264,16 @@ class ExpiryTests(VerificationCase):
         self.house.clock.advance(3_600)
         self.assertTrue(self.successResultOf(self.house.sessions.resume(token)).fresh)
 
+    def test_anonymous_that_is_too_old(self) -> None:
+        """A stranger's session ends after its longest time, also under a connection that asks all the time."""
+        session = self.successResultOf(self.house.sessions.resume(None)).session
+        session.attach("connection")
+        while self.verify(session):
+            self.assertLess(self.house.clock.seconds(), session.created + self.house.limits.session_absolute)
+            self.house.clock.advance(DAY)
+        self.assertIs(session.ending, Ending.EXPIRED)
+        self.assertEqual(self.house.ended, [session])
+
     def test_purge(self) -> None:
         """Purging takes the expired from the store and ends what is too old here; the rest is left."""
         old, _ = self.logged_in(1)
