@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from fluxon.database import models, schema
 from fluxon.database.query import where
-from fluxon.errors import ConfigurationError
+from fluxon.errors import ConfigurationError, Conflict
 
 
 class Rules(SchemaCase):
@@ -79,6 +79,28 @@ class Rules(SchemaCase):
         self.assertIs(thing.Insert(n=1), False)
         self.assertEqual(thing.Insert(id=1, n=1), 1)
 
+    def test_a_reference_to_a_model_that_is_new(self: Any) -> None:
+        """A column that refers to nothing yet may refer to a table that comes with the same update."""
+        thing = self.use(model("Thing", pet=models.IntegerField(null=True)))
+        self.update()
+        thing.Insert()
+        pet = model("Pet", name=models.CharField())
+        thing = self.use(model("Thing", pet=models.ForeignKey(pet, null=True)), pet)
+        self.update()
+        self.assertRaises(Conflict, thing.Update, {"pet": 1}, where[thing.id == 1])
+        pet.Insert(name="Rex")
+        self.assertEqual(thing.Update({"pet": 1}, where[thing.id == 1]), 1)
+
+    def test_a_text_key_becomes_a_number(self: Any) -> None:
+        """The program's own keys are kept as numbers, and the database goes on from the highest."""
+        thing = self.use(model("Thing", id=models.CharField(max_length=9, primary_key=True), n=models.IntegerField()))
+        self.update()
+        thing.Insert([{"id": each, "n": 1} for each in ("3", "7")])
+        thing = self.use(model("Thing", n=models.IntegerField()))
+        self.update()
+        self.assertEqual(sorted(row.id for row in thing.Check()), [3, 7])
+        self.assertEqual(thing.Insert(n=2), 8)
+
     def test_references_change(self: Any) -> None:
         """What happens on deletion, a nullable one, an index that goes: the rows stay."""
         parent = model("Parent", name=models.CharField())
@@ -126,6 +148,33 @@ class Rules(SchemaCase):
         path = self.files / "schema_00001.sql"
         path.write_text(path.read_text().replace("VARCHAR(255)", "VARCHAR(9)"))
         self.assertRaises(ConfigurationError, self.update, 1)
+
+    def test_tables_are_made_where_they_are_missing(self: Any) -> None:
+        """``create_tables`` again leaves what is there, with its rows, and adds a model that is new."""
+        user = self.use(user_model())
+        schema.create_tables(self.database)
+        self.assertEqual(user.Insert(name="a"), 1)
+        pet = model("Pet", owner=models.ForeignKey(user, null=True, db_index=True))
+        self.use(user, pet)
+        schema.create_tables(self.database)
+        self.assertEqual((user.Count(), pet.Insert(owner=1), pet.Insert(owner=9)), (1, 1, False))
+
+    def test_preparing_with_files_that_are_there(self: Any) -> None:
+        """A copy of the program with its schema files, and a new database: the tables are made, and no other file."""
+        self.use(user_model())
+        schema.save_schema(self.database, self.files)
+        (line,) = schema.prepare(self.database, self.files)
+        self.assertIn("schema 00001", line)
+        self.assertEqual([each.name for each in self.files.iterdir()], ["schema_00001.sql"])
+
+    def test_files_that_are_gone(self: Any) -> None:
+        """The database says which schema it has, and that there is no file of it."""
+        self.use(user_model())
+        self.update()
+        (self.files / "schema_00001.sql").unlink()
+        lines = " ".join(schema.check(self.database, self.files))
+        self.assertIn("schema 00001, whose file is gone", lines)
+        self.assertIn("saveschema", lines)
 
     def test_preparing(self: Any) -> None:
         """An empty database is made; what disagrees later is told, each with what to type."""

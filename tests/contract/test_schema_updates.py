@@ -179,6 +179,76 @@ class Updates(SchemaCase):
         thing(models.IntegerField(), 12, 2, models.BooleanField(default=False))
         self.refused("1 values of thing.n")
 
+    def test_types_of_columns_without_values(self: Any) -> None:
+        """Where there is no value to convert, any type may follow, also one that could not hold a value."""
+        user = self.with_users()
+        self.use(user_model(mail=models.DateField(null=True)))
+        self.refused("cannot hold")
+        user = self.use(user)
+        user.Update({"mail": None}, where[user.id > 0])
+        user = self.use(user_model(mail=models.DateField(null=True)))
+        self.update()
+        self.assertEqual(user.Update({"mail": date(2024, 2, 29)}, where[user.id == 1]), 1)
+        self.assertEqual([row.mail for row in user.Check(order_by="id")], [date(2024, 2, 29), None])
+
+    def test_decimals_become_whole_numbers(self: Any) -> None:
+        """If that is what they are; one with a fraction is counted, and nothing is changed."""
+        thing = self.use(model("Thing", d=models.DecimalField(max_digits=8, decimal_places=2)))
+        self.update()
+        thing.Insert([{"d": Decimal("7.00")}, {"d": Decimal("-1.50")}])
+        self.use(model("Thing", d=models.IntegerField()))
+        self.refused("1 values of thing.d")
+        thing = self.use(thing)
+        thing.Delete(where[thing.id == 2])
+        thing = self.use(model("Thing", d=models.IntegerField()))
+        self.update()
+        self.assertEqual([tuple(row) for row in thing.Check()], [(1, 7)])
+
+    def test_a_column_that_is_full_must_not_be_empty_any_more(self: Any) -> None:
+        """It needs no default for that: there is nothing to fill."""
+        self.with_users()
+        user = self.use(user_model(mail=models.CharField()))
+        self.update()
+        self.assertEqual(sorted(row.mail for row in user.Check()), ["a@mail.com", "b@mail.com"])
+        self.assertIs(user.Insert(name="d", mail=None), False)
+
+    def test_a_table_of_which_no_column_stays(self: Any) -> None:
+        """Its rows stay, as many as there were, with numbers and defaults."""
+        thing = self.use(model("Thing", code=models.CharField(max_length=9, primary_key=True)))
+        self.update()
+        thing.Insert([{"code": each} for each in "abc"])
+        thing = self.use(model("Thing", size=models.IntegerField(default=7)))
+        self.refused("--drop thing.code")
+        self.update(drop=["Thing.code"])
+        self.assertEqual(sorted(map(tuple, thing.Check())), [(1, 7), (2, 7), (3, 7)])
+
+    def test_another_key_of_an_empty_table(self: Any) -> None:
+        """No column stays and no row is there: the new key works, and the way back as well."""
+        thing = self.use(model("Thing", number=models.AutoField(primary_key=True)))
+        self.update()
+        thing.Insert([{}, {}])
+        thing.Delete()
+        thing = self.use(model("Thing"))
+        self.update()
+        first = thing.Insert()
+        self.assertEqual([row.id for row in thing.Check()], [first])
+        thing.Delete()
+        self.update(1)
+        thing = self.use(model("Thing", number=models.AutoField(primary_key=True)))
+        self.assertGreaterEqual(thing.Insert(), first)
+
+    def test_an_empty_table(self: Any) -> None:
+        """Changed, it goes on with the numbers it had; dropped, it has not to be asked for by name."""
+        user = self.with_users()
+        user.Delete(where[user.id > 0])
+        user = self.use(user_model(name=models.TextField(), mail=models.CharField(null=True, max_length=100)))
+        self.update()
+        self.assertEqual(user.Insert(name="d"), 4)  # 1 to 3 were given once
+        user.Delete(where[user.id > 0])
+        self.use(model("Pet", name=models.CharField()))
+        self.assertIn("drop table user", " ".join(self.update().plan))
+        self.assertEqual(set(self.state()[0]), {"pet"})
+
     def test_a_failing_file_leaves_everything(self: Any) -> None:
         """A schema that breaks half-way changes nothing."""
         self.with_users()

@@ -16,6 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from fluxon.database import models, schema
 from fluxon.database.apis import PostgreSQLDatabase
+from fluxon.database.mysql import database as mysql_database
 from fluxon.database.query import where
 from fluxon.database.servers import transactions
 from fluxon.errors import (
@@ -24,6 +25,8 @@ from fluxon.errors import (
     DeadlineExceeded,
     InvalidPayload,
     Locked,
+    OutcomeUnknown,
+    Unavailable,
 )
 
 
@@ -90,6 +93,68 @@ class Work(ServerCase):
 
         self.assertRaises(DeadlineExceeded, self.database.transaction, work)
         self.assertEqual(self.count(), 0)
+
+    def test_no_statement_begins_after_the_end(self: Any) -> None:
+        """Past its time each statement is refused, so that work that handles errors does not go on for ever."""
+        self.patch(transactions, "MAX_SECONDS", 0.1)
+        refused = []
+
+        def work() -> None:
+            self.Note.Insert(text="a")
+            time.sleep(0.2)
+            refused.append(self.assertRaises(DeadlineExceeded, self.Note.Insert, text="b"))
+
+        self.assertRaises(DeadlineExceeded, self.database.transaction, work)
+        self.assertEqual((len(refused), self.count()), (1, 0))
+
+    def test_work_that_is_lost_when_its_time_is_over(self: Any) -> None:
+        """It is not run again: the program is told."""
+        self.patch(transactions, "RETRY_SECONDS", 0.0)
+        runs = []
+
+        def work() -> None:
+            runs.append(1)
+            self.kill()
+            self.Note.Insert(text="a")
+
+        self.Note.Insert(text="before")
+        self.assertRaises(Unavailable, self.database.transaction, work)
+        self.assertEqual((len(runs), self.count()), (1, 1))
+
+    def test_nothing_runs_after_a_loss(self: Any) -> None:
+        """Each later statement of the same work is told the same, and none reaches a connection of its own."""
+        told: list[Any] = []
+
+        def work() -> None:
+            if not told:
+                self.kill()
+                told.extend(self.assertRaises(Unavailable, self.Note.Insert, text=each) for each in "ab")
+            self.Note.Insert(text="c")
+
+        self.Note.Insert(text="before")
+        self.database.transaction(work)
+        self.assertIs(told[0], told[1])
+        self.assertEqual(sorted(row.text for row in self.Note.Check()), ["before", "c"])
+
+    def test_a_statement_of_the_wrong_kind(self: Any) -> None:
+        """Rows of a statement that answers none are a mistake, said before the server hears of it."""
+        insert = sqlalchemy.insert(self.Note.declaration.table)
+        ask = self.database.write_blocking
+        error = self.assertRaises(TypeError, ask, lambda connection: connection.rows(insert, {"text": "a", "size": 1}))
+        self.assertIn("run()", str(error))
+        self.assertEqual(self.count(), 0)
+
+    def test_an_index_that_is_there(self: Any) -> None:
+        """It is made once, and asked for again it stays; one of a table that is missing is an error."""
+        table = self.Note.declaration.table
+        index = sqlalchemy.Index("ix_note_size", table.c.size)
+        self.addCleanup(table.indexes.discard, index)
+        make = sqlalchemy.schema.CreateIndex(index, if_not_exists=True)
+        for _ in range(2):
+            self.database.write_blocking(lambda connection: connection.define(make))
+        nowhere = sqlalchemy.Table("nowhere", sqlalchemy.MetaData(), sqlalchemy.Column("x", sqlalchemy.Integer))
+        make = sqlalchemy.schema.CreateIndex(sqlalchemy.Index("ix", nowhere.c.x), if_not_exists=True)
+        self.assertRaises(ConfigurationError, self.database.write_blocking, lambda connection: connection.define(make))
 
     def test_what_reads_cannot_write(self: Any) -> None:
         """A write given to ``read`` raises and does nothing."""
@@ -171,6 +236,75 @@ class WorkOnPostgreSQL(PostgreSQLServer, Work, SynchronousTestCase):
             self.assertEqual([row.size for row in self.Note.Check()], [5])
         self.assertIs(self.Note.Insert(text="a"), False)
 
+    def test_a_transaction_that_prepared_before_its_table_changed(self) -> None:
+        """It is begun again on a connection that knows the new table, and is kept once."""
+
+        def work() -> list[int]:
+            self.Note.Insert(text=f"row {len(runs)}")
+            runs.append(1)
+            return [row.size for row in self.Note.Check()]
+
+        runs: list[int] = []
+        for _ in range(10):
+            self.database.transaction(work)
+        database_servers.fetch(self.url, "ALTER TABLE note ALTER COLUMN size TYPE integer")
+        self.assertEqual(self.database.transaction(work), [0] * 11)
+        self.assertEqual((len(runs), self.count()), (12, 11))
+
+    def test_what_only_shows_at_commit(self) -> None:
+        """Two that each read before the other wrote: the server undoes one as it commits, and it is run again."""
+        meet, runs = threading.Barrier(2), []
+
+        def work(name: str) -> None:
+            self.Note.Insert(text=name, size=self.Note.Count())
+            runs.append(name)
+            if len(runs) <= 2:
+                meet.wait(30)
+
+        threads = [
+            threading.Thread(target=self.database.transaction, args=(lambda each=each: work(each),)) for each in "ab"
+        ]
+        for each in threads:
+            each.start()
+        for each in threads:
+            each.join(30)
+        self.assertEqual(sorted(row.size for row in self.Note.Check()), [0, 1])
+        self.assertEqual(len(runs), 3)
+
+    def test_an_error_that_was_passed_over(self) -> None:
+        """The server keeps nothing of such a transaction: it does not end as if all were well, but with that error."""
+        insert = sqlalchemy.insert(self.Note.declaration.table)
+
+        def work(connection: Any) -> None:
+            self.assertRaises(InvalidPayload, connection.run, insert, {"text": "x" * 256, "size": 1})
+
+        self.assertRaises(InvalidPayload, self.database.write_blocking, work)
+        self.assertEqual(self.count(), 0)
+
+    def at_commit(self, sql: str) -> None:
+        """Have the server do this at the COMMIT of whoever inserts a note."""
+        database_servers.fetch(
+            self.url,
+            f"CREATE FUNCTION at_commit() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {sql}; RETURN NULL; END $$",
+        )
+        database_servers.fetch(
+            self.url,
+            "CREATE CONSTRAINT TRIGGER at_commit AFTER INSERT ON note DEFERRABLE INITIALLY DEFERRED "
+            "FOR EACH ROW EXECUTE FUNCTION at_commit()",
+        )
+
+    def test_a_commit_that_the_server_refuses(self) -> None:
+        """What a rule that is looked at last says is told, nothing is kept, and the connection goes on."""
+        self.at_commit("RAISE EXCEPTION USING ERRCODE = 'check_violation'")
+        self.assertRaises(InvalidPayload, self.database.write_blocking, lambda _: self.Note.Insert(text="a"))
+        self.assertEqual((self.count(), self.Note.Count()), (0, 0))
+
+    def test_a_commit_that_ends_the_connection(self) -> None:
+        """Nobody knows what became of it, and that is said."""
+        self.at_commit("PERFORM pg_terminate_backend(pg_backend_pid())")
+        self.assertRaises(OutcomeUnknown, self.Note.Insert, text="a")
+        self.assertEqual(self.Note.Count(), self.count())
+
 
 class WorkOnMySQL(MySQLServer, Work, SynchronousTestCase):
     """MariaDB or MySQL."""
@@ -201,3 +335,13 @@ class WorkOnMySQL(MySQLServer, Work, SynchronousTestCase):
         ):
             other = ModelType("Other", (models.Model,), {"text": field})
             self.assertIn("Other.text", self.assertRaises(ConfigurationError, self.database.bind, [other]).text)
+
+    def test_tables_that_another_program_makes(self) -> None:
+        """Who waits in vain for its turn to make the engine's tables is told so."""
+        self.patch(mysql_database, "_PATIENCE", 0)
+        name = f"fluxon tables {sqlalchemy.make_url(self.url).database}"
+        with self.database.administration() as other:
+            other.answer("SELECT GET_LOCK(%s, 0)", name)
+            self.database.close()
+            self.assertIn("engine's tables", self.assertRaises(Locked, self.Note.Count).text)
+        self.assertEqual(self.Note.Count(), 0)

@@ -93,7 +93,7 @@ class MySQLConnection(ServerConnection):
     def failure(self, error: Exception) -> Failure:
         return failure_of(error)
 
-    def _run(self, text: str, arguments: Sequence[Any] | None) -> Any:
+    def _run(self, text: str, arguments: Sequence[Any] | None = None) -> Any:
         try:
             return super()._run(text, arguments)
         except Exception as error:
@@ -156,7 +156,7 @@ def _configure(raw: Any, read_only: bool, seconds: int | None) -> int:
             return longest
         try:
             cursor.execute(f"SET SESSION max_statement_time = {seconds}")
-        except pymysql.err.Error as error:
+        except pymysql.err.Error as error:  # pragma: no cover - MariaDB knows the variable, MySQL does not
             if number_of(error) != _UNKNOWN_VARIABLE:
                 raise
             cursor.execute(f"SET SESSION max_execution_time = {seconds * 1000}")  # MySQL's, for SELECT

@@ -54,10 +54,10 @@ class PostgreSQLConnection(ServerConnection):
             if not is_constraint(error.__cause__):
                 raise
         if self._savepoints:
-            self._end(f"ROLLBACK TO SAVEPOINT fluxon_{self._savepoints}")
+            self._run(f"ROLLBACK TO SAVEPOINT fluxon_{self._savepoints}")
         else:
-            self._end("ROLLBACK")
-            self._end(self._begun)
+            self._run("ROLLBACK")
+            self._run(self._begun)
         self._touched = False
         return None
 

@@ -102,8 +102,8 @@ class ServerConnection(ABC):
                 yield
             except BaseException:
                 if self.doomed is None:
-                    self._end(f"ROLLBACK TO SAVEPOINT {name}")
-                    self._end(f"RELEASE SAVEPOINT {name}")
+                    self._run(f"ROLLBACK TO SAVEPOINT {name}")
+                    self._run(f"RELEASE SAVEPOINT {name}")
                 raise
             self._execute(f"RELEASE SAVEPOINT {name}")
         finally:
@@ -177,12 +177,8 @@ class ServerConnection(ABC):
             raise DeadlineExceeded("work in a transaction took too long and was undone")
         return self._run(text, arguments)
 
-    def _end(self, text: str) -> None:
+    def _run(self, text: str, arguments: Sequence[Any] | None = None) -> Any:
         """As ``_execute``, also when the time is over: what goes back is never refused."""
-        if self.doomed is None:
-            self._run(text, None)
-
-    def _run(self, text: str, arguments: Sequence[Any] | None) -> Any:
         self._touched = True
         try:
             self._cursor.execute(text, arguments)

@@ -63,14 +63,14 @@ class Transactions:
             self._count("read", begun)
 
     def _read(self, work: Callable[..., T], *args: Any) -> T:
-        for fresh in (False, True):
-            with self._reading.connection(fresh=fresh) as connection:
-                try:
-                    return work(connection, *args)
-                except Exception:
-                    if fresh or not connection.lost:
-                        raise
-        raise AssertionError("the second try answers or raises")
+        with self._reading.connection() as connection:
+            try:
+                return work(connection, *args)
+            except Exception:
+                if not connection.lost:
+                    raise
+        with self._reading.connection(fresh=True) as connection:
+            return work(connection, *args)
 
     def write(self, work: Callable[[Any], T], *, synced: bool = True) -> T:
         """``work(connection)`` in a transaction, answered after COMMIT; on the disk then if it is ``synced``."""

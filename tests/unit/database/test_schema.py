@@ -163,6 +163,29 @@ class Files(SchemaTests):
         self.assertRaises(ConfigurationError, schema.update_schema, self.database, self.files)
         self.assertRaises(NotFound, schema.update_schema, self.database, self.files, 2)
 
+    def test_what_has_no_schema_files(self) -> None:
+        """A database in memory, and one without models: said with what to do instead."""
+        self.use(model("User"))
+        schema.save_schema(self.database, self.files)
+        self.path = ":memory:"  # type: ignore[assignment]
+        self.use(model("User"))
+        error = self.assertRaises(ConfigurationError, schema.update_schema, self.database, self.files)
+        self.assertIn("create_tables()", error.text)
+        self.database.unbind()
+        error = self.assertRaises(ConfigurationError, schema.save_schema, self.database, self.files)
+        self.assertIn("Setup(models=...)", error.text)
+
+    def test_numbers_and_sizes_are_bounded(self) -> None:
+        """A number that its name has no place for is not written, and a file that cannot be a schema is not read."""
+        self.use(model("User"))
+        files = schema.updating.files
+        content = schema.updating.schema_of(self.database)
+        self.assertRaises(ConfigurationError, files.write, self.files, files.MAX_NUMBER + 1, content)
+        self.assertFalse(self.files.exists())
+        path = files.write(self.files, 1, content).path
+        path.write_bytes(b"-" * (files._MAX_BYTES + 1))
+        self.assertIn("too large", self.assertRaises(ConfigurationError, files.read, self.files, 1).text)
+
 
 class Updates(SchemaTests):
     """What ``update_schema`` does to rows."""
