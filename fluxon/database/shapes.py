@@ -65,8 +65,7 @@ class _Writer:
     """Writes one statement; counts its parameters."""
 
     def __init__(self, declaration: Declaration) -> None:
-        if declaration.table is None:
-            raise TypeError(f"{declaration.name} is not bound to a database")
+        assert declaration.table is not None  # whoever asks is bound
         self._declaration = declaration
         self._table = declaration.table
         self._count = 0
@@ -87,9 +86,8 @@ class _Writer:
             case ("update", _, fields, condition):
                 settings = self._settings(fields)
                 return self._restricted(sqlalchemy.update(self._table).values(settings), condition)
-            case ("delete", _, condition):
-                return self._restricted(sqlalchemy.delete(self._table), condition)
-        raise AssertionError(f"no such shape: {shape[0]}")
+            case _:  # ("delete", _, condition)
+                return self._restricted(sqlalchemy.delete(self._table), shape[2])
 
     def _select(
         self, references: Shape, condition: Shape | None, order: Shape, has_fetch: bool, has_offset: bool
@@ -153,10 +151,10 @@ class _Writer:
                 value = self._parameter(compared.column_type())
                 among = sqlalchemy.select(link.c[selected.name]).where(link.c[compared.name] == value)
                 return self._column(reference).in_(among)
-            case (comparison, field):
+            case _:
+                comparison, field = shape
                 column = self._column(field)
                 return _OPERATORS[comparison](column, self._parameter(column.type))  # type: ignore[no-any-return]
-        raise AssertionError(f"no such condition: {shape[0]}")
 
     def _column(self, reference: Reference) -> ColumnElement[Any]:
         if isinstance(reference, tuple):

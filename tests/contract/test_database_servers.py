@@ -10,6 +10,7 @@ import threading
 import time
 from typing import Any
 
+import database_servers
 import sqlalchemy
 from server_cases import MySQLServer, PostgreSQLServer, Proxy, ServerCase
 from twisted.internet import reactor
@@ -204,3 +205,29 @@ class OnTheReactor(TestCase):
                 if call.active():
                     call.cancel()
             await database.stop()
+
+    async def test_a_stop_waits_for_what_runs(self) -> None:
+        """It comes to its end, is answered and kept; what comes after the stop opens the database again."""
+        self.patch(threadable, "ioThread", threadable.getThreadID())
+        for adapter, url in (
+            (PostgreSQLDatabase, database_servers.postgresql()),
+            (MySQLDatabase, database_servers.mysql()),
+        ):
+            database = adapter(url)
+            self.addCleanup(database.stop)
+            await database.start(reactor)
+            begun, go_on = threading.Event(), threading.Event()
+
+            def work(connection: Any) -> Any:
+                begun.set()  # noqa: B023
+                go_on.wait(30)  # noqa: B023
+                connection.script("CREATE TABLE kept (x INTEGER)")
+
+            running = database.write(work)
+            begun.wait(30)
+            stopped = database.stop()
+            self.assertFalse(stopped.called)
+            reactor.callLater(0.02, go_on.set)
+            await stopped
+            await running
+            self.assertEqual(await database.read(lambda each: each.answer("SELECT count(*) FROM kept")), [(0,)])

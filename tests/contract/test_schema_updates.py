@@ -7,7 +7,7 @@ tables as it describes them, and all their rows.
 from __future__ import annotations
 
 import threading
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -37,6 +37,8 @@ class Updates(SchemaCase):
                 joined=models.DateTimeField(auto_now_add=True),
                 born=models.DateField(default=date(2000, 2, 29)),
                 seen=models.DateTimeField(default=datetime(2020, 1, 1, 12, 30, tzinfo=UTC)),
+                day=models.DateField(auto_now_add=True),
+                clock=models.TimeField(auto_now_add=True),
             )
         )
         updated = self.update()
@@ -45,10 +47,13 @@ class Updates(SchemaCase):
         new = (7, Decimal("1.50"), True, 'it\'s 100% \\ "fine"')
         self.assertEqual([tuple(row)[:7] for row in rows], [(1, "a", "a@mail.com", *new), (2, "b", "b@mail.com", *new)])
         self.assertIsNotNone(rows[0].joined.tzinfo)
+        added = datetime.combine(rows[0].day, rows[0].clock, tzinfo=UTC)
+        self.assertLess(abs(added - rows[0].joined), timedelta(seconds=60))
         self.assertEqual((rows[0].born, rows[0].seen), (date(2000, 2, 29), datetime(2020, 1, 1, 12, 30, tzinfo=UTC)))
         self.assertEqual(user.Insert(name="d"), 4)  # 3 was given once, and is not given again
         self.assertEqual(self.update().plan, ())
-        self.update(1, drop=[f"User.{each}" for each in ("age", "price", "ready", "motto", "joined", "born", "seen")])
+        new_names = ("age", "price", "ready", "motto", "joined", "born", "seen", "day", "clock")
+        self.update(1, drop=[f"User.{each}" for each in new_names])
         self.use(user_model(mail=models.CharField(null=True)))
         self.assertEqual(len(self.database.models[0].Check()), 3)
 

@@ -58,9 +58,8 @@ class Opening:
         return self.readers.read(work, *args)
 
     def begin_reading(self, reactor: Any) -> ReadingThreads:
-        """The threads that read for ``reactor``; made at the first call."""
-        if self.reading is None:
-            self.reading = ReadingThreads("fluxon-database", self.read, self.inbox(reactor))
+        """Make the threads that read for ``reactor``; once."""
+        self.reading = ReadingThreads("fluxon-database", self.read, self.inbox(reactor))
         return self.reading
 
     def hashing_pool(self, reactor: Any) -> WorkerPool:

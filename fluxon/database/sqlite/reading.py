@@ -13,6 +13,7 @@ Rules kept here:
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -168,11 +169,9 @@ class ReadingThreads:
         while self._looks.get():
             done = -1
             while (done := self._look(done)) >= 0:
-                try:
-                    if not self._looks.get(timeout=WATCH_SECONDS):
-                        return
-                except Empty:
-                    pass
+                with contextlib.suppress(Empty):
+                    self._looks.get(timeout=WATCH_SECONDS)
+                    return  # nothing but the stop is said while it watches
 
     def _look(self, before: int) -> int:
         """Pass the turn on if the reader is stuck. Answers what is done so far, or -1 if nobody reads."""

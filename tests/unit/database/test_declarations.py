@@ -144,6 +144,12 @@ class Together(SynchronousTestCase):
             text = str(self.assertRaises(ConfigurationError, self.bind, *declared))
             self.assertTrue(text.startswith(("A.", "B.")), text)
 
+    def test_names_of_two_references(self) -> None:
+        """``through_fields`` that are not two names are told when the class is made."""
+        for wrong in (("a",), ("a", "b", "c"), ("a", 2), "ab", 5):
+            many = models.ManyToManyField("B", through="C", through_fields=wrong)
+            self.assertIn("A.more", str(self.assertRaises(ConfigurationError, model, "A", more=many)))
+
     def test_attributes_across_relations(self) -> None:
         """A column that is not there is told by its whole way; before binding, a name is not known yet."""
         b = model("B", a=models.ForeignKey("A", null=True), size=models.IntegerField())

@@ -75,6 +75,13 @@ class FieldValues(SynchronousTestCase):
                     error = self.assertRaises(ValueError, field.check, value)
                     self.assertTrue(str(error))
 
+    def test_integers_that_no_decimal_holds(self) -> None:
+        """Refused by their size, before anybody writes their millions of digits."""
+        field = models.DecimalField(max_digits=18, decimal_places=0)
+        for value in (2**63, -(2**63) - 1, 10**100_000):
+            self.assertIn("18 digits", str(self.assertRaises(ValueError, field.convert, value)))
+        self.assertEqual(field.convert(5), Decimal(5))
+
     def test_a_deep_document_is_refused_without_recursion(self) -> None:
         """A document 100,000 levels deep is refused, and does not end the process."""
         deep: Any = []

@@ -185,21 +185,28 @@ class RelaxedWriteTests(Case):
             held.set()
             release.wait(PATIENCE)
 
-        first = threading.Thread(target=database.write_blocking, args=(hold,))
-        first.start()
+        def wait_for(waiting: int) -> None:
+            until = time.monotonic() + PATIENCE
+            while writer.waiting < waiting or writer._shared < min(waiting, 1):
+                self.assertLess(time.monotonic(), until)
+                time.sleep(0.001)
+
+        # The second waits in the writer's thread for the first, so that all the others are a group behind it.
+        before = [threading.Thread(target=database.write_blocking, args=(hold,)) for _ in range(2)]
+        before[0].start()
         held.wait(PATIENCE)
+        writer = database._open().writer
+        before[1].start()
+        wait_for(1)
         writers = [
             threading.Thread(target=lambda write=write: levels.append(write(insert)))
             for write in (database.write_relaxed_blocking, database.write_blocking, database.write_relaxed_blocking)
         ]
         for each in writers:
             each.start()
-        waiting = time.monotonic() + PATIENCE
-        while database.figures()["writes that wait"] < 3:
-            self.assertLess(time.monotonic(), waiting)
-            time.sleep(0.001)
+        wait_for(4)
         release.set()
-        for each in (first, *writers):
+        for each in (*before, *writers):
             each.join()
         self.assertEqual(levels, [2, 2, 2])
 

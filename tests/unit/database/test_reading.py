@@ -7,6 +7,7 @@ import threading
 import time
 from typing import Any
 
+from pytest import MonkeyPatch
 from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred, gatherResults
 from twisted.python.threadable import isInIOThread, registerAsIOThread
@@ -162,6 +163,25 @@ class ReadingTests(TestCase):
         for each in [each for each in threading.enumerate() if each.name.startswith(self.name)]:
             each.join(30)
         self.assertEqual(self.names(), set())
+
+    async def test_no_thread_can_be_had(self) -> None:
+        """A read is refused, not kept for ever; when the system has threads again, the next is read."""
+
+        def start(thread: threading.Thread) -> None:
+            raise RuntimeError("can't start new thread")
+
+        with MonkeyPatch.context() as system:
+            system.setattr(threading.Thread, "start", start)
+            await self.assertFailure(self.threads.submit(int), ResourceExhausted)
+            self.assertEqual(self.threads.waiting, 0)
+        self.assertEqual(await self.threads.submit(int, 7), 7)
+        begun, slow = self.stuck()
+        begun.wait(30)
+        with MonkeyPatch.context() as system:
+            system.setattr(threading.Thread, "start", start)
+            behind = self.threads.submit(lambda: "behind")  # nobody watches the slow one, so it waits for it
+        self.release.set()
+        self.assertEqual(await gatherResults([slow, behind]), ["released", "behind"])
 
     async def test_no_wake_up_is_lost(self) -> None:
         """Bursts of all sizes, slow pieces and cancellations among them: every call is answered, with its own."""

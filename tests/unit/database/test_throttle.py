@@ -110,6 +110,15 @@ class Tries(SynchronousTestCase):
             self.fail_times(1, name=f"{'x' * 1000}{number}", address=None)
         self.assertEqual(len(self.throttle), 30)
 
+    def test_one_that_was_pushed_out_while_it_was_under_way(self) -> None:
+        """Its end changes nothing: there is no failure of its name to take back, and others keep theirs."""
+        self.throttle = LoginThrottle(self.clock.seconds, Limits(login_remembered=2, login_tries=1))
+        attempt = self.throttle.begin("Jane", None)
+        self.fail_times(1, name="another", address=None)
+        attempt.undone()
+        self.assertEqual(len(self.throttle), 2)
+        self.assertEqual(self.wait(name="another", address=None), 1)
+
     def test_without_an_address_names_are_counted(self) -> None:
         """A script has no address; it is slowed down all the same."""
         self.fail_times(FREE_TRIES, address=None)

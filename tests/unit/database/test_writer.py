@@ -344,6 +344,34 @@ class WriterTests(SynchronousTestCase):
         self.assertRaises(Unavailable, self.writer.write, self.insert(2))
         self.assertFalse(Path(self.path + "-wal").exists())
 
+    def test_stopped_after_its_thread_ended(self) -> None:
+        """Who blocks and finds nobody writing does not write by himself after the stop."""
+        self.writer.submit(self.answers.piece("a", self.insert(1)))
+        self.answers.wait(1)
+        self.stop()
+        self.assertRaises(Unavailable, self.writer.write, self.insert(2))
+        self.assertEqual(self.keys(), [1])
+
+    def test_a_group_has_an_end(self) -> None:
+        """More than one transaction should hold are several: nobody waits for all that is there."""
+        self.patch(writers, "MAX_GROUP", 10)
+        self.together(*(self.answers.piece(str(key), self.insert(key)) for key in range(25)))
+        self.assertEqual(self.trace.count("COMMIT"), 1 + 3)
+        self.assertEqual(self.keys(), list(range(25)))
+
+    def test_work_that_takes_too_long_by_itself(self) -> None:
+        """Also what does not ask SQLite for anything is undone, and its neighbours are not."""
+        self.patch(groups, "MAX_SECONDS", 0.1)
+
+        def slow(connection: SQLiteConnection) -> None:
+            self.insert(2)(connection)
+            threading.Event().wait(0.2)
+
+        piece = self.answers.piece
+        self.together(piece("a", self.insert(1)), piece("slow", slow), piece("b", self.insert(3)))
+        self.assertIsInstance(self.answers.all["slow"], DeadlineExceeded)
+        self.assertEqual(self.keys(), [1, 3])
+
     def test_given_up_pieces_are_skipped(self) -> None:
         """A caller that cancelled before its turn changes nothing."""
         self.together(self.answers.piece("a", self.insert(1), wanted=False), self.answers.piece("b", self.insert(2)))
