@@ -51,7 +51,9 @@ def load_config(path: str | os.PathLike[str]) -> ModuleType:
         raise ConfigurationError(f"{_place(error, file)}: {error.text}") from error
     except SyntaxError as error:
         name = os.path.basename(error.filename or file.name)
-        raise ConfigurationError(f"{name}, line {error.lineno}: {error.msg}") from error
+        # What is no text at all has no lines.
+        place = name if error.lineno is None else f"{name}, line {error.lineno}"
+        raise ConfigurationError(f"{place}: {error.msg}") from error
     except Exception as error:
         raise ConfigurationError(f"{_place(error, file)}: {_in_words(error)}") from error
     finally:

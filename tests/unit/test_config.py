@@ -61,6 +61,24 @@ class LoadConfig(SynchronousTestCase):
         text = "from fluxon.database import models\nclass A(models.Model):\n    x = models.CharField(max_length=0)\n"
         self.refused(self.write("bad_models.py", text), "bad_models.py, line 2", "A.x")
 
+    def test_what_is_no_text(self) -> None:
+        """Is told by its name, without a line that it does not have."""
+        error = self.assertRaises(ConfigurationError, load_config, self.write("no_text.py", "x = 1\n\0"))
+        self.assertTrue(error.text.startswith("no_text.py: "), error.text)
+        self.assertIn("null bytes", error.text)
+
+    def test_what_the_file_has_no_part_in(self) -> None:
+        """An import that fails before the file is read, in a finder of somebody else's, is told by the file's name."""
+
+        class Finder:
+            def find_spec(self, name: str, *_: object) -> None:
+                if name == "never_read":
+                    raise ImportError("the finder is broken")
+
+        self.patch(sys, "meta_path", [Finder(), *sys.meta_path])
+        error = self.assertRaises(ConfigurationError, load_config, self.write("never_read.py", "setup = 1\n"))
+        self.assertEqual(error.text, "never_read.py: ImportError: the finder is broken")
+
     def test_a_name_that_is_taken(self) -> None:
         """A router called like a module that is imported already is not silently replaced by it."""
         self.refused(self.write("json.py", "setup = 1\n"), "json", "rename")
