@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import resource
 import shutil
@@ -12,6 +14,8 @@ import tempfile
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
+
+from fluxon.startproject.__main__ import main
 
 
 def _small_files() -> None:
@@ -49,6 +53,14 @@ class CommandLineTests(SynchronousTestCase):
         self.assertEqual(done.returncode, code, done.stderr)
         self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
         self.assertNotIn("Traceback", done.stderr)
+
+    def test_called_from_python(self) -> None:
+        """``main`` gives the exit code and ends nothing: 0 and what is there, 1 and one line."""
+        for _, code, words in ((1, 0, "A new AsyncServer project in"), (2, 1, "startproject: ")):
+            output = io.StringIO()
+            with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
+                self.assertEqual(main(["AsyncServer", str(self.folder / "chat")]), code)
+            self.assertTrue(output.getvalue().startswith(words), output.getvalue())
 
     def test_makes_and_explains(self) -> None:
         """The answer lists the files and says what to type next."""

@@ -8,6 +8,7 @@ from typing import Any
 import tested_application as application
 from tested_application import Member, Note
 from twisted.internet import reactor as global_reactor
+from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
@@ -100,6 +101,43 @@ class BlockingServerTests(SynchronousTestCase):
         emma.reconnect()
         self.assertEqual((emma.send_request("who"), Note.Count()), ("emma", 1))
 
+    def test_a_coroutine_that_is_shared(self) -> None:
+        """One that awaits clients and files goes on at once where they are there before it could wait."""
+
+        async def joined() -> Any:
+            client = self.app.connect(self.emma_id)
+            return await client, client
+
+        awaited, client = self.successResultOf(Deferred.fromCoroutine(joined()))
+        self.assertIs(awaited, client)
+
+    def test_an_answer_that_is_late(self) -> None:
+        """A function that goes on after the server has given it up harms nothing: the next call is answered."""
+        emma = self.app.connect(self.emma_id)
+        go, gone_on = threading.Event(), threading.Event()
+        self.addCleanup(go.set)
+
+        def answer(payload: Any) -> Any:
+            if payload == "slow":
+                go.wait(20)
+                gone_on.set()
+            return payload
+
+        emma.reverse_request_mapping({"answer": answer})
+        failed: list[Any] = []
+        thread = threading.Thread(
+            target=lambda: failed.append(
+                self.assertRaises(DeadlineExceeded, emma.send_request, "ask_me", "slow", timeout=5)
+            )
+        )
+        thread.start()
+        while thread.is_alive():
+            self.app.clock.advance(1)
+        go.set()
+        self.assertTrue(gone_on.wait(20))
+        self.assertEqual(emma.send_request("ask_me", "next"), "next")
+        self.assertEqual(len(failed), 1)
+
     def test_held_and_released(self) -> None:
         """Faults are set from the test's thread, and are in force when the call returns."""
         emma = self.app.connect(self.emma_id)
@@ -159,6 +197,7 @@ class BlockingCloudTests(SynchronousTestCase):
         with MemoryServer(application.with_cloud) as app:
             emma = app.connect(Member.Insert(username="emma", password="Secret123"))
             files = emma.cloud()
+            self.assertRaises(StopIteration, next, files.__await__())
             files.create_directory("/emma")
             heard: list[CloudChange] = []
             changed = threading.Event()
@@ -190,6 +229,7 @@ class AwaitedCloudTests(TestCase):
         async with MemoryServer(application.with_cloud) as app:
             emma = await app.connect(await Member.Insert(username="emma", password="Secret123"))
             files = await emma.cloud()
+            self.assertIs(await files, files)
             await files.create_directory("/emma")
             content = bytes(range(256)) * 8_192
             assert files.link is not None

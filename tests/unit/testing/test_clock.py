@@ -83,6 +83,15 @@ class ClockTests(TestCase):
         self.assertLessEqual(len(beats), 1_002)
         self.assertGreater(len(beats), 900)
 
+    async def test_the_end(self) -> None:
+        """Nothing is done any more: neither what is due at once nor what is due later."""
+        self.reactor.callLater(0, self.note, "now")
+        self.reactor.callLater(1, self.note, "later")
+        self.clock.stop()
+        await deferLater(reactor, 0)
+        await self.clock.advance(2)
+        self.assertEqual((self.heard, self.reactor.getDelayedCalls()), ([], []))
+
     def test_not_backwards(self) -> None:
         """A negative time is a mistake of the test's."""
         self.assertRaises(ValueError, self.clock.advance, -1)

@@ -23,6 +23,7 @@ class Noting(Protocol):
         self.received: list[bytes] = []
         self.lost: Any = None
         self.paused = False
+        self.stopped = False
 
     def dataReceived(self, data: bytes) -> None:
         self.received.append(data)
@@ -38,7 +39,7 @@ class Noting(Protocol):
         self.paused = False
 
     def stopProducing(self) -> None:
-        pass
+        self.stopped = True
 
 
 class LinkTests(TestCase):
@@ -95,6 +96,28 @@ class LinkTests(TestCase):
             connecting = MemoryClientEndpoint(self.network, port).connect(Factory.forProtocol(Noting))
             await self.assertFailure(connecting, ConnectionRefusedError)
 
+    async def test_who_is_not_served(self) -> None:
+        """A server that takes no more connections refuses one, and no link is left of it."""
+        before = set(self.network.links)
+        factory = Factory()
+        factory.buildProtocol = lambda _: None  # type: ignore[method-assign]
+        await MemoryServerEndpoint(self.network, 2).listen(factory)
+        connecting = MemoryClientEndpoint(self.network, 2).connect(Factory.forProtocol(Noting))
+        await self.assertFailure(connecting, ConnectionRefusedError)
+        self.assertEqual(self.network.links, before)
+
+    async def test_what_listens(self) -> None:
+        """Hears that it begins and ends, once, as Twisted's ports tell their factories."""
+        heard: list[str] = []
+        factory = Factory.forProtocol(Noting)
+        factory.startFactory = lambda: heard.append("start")  # type: ignore[method-assign]
+        factory.stopFactory = lambda: heard.append("stop")  # type: ignore[method-assign]
+        port = await MemoryServerEndpoint(self.network, 2).listen(factory)
+        self.assertEqual(heard, ["start"])
+        for _ in range(2):
+            await port.stopListening()
+        self.assertEqual(heard, ["start", "stop"])
+
     async def test_what_is_no_frame(self) -> None:
         """Bytes of another protocol travel as they come."""
         self.here.transport.write(b"GET / HTTP/1.1\r\n")
@@ -102,6 +125,28 @@ class LinkTests(TestCase):
         self.here.transport.write(b"\r\n")
         await self.settled()
         self.assertEqual(b"".join(self.there.received), b"GET / HTTP/1.1\r\n\r\n")
+
+    async def test_half_a_frame(self) -> None:
+        """Waits for its other half, whatever part of it is there."""
+        whole = frame(b"x" * 100)
+        for size in (len(whole) - 1, 20, 2):
+            self.there.received.clear()
+            self.here.transport.write(whole[:size])
+            await self.settled()
+            self.assertEqual(self.there.received, [], size)
+            self.here.transport.write(whole[size:])
+            await self.settled()
+            self.assertEqual(self.there.received, [whole], size)
+
+    async def test_sooner_and_later(self) -> None:
+        """What is here now is not held up by what is late."""
+        self.here.transport.write(frame(b"now"))
+        self.link.to_server.delay(2)
+        self.here.transport.write(frame(b"late"))
+        await self.settled()
+        self.assertEqual(self.there.received, [frame(b"now")])
+        await self.clock.advance(2)
+        self.assertEqual(self.there.received, [frame(b"now"), frame(b"late")])
 
     async def test_late(self) -> None:
         """By the clock; what is sent without delay afterwards does not overtake."""
@@ -150,6 +195,14 @@ class LinkTests(TestCase):
         self.assertEqual((self.there.received, self.here.lost, self.there.lost), ([], ConnectionLost, ConnectionLost))
         self.here.transport.write(frame(b"to nobody"))
         await self.settled()
+        self.assertEqual(self.there.received, [])
+
+    async def test_before_anybody_hears_of_the_end(self) -> None:
+        """What is sent into a line that is cut, and that neither end knows to be, arrives nowhere and fails nowhere."""
+        self.link.cut()
+        self.here.transport.write(frame(b"to nobody"))
+        await self.settled()
+        self.assertEqual((self.there.received, self.here.lost), ([], ConnectionLost))
 
     async def test_a_polite_close(self) -> None:
         """Lets everything arrive first, and waits for a producer."""
@@ -172,6 +225,14 @@ class LinkTests(TestCase):
         self.assertEqual(
             (self.there.received, self.here.lost, self.there.lost), ([], ConnectionAborted, ConnectionLost)
         )
+
+    async def test_other_producers(self) -> None:
+        """One that comes when the connection is lost is stopped; pull producers have no place here."""
+        self.assertRaises(NotImplementedError, self.there.transport.registerProducer, self.there, False)
+        self.link.cut()
+        await self.settled()
+        self.here.transport.registerProducer(self.here, True)
+        self.assertTrue(self.here.stopped)
 
     async def test_a_producer(self) -> None:
         """Pauses while much is on the way, and goes on when nothing is; one direction has one."""

@@ -220,6 +220,40 @@ class AwaitedServerTests(TestCase):
         await client.close()
         await self.fails(Unavailable, client.send_request("count"))
 
+    async def test_what_is_not_there(self) -> None:
+        """A connection that is lost has no server's end, and a client that was never connected has none at all."""
+        client = await self.app.connect(self.emma_id)
+        self.assertEqual(client.user.username, "emma")
+        client.link.cut()
+        await self.app.clock.advance(0)
+        error = self.assertRaises(Unavailable, lambda: client.user)
+        self.assertIn("reconnect()", error.text)
+        await self.app.server.stopService()
+        never = self.app.connect()
+        error = self.assertRaises(Unavailable, lambda: never.link)
+        self.assertIn("never connected", error.text)
+        await never.close()
+        await self.fails(Exception, never)
+
+    async def test_awaited_again(self) -> None:
+        """What is there already is itself, and not begun a second time."""
+        client = await self.app.connect(self.emma_id)
+        self.assertIs(await client, client)
+        self.assertIs(await self.app, self.app)
+        self.assertEqual(await client.send_request("who"), "emma")
+
+    async def test_the_database(self) -> None:
+        """Of the server, for work of the test's own: all of it, or nothing."""
+
+        def write() -> None:
+            Note.Insert(text="one")
+            raise ZeroDivisionError
+
+        await self.fails(ZeroDivisionError, self.app.database.transaction(write))
+        self.assertEqual(await Note.Count(), 0)
+        await self.app.database.transaction(lambda: Note.Insert(text="one"))
+        self.assertEqual(await Note.Count(), 1)
+
     async def test_a_restart(self) -> None:
         """Users stay logged in, and rows where they are."""
         emma = await self.app.connect(self.emma_id)
