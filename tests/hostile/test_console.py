@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from console_server import ConsoleServer
+from cryptography.hazmat.primitives.asymmetric import dsa
 from twisted.conch.ssh.keys import Key
 from twisted.cred.portal import Portal
 from twisted.internet.task import Clock
@@ -319,11 +320,15 @@ class KeyFileTests(SynchronousTestCase):
             Path("weak.pub").read_text().strip(),
             "\x00\xff",
             Path("good").read_text().splitlines()[0],
+            Key(dsa.generate_private_key(1024)).public().toString("openssh").decode(),
             self.good,
         ]
         found, said = self.read("\n".join(lines))
         self.assertEqual(found, [f"me at home ({fingerprint(Key.fromString(self.good.encode()))})"])
-        self.assertEqual([each.split("line ")[1].split(" ")[0] for each in said], ["3", "4", "5", "6", "7", "8", "9"])
+        self.assertEqual(
+            [each.split("line ")[1].split(" ")[0] for each in said], ["3", "4", "5", "6", "7", "8", "9", "10"]
+        )
+        self.assertIn("DSA keys are not safe", said[-1])
 
     def test_no_file(self) -> None:
         """Nobody may log in."""

@@ -142,6 +142,11 @@ class CompletionTests(SynchronousTestCase):
         self.assertEqual(self.completed("updateschema --p"), ("--p", ["--plan"]))
         self.assertEqual(self.completed("nothing "), ("", []))
 
+    def test_after_an_option(self) -> None:
+        """Its value is no place of the command's, and what was given once is not offered again."""
+        self.assertEqual(self.completed("users --limit 5 --"), ("--", ["--all", "--json"]))
+        self.assertEqual(self.completed("sessions --user emma --l"), ("--l", ["--limit"]))
+
 
 class NoiseTests(SynchronousTestCase):
     """Lines that nobody means."""

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import sys
+from functools import partialmethod
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from cloud_serving import CloudTestCase
@@ -11,9 +15,13 @@ from serving import Person
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 
+from fluxon.cloud.storage import Storage
 from fluxon.console.actions import ACTIONS
-from fluxon.console.console import DONE, FAILED, WRONG, Console
+from fluxon.console.console import DONE, FAILED, WRONG, Console, Run
+from fluxon.console.shell import Shell
+from fluxon.database import models
 from fluxon.endpoint import AsyncServer
+from fluxon.errors import PermissionDenied
 from fluxon.routing import Request
 from fluxon.workers import WorkerPool
 
@@ -127,12 +135,88 @@ class PeopleTests(SessionsTestCase):
             ("session ", names),
             ("kick ", names),
             ("storage unassign ann /a ", []),
+            ("push ann sh", []),
         ):
             self.assertEqual(operator.offered(line), words, line)
 
 
+class Guest(models.AuthenticatedUser):
+    """A user who has no name."""
+
+    room = models.IntegerField()
+
+
+class Member(models.AuthenticatedUser):
+    """A user who may have a name, and is called by another."""
+
+    username = models.CharField(max_length=20, null=True)
+    email = models.CharField(max_length=100, unique=True)
+
+
+class NameTests(SessionsTestCase):
+    """What users are called."""
+
+    async def operator(self, model: Any) -> Operator:
+        operator = Operator(await self.serve(users=True, models=[model]))
+        self.addCleanup(operator.leave)
+        return operator
+
+    async def test_users_without_names(self) -> None:
+        """Are called by their numbers, and by nothing else."""
+        operator = await self.operator(Guest)
+        await Guest.Insert(room=7)
+        self.assertEqual([each["user"] for each in await operator.told("users --all")], ["1"])
+        await operator.type("sessions --user 1")
+        for who in ("7", "ann"):
+            self.assertIn("give a name or a number", await operator.type(f"sessions --user {who}", FAILED))
+
+    async def test_users_with_two_names(self) -> None:
+        """Are shown by the first that they have, and found by the one that nobody else can have."""
+        operator = await self.operator(Member)
+        await Member.Insert(username="ann", email="ann@example.com")
+        await Member.Insert(email="bob@example.com")
+        self.assertEqual([each["user"] for each in await operator.told("users --all")], ["ann", "bob@example.com"])
+        await operator.type("sessions --user ann@example.com")
+        self.assertIn("no user 'ann'", await operator.type("sessions --user ann", FAILED))
+
+
 class ServerTests(SessionsTestCase):
     """Its log, database, certificate and views."""
+
+    async def test_the_last_lines(self) -> None:
+        """As many as are asked for, and then the command is over."""
+        operator = Operator(await self.people())
+        self.addCleanup(operator.leave)
+        for number in range(3):
+            await operator.type(f"loglevel error part{number}")
+        lines = (await operator.type("tail logs 2")).splitlines()
+        self.assertEqual(len(lines), 2)
+        self.assertIn("loglevel error part2: done", lines[-1])
+        self.assertGreater(len((await operator.type("tail logs")).splitlines()), 4)
+
+    async def test_python_that_is_not_allowed(self) -> None:
+        """Is no command; and who came past the table of commands is refused all the same."""
+        server = await self.people()
+        operator = Operator(server)
+        self.addCleanup(operator.leave)
+        self.assertIn("there is no command", await operator.type("python 1", WRONG))
+        self.assertNotIn("python", operator.offered("p"))
+        run = Run({"code": "1"}, "emma", Said(), False, operator.console._threads, {})
+        await self.fails(PermissionDenied, Deferred.fromCoroutine(ACTIONS["python"](server.served, run)))
+
+    async def test_a_block_of_python(self) -> None:
+        """Ctrl+C that comes as a signal forgets its lines, and the prompt goes on."""
+        operator = Operator(await self.people(console_python=True))
+        self.addCleanup(operator.leave)
+        shown: list[str] = []
+        shell = Shell(operator.console, shown.append, lambda: 80, on_end=lambda: None)
+        shell.received(b"python\rfor each in range(3):\r")
+        self.assertIn("... ", shown[-1])
+        self.assertTrue(shell.interrupt())
+        self.assertIn(">>> ", shown[-1])
+        self.assertEqual(operator.offered("he"), [])
+        shell.received(b"print('still ' 'here')\r")
+        self.assertIn("still here\r\n", shown)
 
     async def test_how_much_is_logged(self) -> None:
         """Of everything or of one part; a level that does not exist is told with those that do."""
@@ -247,3 +331,62 @@ class StorageTests(CloudTestCase):
         operator = Operator(server)
         self.addCleanup(operator.leave)
         self.assertIn("nothing that was deleted at /x", await operator.type("storage restore /x", FAILED))
+
+    async def test_what_was_deleted_last(self) -> None:
+        """Is what comes back, wherever it stands among what was deleted, however many pages that is."""
+        server = await self.serve_cloud()
+        operator = Operator(server)
+        self.addCleanup(operator.leave)
+        self.patch(Storage, "deleted", partialmethod(Storage.deleted, limit=2))
+        for name, text in (("/a", "old"), ("/a", "new"), ("/b", ""), ("/c", ""), ("/d", "")):
+            await server.cloud.write(name, text)
+            await (await server.cloud.path(name)).delete()
+        self.assertEqual(await operator.type("storage restore /a"), "/a is back")
+        self.assertEqual(await (await server.cloud.path("/a")).read(), b"new")
+        self.assertIn("nothing that was deleted at /x", await operator.type("storage restore /x", FAILED))
+
+
+class SchemaTests(SessionsTestCase):
+    """The child process that saves and applies schemas."""
+
+    async def operator(self) -> Operator:
+        operator = Operator(await self.people())
+        self.addCleanup(operator.leave)
+        return operator
+
+    async def child(self, program: str) -> Operator:
+        """``program`` instead of Python, for a server whose setup is a module's."""
+        operator = await self.operator()
+        module = ModuleType("router_of_this_test")
+        module.__file__ = "router.py"
+        module.setup = operator.console.served.setup  # type: ignore[attr-defined]
+        self.patch(sys, "modules", {**sys.modules, module.__name__: module})
+        path = Path("interpreter").absolute()
+        path.write_text(f"#!/bin/sh\n{program}\n")
+        path.chmod(0o700)
+        self.patch(sys, "executable", str(path))
+        return operator
+
+    async def test_a_setup_that_no_file_has(self) -> None:
+        """A child could not find it: the command says what to do instead."""
+        operator = await self.operator()
+        self.assertIn("no module has this server's setup", await operator.type("saveschema", FAILED))
+
+    async def test_what_the_child_is_told(self) -> None:
+        """The file of the setup and every option; what may be dropped as one word, though it begins with a dash."""
+        operator = await self.child('printf "%s\\n" "$@"')
+        run = ["-m", "fluxon.database", "--config", str(Path("router.py").absolute())]
+        told = await operator.told("updateschema 3 --drop Person.email --drop -x --plan")
+        self.assertEqual(
+            told,
+            [*run, "updateschema", "--plan", "--drop=Person.email", "--drop=-x", "3"],
+        )
+        self.assertEqual((await operator.told("saveschema"))[-1], "saveschema")
+
+    async def test_a_child_that_says_nothing(self) -> None:
+        """Is judged by its exit status; one that complains, by its last line."""
+        operator = await self.child("exit 0")
+        self.assertEqual(await operator.type("saveschema"), "")
+        for program, said in (("exit 3", "ended with status 3"), ("echo one; echo two; exit 1", "saveschema: two")):
+            Path("interpreter").write_text(f"#!/bin/sh\n{program}\n")
+            self.assertIn(said, await operator.type("saveschema", FAILED))
