@@ -237,6 +237,20 @@ class History:
         self.storage.set_quota(self.admin, None, path="/d")
         self.storage.write(self.admin, "/d/big", b"x" * 100)
 
+    def test_what_goes_is_not_counted_any_more(self: Any) -> None:
+        """When a deleted file is purged, its bytes and its versions leave the directories that counted them."""
+        self.storage = self.make_storage(versions=2, keep_days=1)
+        self.storage.make_directory(self.admin, "/d/e", parents=True)
+        self.storage.set_quota(self.admin, 100, path="/d")
+        self.storage.write(self.admin, "/d/e/f", b"12345")
+        self.storage.write(self.admin, "/d/e/f", b"123")
+        self.storage.write(self.admin, "/d/g", b"12")
+        self.storage.delete(self.admin, "/d/e/f")
+        self.assertEqual(self.usage(path="/d"), (10, 5, 100))
+        self.clock.advance(_DAY)
+        self.storage.purge()
+        self.assertEqual(self.usage(path="/d"), (2, 0, 100))
+
     def usage(self: Any, user: Any = None, path: Any = None) -> tuple[int, int, int | None]:
         found = self.storage.usage(self.admin, user=user, path=path)
         return found.used, found.versions, found.limit

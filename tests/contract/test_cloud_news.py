@@ -65,6 +65,17 @@ class Changes:
             self.storage.make_file(self.jane, f"/d/{number}")
         self.assertEqual(self.told(news, self.mike), [("create", f"/d/{number}") for number in range(7)])
 
+    def test_gone_for_good(self: Any) -> None:
+        """Of what was purged before it was told nobody but the administration may be told: no right is left at it."""
+        self.storage = self.make_storage(versions=0, keep_days=0)
+        news = self.begin()
+        self.storage.make_file(self.jane, "/d/f")
+        self.storage.delete(self.jane, "/d/f")
+        self.storage.purge()
+        events = news.read(True)
+        self.assertEqual([event.action for event in events], ["create", "delete"])
+        self.assertEqual(news.as_seen([(self.mike, place_of("/d"), event) for event in events]), [None, None])
+
     def test_who_may_know(self: Any) -> None:
         """Items that are closed, deleted or gone elsewhere, for those who may and may not know of them."""
         news = self.begin()

@@ -51,6 +51,16 @@ class Folders(SynchronousTestCase):
                 self.assertEqual(stat.S_IMODE(path.stat().st_mode), wanted, path)
             shutil.rmtree(self.folder)
 
+    def test_closed_while_it_is_used(self) -> None:
+        """Its descriptors stay until the last user leaves, however often it is closed; nobody new comes in."""
+        folder = room.open_folder(self.folder)
+        with folder.used():
+            for _ in range(2):
+                folder.close()
+            self.assertRaises(Unavailable, folder.enter)
+            self.assertIn("00", os.listdir(folder.objects))
+        self.assertRaises(OSError, os.listdir, folder.objects)
+
     def test_opened_again(self) -> None:
         """What is there is taken as it is."""
         self.made()

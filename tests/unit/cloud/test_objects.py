@@ -10,6 +10,7 @@ import tempfile
 import threading
 from pathlib import Path
 
+from pytest import MonkeyPatch
 from twisted.trial.unittest import SynchronousTestCase
 
 from fluxon.cloud import objects as room
@@ -94,6 +95,23 @@ class Stored(SynchronousTestCase):
         self.patch(room.os, "copy_file_range", copy_file_range)
         self.assertEqual(self.read(self.objects.copy(stored.name).name), data)
         self.assertEqual(len(calls), 2)
+
+    def test_copy_on_a_system_without_the_call(self) -> None:
+        """As on others than Linux: the bytes are read and written."""
+        data = os.urandom(2_500_001)
+        stored = self.objects.store(data)
+        with MonkeyPatch.context() as system:
+            system.delattr(room.os, "copy_file_range")
+            copied = self.objects.copy(stored.name)
+        self.assertEqual((self.read(copied.name), copied.sha256), (data, stored.sha256))
+
+    def test_a_system_that_copies_less_than_it_says(self) -> None:
+        """No object comes of it: the copy would end before its size."""
+        stored = self.objects.store(b"x" * 1_000)
+        said = iter((1_000, 0))
+        self.patch(room.os, "copy_file_range", lambda *_: next(said))
+        self.assertRaises(Unavailable, self.objects.copy, stored.name)
+        self.assertEqual([path.name for path in self.files()], [stored.name])
 
     def test_remove(self) -> None:
         """A removed object is gone; a reader keeps what it opened; removing what is gone is no error."""

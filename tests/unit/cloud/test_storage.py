@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
-from cloud_cases import SQLiteCloud
+from cloud_cases import Model, SQLiteCloud
 
-from fluxon.cloud import cursors, reading
+from fluxon.cloud import cursors, moving, reading, snapshots
+from fluxon.cloud.agent import Agent
+from fluxon.cloud.authorization_models import Permissions, RoleBasedAccessControl
 from fluxon.cloud.cursors import Cursors
 from fluxon.cloud.patterns import matches
-from fluxon.errors import DeadlineExceeded, InvalidPayload, NotFound, OutcomeUnknown, Unavailable
+from fluxon.errors import (
+    Conflict,
+    DeadlineExceeded,
+    InvalidPayload,
+    NotFound,
+    OutcomeUnknown,
+    PermissionDenied,
+    ResourceExhausted,
+    Unavailable,
+)
 
 
 class Failing(SQLiteCloud):
@@ -58,6 +70,14 @@ class Failing(SQLiteCloud):
         self.assertRaises(DeadlineExceeded, self.storage.copy, self.admin, "/f", "/g")
         self.assertEqual(self.objects_on_disk(), 1)
 
+    def test_an_object_that_somebody_cut_off(self) -> None:
+        """Its first bytes are not answered as if they were all."""
+        self.storage.write(self.admin, "/f", b"123456")
+        for path in (self.folder / "cloud" / "objects").glob("*/*"):
+            os.truncate(path, 3)
+        self.assertRaises(Unavailable, self.storage.read, self.admin, "/f")
+        self.assertEqual(self.storage.read(self.admin, "/f", length=3), b"123")
+
     def test_lost_object(self) -> None:
         """A content that the disk has lost is told as such, and found by the check."""
         self.storage.write(self.admin, "/f", b"1")
@@ -88,6 +108,17 @@ class WrongArguments(SQLiteCloud):
         for token in ("", "x", "x" * 1_000, 7):
             self.assertRaises(InvalidPayload, self.storage.lock, self.admin, "/f", 60, token)
 
+    def test_versions(self) -> None:
+        """A number that is none, and a directory, which has none."""
+        self.storage.make_directory(self.admin, "/d")
+        for version in (-1, 2**63, "1", True, None, 1.0):
+            self.assertRaises(InvalidPayload, self.storage.restore_version, self.admin, "/d", version)
+        self.assertRaises(InvalidPayload, self.storage.restore_version, self.admin, "/d", 1)
+
+    def test_agents(self) -> None:
+        """The administration is nobody's account."""
+        self.assertRaises(ValueError, Agent, 1, "Jane", admin=True)
+
     def test_quotas(self) -> None:
         """Of bytes, for one user or one directory, who exist."""
         for limit in (-2, 2**63, 1.5, "10", True):
@@ -107,6 +138,62 @@ class WrongArguments(SQLiteCloud):
             usage = self.storage.set_quota(self.admin, limit, path="/d")
             self.assertEqual((usage.used, usage.limit), (7, limit))
             self.assertEqual(self.storage.usage(self.admin, path="/d"), usage)
+
+
+class Writers(Model):
+    """With a role that may write what it may not read."""
+
+    class writer(RoleBasedAccessControl.Role):
+        permissions = [Permissions.WRITE_FILE, Permissions.READ_TREE_DIRECTORY]
+
+
+class Copies(SQLiteCloud):
+    """Copies, and versions that come back, of what changes or may not be read."""
+
+    model = Writers
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.storage.make_directory(self.admin, "/d")
+        self.storage.write(self.admin, "/d/f", b"1")
+        self.storage.write(self.admin, "/d/f", b"2")
+
+    def test_a_version_for_who_may_not_read(self) -> None:
+        """Whoever may write alone does not bring back what they could not see."""
+        self.assign("/d/f", self.jane, "writer")
+        self.assertRaises(PermissionDenied, self.storage.restore_version, self.jane, "/d/f", 1)
+        self.assign("/d/f", self.jane, "owner")
+        self.assertEqual(self.storage.restore_version(self.jane, "/d/f", 1).version, 3)
+
+    def test_too_many_at_once(self) -> None:
+        """A copy has a bound, and beyond it leaves no object."""
+        self.patch(moving, "MAX_COPIED", 2)
+        self.assertEqual(self.storage.copy(self.admin, "/d", "/two").name, "two")
+        before = self.objects_on_disk()
+        self.storage.make_directory(self.admin, "/d/e")
+        self.assertRaises(ResourceExhausted, self.storage.copy, self.admin, "/d", "/three")
+        self.assertEqual((self.names(self.admin, "/"), self.objects_on_disk()), (["d", "two"], before))
+
+    def test_where_one_may_not_make_what_is_in_it(self) -> None:
+        """A directory with files is not copied to where its copier could make the directory alone."""
+        for path in ("/d", "/d/f"):
+            self.assign(path, self.jane, "viewer")
+        self.assertRaises(PermissionDenied, self.storage.copy, self.jane, "/d", "/copy")
+        self.storage.delete(self.admin, "/d/f")
+        self.assertEqual(self.storage.copy(self.jane, "/d", "/copy").name, "copy")
+
+    def test_what_changes_meanwhile(self) -> None:
+        """A copy is of one moment: the one that would mix two is told to begin again, and leaves nothing."""
+        copy, before = self.storage.objects.copy, self.objects_on_disk()
+
+        def copy_and_change(name: str) -> Any:
+            copied = copy(name)
+            self.storage.make_file(self.admin, "/d/new")
+            return copied
+
+        self.patch(self.storage.objects, "copy", copy_and_change)
+        self.assertRaises(Conflict, self.storage.copy, self.admin, "/d", "/copy")
+        self.assertEqual((self.names(self.admin, "/"), self.objects_on_disk()), (["d"], before))
 
 
 class Telling(SQLiteCloud):
@@ -153,6 +240,39 @@ class Telling(SQLiteCloud):
             self.assertRaises(InvalidPayload, self.storage.listing, self.jane, "/d", wrong)
         self.assertRaises(InvalidPayload, Cursors().read, pages[0].next)
         self.assertRaises(InvalidPayload, cursors.number, "-1")
+
+    def test_a_page_of_more_than_one_statement_answers(self) -> None:
+        """Every item is there once, in order, also when they are exactly as many as statements answer."""
+        self.patch(reading, "_BATCH", 3)
+        self.storage.make_directory(self.admin, "/d")
+        for number in range(9):
+            self.storage.make_file(self.admin, f"/d/{number}")
+            self.assertEqual(self.names(self.admin, "/d"), [str(each) for each in range(number + 1)])
+
+    def test_a_directory_that_went_between_two_pages(self) -> None:
+        """The next page of a tree goes on behind it."""
+        for path in ("/a", "/a/b", "/a/b/c", "/a/d", "/e"):
+            self.storage.make_directory(self.admin, path)
+        page = self.storage.tree(self.admin, "/", None, 3)
+        self.assertEqual([entry.path for entry in page.entries], ["/a", "/a/b", "/a/b/c"])
+        self.storage.delete(self.admin, "/a")
+        rest = self.storage.tree(self.admin, "/", page.next, 10)
+        self.assertEqual([entry.path for entry in rest.entries], ["/e"])
+
+    def test_what_was_done_to_something_that_is_gone(self) -> None:
+        """A row of the log says of a deleted item where it was, and of one that is there where it is."""
+        self.storage.make_directory(self.admin, "/d")
+        for name in ("gone", "moved"):
+            self.storage.write(self.admin, f"/d/{name}", b"1")
+        self.storage.delete(self.admin, "/d/gone")
+        self.storage.move(self.admin, "/d/moved", "/here")
+        seen = snapshots.of_actions(self.storage, self.storage.log(self.admin).entries)
+        found = {
+            each.action.path: (each.item.path, each.item.entry is None)
+            for each in seen
+            if each.action.action_type == "write"
+        }
+        self.assertEqual(found, {"/d/gone": ("/d/gone", True), "/d/moved": ("/here", False)})
 
     def test_patterns(self) -> None:
         """``*`` and ``?`` and nothing else; a hostile pattern costs no more than its length."""

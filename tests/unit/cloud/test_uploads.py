@@ -174,6 +174,74 @@ class Uploads(SynchronousTestCase):
             upload.finish()
         self.assertEqual(self.files(), [])
 
+    def test_never_far_ahead_of_the_disk(self) -> None:
+        """What is not on the disk is bounded: each piece of the file is waited for, in order, with either call."""
+        self.patch(uploads, "WINDOW", 2 * MIB)
+        data = os.urandom(10 * MIB)
+        for has in (True, False):
+            if not has:
+                self.patch(disk, "_sync_file_range", None)
+            waited: list[tuple[int, int]] = []
+
+            def wait(descriptor: int, offset: int, length: int, waited: list[tuple[int, int]] = waited) -> None:
+                disk.wait_written_out(descriptor, offset, length)
+                waited.append((offset, length))
+
+            self.patch(uploads, "wait_written_out", wait)
+            upload = self.objects.begin()
+            for start in range(0, len(data), MIB):
+                upload.append(data[start : start + MIB])
+            while upload._followed:  # what is left when it is finished is synced as a whole
+                time.sleep(0.001)
+            self.assertEqual(upload.finish().sha256, hashlib.sha256(data).hexdigest())
+            self.assertEqual([offset for offset, _ in waited], [number * MIB for number in range(len(waited))])
+            self.assertGreaterEqual(sum(length for _, length in waited), 8 * MIB)
+
+    def without_memory(self) -> None:
+        """Have whatever is appended be written at once, and read back to be hashed."""
+        self.objects.close()
+        self.patch(uploads, "HELD", 0)
+        self.objects = Objects(self.folder)
+        self.objects.open()
+        self.addCleanup(self.objects.close)
+
+    def test_a_file_that_somebody_cut_off(self) -> None:
+        """What arrived is not there any more: no object is made of the rest."""
+        self.without_memory()
+        upload = self.objects.begin()
+        upload.append(b"x" * 1_000)
+        (path,) = (self.folder / "uploads").iterdir()
+        os.truncate(path, 10)
+        self.assertRaises(Unavailable, upload.finish)
+        self.assertEqual(self.files(), [])
+
+    def test_the_first_of_two_errors(self) -> None:
+        """Whatever fails afterwards, what ended the upload is what is told."""
+        self.without_memory()
+        writing = threading.Event()
+
+        def start_writing_out(*_: int) -> None:
+            writing.wait(30)
+            raise OSError(5, "Input/output error")
+
+        real = os.pwritev
+
+        def pwritev(descriptor: int, pieces: list[memoryview], offset: int) -> int:
+            if offset == 0:
+                return real(descriptor, pieces, offset)
+            writing.set()
+            while upload._error is None:
+                time.sleep(0.001)
+            raise OSError(28, "No space left on device")
+
+        self.patch(uploads, "start_writing_out", start_writing_out)
+        self.patch(disk.os, "pwritev", pwritev)
+        upload = self.objects.begin()
+        upload.append(bytes(MIB))
+        for call in (lambda: upload.append(b"x"), upload.finish):
+            self.assertIn("Input/output error", self.assertRaises(Unavailable, call).text)
+        self.assertEqual(self.files(), [])
+
     def test_without_sync_file_range(self) -> None:
         """Systems that do not have it write out with fdatasync."""
         self.patch(disk, "_sync_file_range", None)
