@@ -375,7 +375,8 @@ class Link:
                 self._owner.told(message)
             elif isinstance(message, Cancel):
                 self._owner.cancelled(self, message.tag)
-            elif isinstance(message, (Chunk, Credit, End)):
+            else:
+                assert isinstance(message, (Chunk, Credit, End))
                 message.owner.heard(message)
         return settled
 

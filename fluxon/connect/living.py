@@ -40,5 +40,5 @@ def _after_fork() -> None:
 
 
 _register: Callable[..., None] | None = getattr(os, "register_at_fork", None)
-if _register is not None:  # Windows has no fork
+if _register is not None:  # pragma: no branch - Windows has no fork
     _register(after_in_child=_after_fork)

@@ -99,7 +99,8 @@ class Incoming(_Stream):
         if isinstance(message, Chunk):
             if not self._over:
                 self._came.put(message.data)
-        elif isinstance(message, End):
+        else:
+            assert isinstance(message, End)  # credit is for the one who sends
             self._came.put(message)
 
     def lost(self, reason: str) -> None:
@@ -217,13 +218,13 @@ class Outgoing(_Stream):
         """
         self._check()
         self._link.speak(lambda streams: streams.end(self._flow))
+        self._news.clear()  # before the look, or what comes between the two would be waited for
         while self._end is None:
-            self._news.clear()
             if self._lost is not None:
                 self._over = True
                 raise OutcomeUnknown(f"the connection was lost before the end was confirmed: {self._lost}")
-            if self._end is None:
-                self._wait(deadline, "its end was not confirmed")
+            self._wait(deadline, "its end was not confirmed")
+            self._news.clear()
         self._over = True
         if self._end.code is not None:
             raise reason(self._end)

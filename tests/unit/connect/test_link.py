@@ -14,8 +14,17 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from fluxon.connect.link import Link
 from fluxon.connect.stream import Stream, StreamLost
+from fluxon.connect.streams import Incoming
 from fluxon.connect.waiter import NeverSent, Overdue
-from fluxon.errors import InvalidPayload, NotFound, OutcomeUnknown, ProtocolError, ResourceExhausted, Unserialisable
+from fluxon.errors import (
+    InvalidPayload,
+    NotFound,
+    OutcomeUnknown,
+    ProtocolError,
+    ResourceExhausted,
+    Unavailable,
+    Unserialisable,
+)
 from fluxon.wire import Answer, Ask, Conversation, Failed
 
 #: Far longer than anything here takes; a wait that ends by it fails its test.
@@ -29,10 +38,11 @@ class LinkTestCase(SynchronousTestCase):
         ours, self.theirs = socket.socketpair()
         self.theirs.settimeout(PATIENCE)
         self.addCleanup(self.theirs.close)
-        self.server = Conversation(receive_limit=2**20, send_limit=2**20)
+        self.server = Conversation(receive_limit=2**20, send_limit=2**20, stream_limit=10)
         self.asks: SimpleQueue[Ask] = SimpleQueue()
         self.link = Link(Stream(ours, None), self, compress=False)
         self.link.conversation.ask_limit = 100
+        self.link.conversation.send_limit = 2**20
         self.closed = False
         self.addCleanup(self.close, "the test is over")
         self.ended: SimpleQueue[BaseException] = SimpleQueue()
@@ -91,6 +101,25 @@ class LinkTestCase(SynchronousTestCase):
             self.assertTrue(data, "the link left")
             messages += self.server.receive(data)
         return messages
+
+    def receive_until(self, is_enough: Callable[[], bool]) -> None:
+        """Take what comes, and leave the answers to it unsent."""
+        self.theirs.settimeout(0.02)
+        while not is_enough():
+            try:
+                self.server.receive(self.theirs.recv(65536))
+            except TimeoutError:
+                pass
+
+    def remake(self, kind: type[Link]) -> None:
+        """Another link, of a kind of the test's own."""
+        self.close("another one is made")
+        ours, self.theirs = socket.socketpair()
+        self.theirs.settimeout(PATIENCE)
+        self.addCleanup(self.theirs.close)
+        self.link = kind(Stream(ours, None), self, compress=False)
+        self.link.conversation.send_limit = 2**20
+        self.closed = False
 
     def send(self) -> None:
         data = b"".join(self.server.output)
@@ -182,8 +211,102 @@ class AskingTests(LinkTestCase):
         past = self.assertRaises(Overdue, self.link.ask, "third", {}, monotonic() - 1)
         self.assertFalse(past.sent)
 
+    def test_answered_while_it_is_given_up(self) -> None:
+        """An answer that comes between the deadline and the word of it to the server is the caller's."""
+
+        class Late(Link):
+            def _abandon(self, waiter: Any) -> bool:
+                with test.link._receiving:
+                    (ask,) = test.received()
+                    test.server.answer(ask.tag, "in the last moment")
+                    test.send()
+                    while waiter.outcome is None:
+                        self._receive(PATIENCE)
+                return super()._abandon(waiter)
+
+        test = self
+        self.remake(Late)
+        self.assertEqual(self.link.ask("one", {}, monotonic() + 0.1), "in the last moment")
+
+    def test_interrupted_with_a_stream_in_hand(self) -> None:
+        """Ctrl+C when the answer has come, and nobody will take what it opened: the server is told to send nothing."""
+
+        class Interrupted(Link):
+            def _read_if_nobody_does(self, waiter: Any, deadline: float) -> None:
+                super()._read_if_nobody_does(waiter, deadline)
+                raise KeyboardInterrupt
+
+        self.remake(Interrupted)
+        outcome = self.in_thread(lambda: self.link.ask("get", {}, monotonic() + PATIENCE, opens=True))
+        (ask,) = self.received()
+        flow = self.server.streams.open(True, "server")
+        self.server.answer(ask.tag, {"stream": flow.tag})
+        self.send()
+        self.assertIsInstance(outcome.get(timeout=PATIENCE), KeyboardInterrupt)
+        (end,) = self.received()
+        self.assertEqual((end.stream, end.code), (flow.tag, "Cancelled"))
+
+    def test_interrupted_while_it_takes_for_all(self) -> None:
+        """Ctrl+C in the middle of what a thread has read for itself and others: nobody knows how far it came."""
+
+        class Interrupted(Link):
+            def _take(self, data: bytes) -> bool:
+                raise KeyboardInterrupt
+
+        self.remake(Interrupted)
+        outcome = self.ask("one")
+        (ask,) = self.received()
+        self.server.answer(ask.tag, "answer")
+        self.send()
+        self.assertIsInstance(outcome.get(timeout=PATIENCE), KeyboardInterrupt)
+        self.run_link()
+        self.assertIn("interrupted", str(self.ended.get(timeout=PATIENCE)))
+
 
 class EndingTests(LinkTestCase):
+    def test_answers_that_wait_behind_what_was_said(self) -> None:
+        """They came, and are not lost with the connection that ends before its thread came to what was before them."""
+        outcome = self.ask("one")
+        (ask,) = self.received()
+        self.server.ask("call", {}, waiter=None)
+        self.server.answer(ask.tag, "answer")
+        self.send()
+        while len(self.link._said) < 2:
+            threading.Event().wait(0.001)
+        self.close("it was lost")
+        self.assertEqual(outcome.get(timeout=PATIENCE), "answer")
+
+    def test_bytes_that_wait_for_the_thread(self) -> None:
+        """What a stream's owner had not heard yet when the connection ended it hears before it is told of that."""
+        opened = self.in_thread(lambda: self.link.ask("get", {}, monotonic() + PATIENCE, opens=True))
+        (ask,) = self.received()
+        flow = self.server.streams.open(True, "server")
+        self.server.answer(ask.tag, {"stream": flow.tag})
+        self.send()
+        stream = Incoming(self.link, opened.get(timeout=PATIENCE)["stream"])
+        self.server.receive(self.theirs.recv(65536))  # the credit
+        self.ask("one")
+        self.received()
+        data = b"".join(self.server.output) + self.server.streams.chunk(flow, 4) + b"data"
+        self.server.output.clear()
+        self.theirs.sendall(data)
+        while not self.link._said:
+            threading.Event().wait(0.001)
+        self.close("it was lost")
+        self.assertEqual(bytes(stream.read(monotonic() + PATIENCE)), b"data")
+        self.assertRaises(Unavailable, stream.read, monotonic() + PATIENCE)
+
+    def test_pinged_once(self) -> None:
+        """A thread that is woken while it waits for the pong, to send what others ask, pings no second time."""
+        self.run_link(0.5)
+        self.receive_until(lambda: bool(self.server.output))
+        outcome = self.in_thread(lambda: self.link.ask("big", {"x": bytes(1_000_000)}, monotonic() + PATIENCE))
+        self.receive_until(lambda: not self.ended.empty())
+        self.assertIn("nothing was heard", str(self.ended.get(timeout=PATIENCE)))
+        self.close("it was lost")
+        self.assertIsInstance(outcome.get(timeout=PATIENCE), OutcomeUnknown)
+        self.assertEqual(len(self.server.output), 1)  # the pongs, which were not sent
+
     def test_outcomes(self) -> None:
         """What was sent may have been done; what waited for its place, and what comes later, was not."""
         self.run_link()

@@ -63,6 +63,16 @@ class NumbersTests(SynchronousTestCase):
         self.numbers.done(1)
         self.assertLess(len(self.again), 10)
 
+    def test_more_refused_than_are_remembered(self) -> None:
+        """The oldest are then taken for carried out, so that what is kept for them has a bound; the newest may come."""
+        for number in range(1, 1_102):
+            self.assertTrue(self.arrive(number))
+            self.numbers.refused(number)
+        self.assertEqual(self.numbers.seen, 101)
+        self.assertFalse(self.arrive(101))
+        self.assertEqual(self.again, [101])
+        self.assertTrue(self.arrive(102))
+
     @settings(deadline=None)
     @given(st.data())
     def test_at_random(self, data: st.DataObject) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import socket
 from time import perf_counter
 
-from twisted.trial.unittest import TestCase
+from twisted.trial.unittest import SynchronousTestCase, TestCase
 
+from fluxon.connect import quick
 from fluxon.connect.quick import _REST, QuickReads
 
 
@@ -74,3 +75,24 @@ class QuickReadsTests(TestCase):
     def test_sleeps_among_others(self) -> None:
         """While other threads wait, nobody keeps a core from them."""
         self.assertFalse(self.waits_awake(alone=False))
+
+
+class OtherSystemTests(SynchronousTestCase):
+    """What this system has and others do not is not needed."""
+
+    def test_without_flag_and_poll(self) -> None:
+        """A wait ends within its time, and what comes is read: where calls cannot say that they must not wait."""
+        self.patch(quick, "AT_ONCE", 0)
+        self.patch(quick, "select", object())
+        far, near = socket.socketpair()
+        self.addCleanup(far.close)
+        self.addCleanup(near.close)
+        reads = QuickReads(near)
+        self.addCleanup(reads.close)
+        self.assertRaises(BlockingIOError, near.recv, 1)
+        began = perf_counter()
+        self.assertFalse(reads.wait(alone=True))
+        self.assertLess(perf_counter() - began, 100 * quick.QUICK)
+        far.sendall(b"one")
+        self.assertTrue(reads.wait(alone=True))
+        self.assertEqual(reads.arrived.popleft(), b"one")

@@ -93,6 +93,51 @@ class StreamTests(SynchronousTestCase):
         self.stream.wait(PATIENCE)
         self.assertIn("interrupted", str(self.assertRaises(StreamLost, self.stream.receive)))
 
+    def test_interrupted_before_it_sent(self) -> None:
+        """Ctrl+C before a thread has begun to send takes nothing from the others: the stream goes on."""
+
+        class Interrupting:
+            def acquire(self, *_: Any) -> bool:
+                raise KeyboardInterrupt
+
+        sending = self.stream._sending
+        self.stream._sending = Interrupting()  # type: ignore[assignment]
+        output = [b"frame"]
+        self.assertRaises(KeyboardInterrupt, self.stream.flush, output)
+        self.stream._sending = sending
+        self.stream.flush(output)
+        self.stream.wait(0)
+        self.assertEqual(self.stream.receive(), b"")
+        self.assertEqual(self.read(5), b"frame")
+
+    def test_closed_while_it_was_to_be_sent(self) -> None:
+        """Frames of a conversation that is closed just then are void, and the stream is as it was."""
+
+        class Closed(list[bytes]):
+            def __getitem__(self, key: Any) -> Any:
+                self.clear()
+                return []
+
+        self.stream.flush(Closed([b"void"]))
+        self.stream.flush([b"frame"])
+        self.assertEqual(self.read(5), b"frame")
+
+    def test_no_quick_wait_while_bytes_are_unsent(self) -> None:
+        """Only the receiving thread sends what the socket did not take: whoever would wait here leaves that to it."""
+        self.theirs.sendall(b"answer")
+        self.stream.flush([bytes(4_000_000)])
+        self.assertFalse(self.stream.wait_quickly(alone=True))
+        self.stream.wait(PATIENCE)
+        self.assertEqual(self.stream.receive(), b"answer")
+
+    def test_somebody_else_has_read_it(self) -> None:
+        """What was there when it was waited for, and is no more, is not waited for again."""
+        self.theirs.sendall(b"answer")
+        self.stream.wait(PATIENCE)
+        self.assertTrue(self.stream.wait_quickly(alone=True))
+        self.assertEqual(self.stream.take(), b"answer")
+        self.assertEqual(self.stream.receive(), b"")
+
     def test_stop_wakes(self) -> None:
         """The receiving thread learns at once."""
         threading.Timer(0.05, self.stream.stop, ["enough"]).start()
@@ -200,21 +245,38 @@ class ChannelTests(SynchronousTestCase):
             self.assertLess(monotonic() - began, PATIENCE / 2)
 
     def test_said_with_the_handshake(self) -> None:
-        """What the server says in the same bytes as the end of its handshake is there at once."""
-        self.serve(SSL.TLS1_2_VERSION)  # there the server's is the last word
+        """What the server says in the same bytes as the end of its handshake is there at once, its goodbye included."""
+        for leaves in (False, True):
+            self.serve(SSL.TLS1_2_VERSION)  # there the server's is the last word
+            channel = TLSChannel(client_tls("localhost", self.certificate))
+            said = b""
+            while not channel.handshake(said):
+                said = self.carry(channel.pending())
+                if self.server.get_state_string() == b"SSL negotiation finished successfully":
+                    self.server.send(b"first")
+                    if leaves:
+                        self.server.shutdown()
+                    said += self.server.bio_read(100_000)
+            ours, theirs = socket.socketpair()
+            self.addCleanup(theirs.close)
+            stream = Stream(ours, channel)
+            self.addCleanup(stream.close)
+            stream.wait(PATIENCE)
+            self.assertEqual(stream.receive(), b"first")
+            stream.wait(0)
+            if leaves:
+                self.assertEqual(str(self.assertRaises(StreamLost, stream.receive)), "the server closed it")
+            else:
+                self.assertEqual(stream.receive(), b"")
+
+    def test_behind_the_goodbye(self) -> None:
+        """Whatever comes after it is not read."""
         channel = TLSChannel(client_tls("localhost", self.certificate))
-        said = b""
-        while not channel.handshake(said):
-            said = self.carry(channel.pending())
-            if self.server.get_state_string() == b"SSL negotiation finished successfully":
-                self.server.send(b"first")
-                said += self.server.bio_read(100_000)
-        ours, theirs = socket.socketpair()
-        self.addCleanup(theirs.close)
-        stream = Stream(ours, channel)
-        self.addCleanup(stream.close)
-        stream.wait(PATIENCE)
-        self.assertEqual(stream.receive(), b"first")
+        self.shake_hands(channel)
+        self.server.shutdown()
+        self.assertEqual(channel.decrypt(self.server.bio_read(1000)), b"")
+        self.assertTrue(channel.ended)
+        self.assertEqual(channel.decrypt(b"anything"), b"")
 
     def test_sending_after_the_server_broke_tls(self) -> None:
         """Whoever sends is not told by an exception of OpenSSL: the receiving thread ends the stream."""

@@ -289,6 +289,28 @@ class OutgoingTests(StreamTestCase):
         self.assertIsNone(self.until(End).code)
         self.assertIsInstance(done(), NotFound)
 
+    def test_given_up_in_the_moment_of_sending(self) -> None:
+        """No chunk follows the server's end, which would be a breach of the protocol: the writer gets the reason."""
+
+        class Ended(Outgoing):
+            def _wait_for_credit(self, deadline: float) -> None:
+                super()._wait_for_credit(deadline)
+                if not given_up:
+                    given_up.append(True)
+                    test.server.streams.give_up(flow, NotFound("the disk is full"))
+                    test.say()
+                    test.until(End)
+
+        test, given_up = self, []
+        flow, tag = self.open(False)
+        stream = Ended(self.link, tag)
+        self.server.streams.grant(flow, 10)
+        self.say()
+        error = self.assertRaises(NotFound, stream.write, b"data", soon())
+        self.assertEqual(error.text, "the disk is full")
+        self.assertEqual(stream.sent, 0)
+        self.assertFalse(self.ended.is_set())
+
     def test_overdue(self) -> None:
         """No credit in time, or no confirmation: the stream is given up, the connection lives."""
         _, stream = self.outgoing()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from fluxon.connect.cloud import hashes
 from fluxon.connect.cloud.hashes import FileHash, RunningHash
 from fluxon.connect.cloud.parts import PartFile
 
@@ -36,6 +38,18 @@ class PartFileTests(SynchronousTestCase):
         part.complete()
         self.assertEqual(os.listdir(self.folder), ["file.bin"])
         self.assertEqual(self.target.read_bytes(), b"new")
+
+    def test_restarted(self) -> None:
+        """What came is void; before anything was begun there is nothing to forget."""
+        part = self.part()
+        part.restart()
+        self.assertEqual(os.listdir(self.folder), [])
+        part.open(SHA)
+        part.write(b"wrong")
+        part.restart()
+        part.write(b"right")
+        part.complete()
+        self.assertEqual(self.target.read_bytes(), b"right")
 
     def test_next_one_goes_on(self) -> None:
         """A part that was left is found by the same content, and read for its hash."""
@@ -131,6 +145,39 @@ class HashTests(SynchronousTestCase):
                 running.update(memoryview(self.data)[start : start + step])
             self.assertEqual(running.hexdigest(), hashlib.sha256(self.data).hexdigest())
             running.close()
+
+    def test_waits_for_the_hash(self) -> None:
+        """Who hands on pieces faster than they are hashed is held up, so that memory has a bound."""
+        self.patch(hashes, "_SMALL", 0)
+        self.patch(hashes, "_BEHIND", 1_000)
+        go_on, handed, real = threading.Event(), threading.Event(), hashlib.sha256(b"")
+        expected = hashlib.sha256(b"x" * 3_000).hexdigest()
+
+        class Slow:
+            def update(self, piece: bytes) -> None:
+                go_on.wait(10)
+                real.update(piece)
+
+            def hexdigest(self) -> str:
+                return real.hexdigest()
+
+        self.patch(hashes.hashlib, "sha256", Slow)
+        running = RunningHash()
+        self.addCleanup(running.close)
+
+        def hand_on() -> None:
+            for _ in range(3):
+                running.update(b"x" * 1_000)
+            handed.set()
+
+        thread = threading.Thread(target=hand_on)
+        thread.start()
+        self.addCleanup(thread.join, 10)
+        self.addCleanup(go_on.set)
+        self.assertFalse(handed.wait(0.1))
+        go_on.set()
+        self.assertTrue(handed.wait(10))
+        self.assertEqual(running.hexdigest(), expected)
 
     def test_of_nothing(self) -> None:
         """That of no bytes."""
