@@ -28,7 +28,7 @@ class Visitor(RawPeer):
 
     def __init__(self, connected: socket.socket) -> None:
         connected.settimeout(PATIENCE)
-        super().__init__(connected, receive_limit=2**20)
+        super().__init__(connected, receive_limit=2**20, stream_limit=10)
 
     def ask(self) -> Ask:
         message = self.next()

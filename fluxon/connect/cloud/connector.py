@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import random as _random
 from collections.abc import Callable
+from time import monotonic
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
 
@@ -195,6 +196,9 @@ class CloudStorageConnector(BlockingCalls):
         if not callable(function):
             raise InvalidPayload("watch() takes a function that is called with each change")
         watch = CloudWatch(path_of(relative_path), function)
+        self._line.check_thread("watch")
+        # A number counts on its connection alone: asked for without one, it would have to be asked for again.
+        self._line.connector.wait_for_link(monotonic() + self._timeout)
         self._watches.begin(watch)
         return watch
 

@@ -98,10 +98,8 @@ class _Download(Transfer):
             try:
                 await self._receive()
             except NotFound as error:
-                began = state.item is not None
                 state.gone(error)
-                if began:
-                    await self._submit(self._target.restart)
+                await self._submit(self._target.restart)
             except FluxonError as error:
                 if self._broken is not None:
                     raise self._broken from None

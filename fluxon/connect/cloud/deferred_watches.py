@@ -30,11 +30,9 @@ class DeferredWatches:
 
     async def begin(self, watch: CloudWatch) -> None:
         """Afterwards the server watches."""
-        while True:
-            connection = self._all.connection
-            number = await self._ask(watch.path)
-            if self._all.begun(watch, number, connection):
-                return
+        number = await self._ask(watch.path)
+        # Still the connection that the answer came on: nothing else has happened since.
+        self._all.begun(watch, number, self._all.connection)
 
     def ended(self, watch: CloudWatch) -> int | None:
         """Tell its function nothing any more; its number, if the server knows of it."""

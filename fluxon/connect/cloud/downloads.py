@@ -180,10 +180,8 @@ class _Download:
             try:
                 self._receive()
             except NotFound as error:
-                began = state.item is not None
                 state.gone(error)
-                if began:
-                    self._target.restart()
+                self._target.restart()
             except PASSING as error:
                 wait_for_another_try(self._line, self._patience, error)
             else:

@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from queue import SimpleQueue
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from fluxon.connect.cloud import CloudChange
+from fluxon.connect.cloud.blocking_watches import BlockingWatches
 from fluxon.connect.cloud.watches import CloudWatch, Watches
 
 NOW = datetime(2027, 1, 31, tzinfo=UTC)
+
+
+def change(number: int, path: str) -> dict[str, Any]:
+    """The arguments of ``cloud.changed``."""
+    return {
+        "watch": number,
+        "action": "write",
+        "path": path,
+        "source": None,
+        "type": "file",
+        "user": "Jane",
+        "at": NOW,
+    }
 
 
 class WatchesTests(SynchronousTestCase):
@@ -20,16 +36,7 @@ class WatchesTests(SynchronousTestCase):
         self.watch = CloudWatch("/a", lambda _: None)
 
     def changed(self, number: int, path: str) -> None:
-        arguments: dict[str, Any] = {
-            "watch": number,
-            "action": "write",
-            "path": path,
-            "source": None,
-            "type": "file",
-            "user": "Jane",
-            "at": NOW,
-        }
-        self.watches.changed(arguments)
+        self.watches.changed(change(number, path))
 
     def test_told(self) -> None:
         """Its own changes, by the server's number."""
@@ -77,3 +84,24 @@ class WatchesTests(SynchronousTestCase):
         self.watches.begun(self.watch, 0, 1)
         self.watches.begun(CloudWatch("/b", lambda _: None), 4_999, 1)
         self.assertEqual(self.told, [("/a", "/x")])
+
+
+class BlockingWatchesTests(SynchronousTestCase):
+    def test_lost_while_it_began(self) -> None:
+        """The number was another connection's when the thread that asked has it: it is asked for again on the next."""
+        asked: list[str] = []
+        told: SimpleQueue[CloudChange] = SimpleQueue()
+
+        def ask(path: str) -> int:
+            asked.append(path)
+            if len(asked) == 1:
+                watches.connected(None)  # type: ignore[arg-type]
+            return len(asked)
+
+        watches = BlockingWatches(ask, "watches")
+        self.addCleanup(watches.stop)
+        watches.begin(CloudWatch("/a", told.put))
+        self.assertEqual(asked, ["/a", "/a"])
+        watches._all.changed(change(1, "/a/lost"))
+        watches._all.changed(change(2, "/a/b"))
+        self.assertEqual(told.get(timeout=10).path, "/a/b")
