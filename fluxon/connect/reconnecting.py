@@ -13,6 +13,7 @@ from typing import Any
 import attrs
 from twisted.internet import error as net
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import TimeoutError as TimedOut
 from twisted.internet.interfaces import IAddress, IReactorTime, IStreamClientEndpoint
 from twisted.internet.protocol import connectionDone
 from twisted.internet.task import deferLater
@@ -38,6 +39,9 @@ ATTEMPT = 10.0
 
 #: How much of what came first is kept, to tell what kind of server speaks.
 _BEGINNING = 8
+
+#: What an attempt ends with that took too long, or is no longer wanted: each endpoint has its own word.
+_GIVEN_UP = (net.ConnectingCancelledError, CancelledError, TimedOut)
 
 
 class _Protocol(PeerProtocol):
@@ -248,16 +252,13 @@ class Reconnecting:
         if self._endpoint is None:
             self._endpoint = await self._make_endpoint()
         connecting = self._endpoint.connect(self._factory)
-        timer = self._reactor.callLater(ATTEMPT, connecting.cancel)
+        connecting.addTimeout(ATTEMPT, self._reactor)
         try:
             protocol = await connecting
-        except (net.ConnectError, net.ConnectingCancelledError, OSError, UnicodeError, CancelledError) as error:
+        except (net.ConnectError, OSError, UnicodeError, *_GIVEN_UP) as error:
             if self.closed:
                 raise CancelledError from error
             raise _not_connected(self.where, error) from error
-        finally:
-            if timer.active():
-                timer.cancel()
         assert isinstance(protocol, _Protocol)
         return await self._greet(protocol, max(deadline - self._reactor.seconds(), 0.1))
 
@@ -339,7 +340,7 @@ def _not_connected(where: Address, error: BaseException) -> FluxonError:
         return reasons.not_connected(where, socket.gaierror())
     if isinstance(error, net.ConnectionRefusedError):
         return reasons.not_connected(where, ConnectionRefusedError())
-    if isinstance(error, (net.TimeoutError, net.ConnectingCancelledError, CancelledError)):
+    if isinstance(error, (net.TimeoutError, *_GIVEN_UP)):
         return reasons.not_connected(where, TimeoutError())
     if isinstance(error, (OSError, UnicodeError)):
         return reasons.not_connected(where, error)

@@ -128,14 +128,13 @@ class ClientService(Service):
             connection = connector.current or await connector.when_connected(deadline)
             if session.is_behind(connection.token):
                 await self._catch_up(connection, deadline)
-            if connector.current is not connection:
-                continue  # its server began to leave meanwhile, or it was lost
-            try:
-                return connection, await connection.peer.ask(command, arguments, self._left(deadline))
-            except Unavailable as error:
-                # The end of the connection before anything was sent, or a server that leaves: on to the next one.
-                if not (connection.peer.lost or self._is_left(connection, error)):
-                    raise
+            if connector.current is connection:  # or its server began to leave meanwhile, or it was lost
+                try:
+                    return connection, await connection.peer.ask(command, arguments, self._left(deadline))
+                except Unavailable as error:
+                    # The end of the connection before anything was sent, or a server that leaves: on to the next one.
+                    if not (connection.peer.lost or self._is_left(connection, error)):
+                        raise
 
     async def _ask_once(self, command: type[Command], arguments: dict[str, Any], timeout: float | None) -> Any:
         """As ``_ask``, for what the server carries out once however often it is asked: through lost connections."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from raw_peer import welcome
 from scripted_server import MemoryTestCase, Visit
 
 from fluxon.connect import Client
@@ -66,6 +67,20 @@ class LeavingTests(ServiceTestCase):
             self.visit = self.next_visit()
             self.carried_out(answer, self.visit)
 
+    def test_leaves_and_takes_the_session(self) -> None:
+        """It answers the hello all the same: what waited for that is not asked of it, but of the next one."""
+        for idempotent in (False, True):
+            self.move_session()
+            answer = self.asking.call("work", idempotent=idempotent)
+            hello = self.asked(self.visit)
+            self.visit.ask("leaving", {})
+            self.server.settle()
+            self.visit.answer(hello, welcome(token="newest", authenticated=True))
+            self.server.settle()
+            self.assertEqual(self.visit.asks.pending, [])
+            self.visit = self.next_visit()
+            self.carried_out(answer, self.visit)
+
     def test_its_last_word_of_the_session(self) -> None:
         """A server that leaves may still log in or out: the next connection presents the token that it gave."""
         self.visit.ask("leaving", {})
@@ -82,13 +97,17 @@ class CatchingUpTests(ServiceTestCase):
     """The session has a newer token than the connection: that is presented first."""
 
     def test_lost_meanwhile(self) -> None:
-        """The request was not sent with it, and goes out on the next connection."""
+        """Neither the request that it was told for, nor one that waited for that, was sent: both go out next."""
         for idempotent in (False, True):
             self.move_session()
-            answer = self.asking.call("work", idempotent=idempotent)
+            answers = [self.asking.call("work", idempotent=idempotent) for _ in range(2)]
             self.assertEqual(self.asked(self.visit).command, "hello")
+            self.assertEqual(self.visit.asks.pending, [])
             self.visit = self.next_visit()
-            self.carried_out(answer, self.visit)
+            for _ in answers:
+                self.visit.answer(self.asked(self.visit), "done")
+            self.server.settle()
+            self.assertEqual([self.successResultOf(each) for each in answers], ["done", "done"])
 
     def test_refused(self) -> None:
         """The server's reason is the request's, which was not sent; the next one says hello again."""

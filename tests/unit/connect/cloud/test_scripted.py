@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -357,3 +358,27 @@ class WatchTests(CloudScriptCase):
         self.assertEqual((missed.action, missed.path), ("missed", "/a"))
         files.close()
         self.assertIsNone(self.heard(4))  # nothing was asked behind the first
+
+
+class ForkTests(CloudScriptCase):
+    def test_closed_in_a_child(self) -> None:
+        """After a fork the connection is the parent's: closing the child's copy returns, and leaves it as it is."""
+        files = self.serve_cloud(
+            self.script(
+                lambda cloud: cloud.answers("cloud.stat", {"item": item(b"1")}),
+                lambda cloud: cloud.answers("cloud.stat", {"item": item(b"22")}),
+                lives,
+            )
+        )
+        self.assertEqual(files.stat("/a/b").size, 1)
+        child = os.fork()
+        if child == 0:
+            status = 1
+            try:
+                files.close()
+                status = 0
+            finally:
+                os._exit(status)
+        self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), 0)
+        self.assertEqual(files.stat("/a/b").size, 2)
+        self.assertEqual(self.visits, 1)

@@ -5,15 +5,16 @@ from __future__ import annotations
 import argparse
 import io
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from fluxon.connect.cloud import CloudItem
-from fluxon.connect.command_line.folders import get
+from fluxon.connect.command_line.folders import get, put
 from fluxon.connect.command_line.output import Output, printable, size
-from fluxon.errors import InvalidPayload
+from fluxon.errors import InvalidPayload, NotFound
 
 NOW = datetime(2027, 1, 31, tzinfo=UTC)
 
@@ -66,6 +67,48 @@ class HostileListingTests(SynchronousTestCase):
         self.assertEqual([str(each) for each in place.rglob("*")], [str(place / "inside")])
 
 
+class Empty:
+    """A cloud with nothing in it, that notes what it is sent."""
+
+    def __init__(self) -> None:
+        self.made: list[str] = []
+
+    def read_tree_directory(self, path: str) -> list[CloudItem]:
+        return []
+
+    def create_directory(self, path: str) -> None:
+        self.made.append(path)
+
+    def stat(self, path: str) -> CloudItem:
+        raise NotFound()
+
+    def upload_file(self, path: str, local: Path, progress: Any) -> CloudItem:
+        self.made.append(path)
+        return item(path)
+
+    def close(self) -> None:
+        return
+
+
+class RootTests(SynchronousTestCase):
+    def put(self, *local: Path) -> list[str]:
+        """What is made by sending something to the root itself."""
+        cloud = Empty()
+        options = argparse.Namespace(path="", local=[str(each) for each in local], jobs=1)
+        output = Output(io.StringIO(), io.StringIO(), as_json=False, quiet=True)
+        place: Any = argparse.Namespace(cloud=cloud)
+        put(place, options, output)
+        return cloud.made
+
+    def test_into_the_root(self) -> None:
+        """It is a directory, and there: a file goes into it, and a folder's files do, without it being made."""
+        folder = Path(self.mktemp())
+        (folder / "deep").mkdir(parents=True)
+        (folder / "deep" / "file").write_text("1")
+        self.assertEqual(self.put(folder / "deep" / "file"), ["/file"])
+        self.assertEqual(self.put(folder), ["/deep", "/deep/file"])
+
+
 class OutputTests(SynchronousTestCase):
     """What is shown."""
 
@@ -86,3 +129,9 @@ class OutputTests(SynchronousTestCase):
         Output(out, io.StringIO(), as_json=True, quiet=False).value([item("/a"), {"b": b"\1"}, frozenset("ab")])
         self.assertIn('"modified_at": "2027-01-31T00:00:00+00:00"', out.getvalue())
         self.assertIn('["a", "b"]', out.getvalue())
+
+    def test_values_that_json_has_not(self) -> None:
+        """What a view answers, and JSON does not know, is shown as text."""
+        out = io.StringIO()
+        Output(out, io.StringIO(), as_json=True, quiet=False).value({"price": Decimal("1.50")})
+        self.assertEqual(out.getvalue(), '{"price": "1.50"}\n')

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import io
+import sys
 from contextlib import redirect_stderr, redirect_stdout
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from fluxon.connect.command_line import main
 from fluxon.connect.command_line.commands import COMMANDS
 from fluxon.connect.command_line.parser import DEFAULT_TIMEOUT, parser
 from fluxon.connect.command_line.statuses import TEXT, status_of
@@ -19,6 +22,14 @@ from fluxon.errors import (
     Unavailable,
     UntrustedServer,
 )
+
+
+class ModuleTests(SynchronousTestCase):
+    def test_only_looked_at(self) -> None:
+        """Tools that import every module (help, documentation) run no command by it."""
+        self.patch(sys, "argv", ["anything", "--version"])
+        sys.modules.pop("fluxon.connect.__main__", None)
+        self.assertIs(importlib.import_module("fluxon.connect.__main__").main, main)
 
 
 class ParserTests(SynchronousTestCase):

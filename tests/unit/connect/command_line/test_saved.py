@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 from pathlib import Path
 
+import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
+from fluxon.connect.command_line import saved as saved_module
 from fluxon.connect.command_line.saved import Saved, SavedSessions
 from fluxon.errors import ConfigurationError
 
@@ -62,10 +65,38 @@ class SavedSessionsTests(SynchronousTestCase):
         file.symlink_to(self.folder / "elsewhere")
         self.assertRaises((OSError, ConfigurationError), self.sessions.last)  # type: ignore[arg-type]
 
+    def test_no_file(self) -> None:
+        """A pipe that somebody put there is refused, and not waited for."""
+        self.sessions.save(self.saved)
+        file = self.folder / "sessions" / "example.org_8080.json"
+        file.unlink()
+        os.mkfifo(file, 0o600)
+        self.assertIn("no regular file", self.assertRaises(ConfigurationError, self.sessions.last).text)
+
+    def test_of_another_user(self) -> None:
+        """Whoever put it there may know what is in it."""
+        self.sessions.save(self.saved)
+        somebody = os.geteuid() + 1
+        self.patch(os, "geteuid", lambda: somebody)
+        self.assertIn("another user", self.assertRaises(ConfigurationError, self.sessions.last).text)
+        self.assertRaises(ConfigurationError, self.sessions.save, self.saved)
+
+    def test_where_it_is_kept(self) -> None:
+        """Where the system has such things; on Windows, whose own rules keep that folder private."""
+        home = self.folder / "home"
+        self.patch(os, "environ", {"XDG_CONFIG_HOME": str(home / "config"), "APPDATA": str(home / "data")})
+        SavedSessions().save(self.saved)
+        self.assertTrue((home / "config" / "fluxon" / "sessions" / "last").is_file())
+        self.patch(saved_module.sys, "platform", "win32")
+        SavedSessions().save(self.saved)
+        (home / "data" / "fluxon" / "sessions").chmod(0o755)
+        self.assertEqual(SavedSessions().last(), self.saved)
+
     def test_damaged(self) -> None:
         """It is as none."""
         self.sessions.save(self.saved)
-        for text in ("", "{", "[]", '{"host": 5}', '{"host": "x"}'):
+        wrong = json.dumps({**attrs.asdict(self.saved), "port": "8080"})
+        for text in ("", "{", "[]", '{"host": 5}', '{"host": "x"}', wrong):
             (self.folder / "sessions" / "example.org_8080.json").write_text(text)
             self.assertIsNone(self.sessions.last())
         (self.folder / "sessions" / "last").write_text("../../etc/passwd")
