@@ -117,6 +117,8 @@ class Outgoing(Stream):
         #: Bytes of the next part that the kernel sends, at most.
         self.segment = SEGMENT
         self._sent_at = 0.0
+        # The other side was told that this is all.
+        self._completed = False
         #: Bytes handed to the transport.
         self.sent = 0
 
@@ -211,10 +213,11 @@ class Outgoing(Stream):
 
     def _complete(self) -> None:
         assert self._transfers is not None and self._flow is not None
+        self._completed = True
         self._transfers.complete(self._flow)
 
     def ended(self, end: End) -> None:
-        if end.code is None and self._flow is not None and not self._flow.ended:
+        if end.code is None and not self._completed:
             self.finish(Unavailable("the other side took this stream for one of its own"))
         else:
             super().ended(end)

@@ -81,7 +81,9 @@ class Line:
         self.protocol = protocol
         self.peer = self.protocol.peer
         self.transport = self.protocol_transport(self.protocol, host)
-        self.remote = Conversation(receive_limit=2**26, send_limit=2**26, in_flight=10_000, ask_limit=10_000)
+        self.remote = Conversation(
+            receive_limit=2**26, send_limit=2**26, in_flight=10_000, ask_limit=10_000, stream_limit=100
+        )
         self.outcomes: dict[int, Any] = {}
         self.asked: list[Ask] = []
         self.cancelled: list[int] = []
@@ -183,6 +185,7 @@ def line(request: pytest.FixtureRequest) -> Any:
         request.instance.make_transport = Transport
         request.instance.logged = logged
         request.instance.commands = (Do, Strict, Open)
+        request.instance.transfer = Transfer
         request.instance.client_factory = ClientFactory
     yield
     globalLogPublisher.removeObserver(observe)
