@@ -293,8 +293,7 @@ class PeerProtocol(Output):
     def all_answered(self) -> None:
         """Nothing is being worked on any more, or no stream is left."""
         if self._ended:
-            if not self.conversation.answering:
-                self._stop_waking()
+            self._stop_waking()
         elif self.peer.stopping and not self._leaving and not self.conversation.answering and not self.peer.streams:
             self.close()
 
