@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import random
+import select
 import socket
 import ssl
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
+from OpenSSL import SSL
 from twisted.internet import reactor as _reactor
 from twisted.internet.endpoints import TCP4ServerEndpoint, UNIXServerEndpoint
+from twisted.internet.error import ConnectionDone
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.task import deferLater
+from twisted.internet.testing import StringTransport
 from twisted.internet.threads import deferToThread
 from twisted.protocols.tls import BufferingTLSTransport, TLSMemoryBIOFactory
 from twisted.python.failure import Failure
@@ -259,6 +264,102 @@ class TLSTests(DirectCase):
         self.assertEqual(await deferToThread(read), b"".join(parts))
         while not factory.ended:
             await deferLater(reactor, 0.001)
+
+
+class BrokenTLSTests(TestCase):
+    """TLS whose other side is in memory."""
+
+    def test_what_comes_after_an_offence(self) -> None:
+        """Bytes that are no TLS end it; what follows them is not heard, and the end is told once."""
+        secrets = Secrets(Path(self.mktemp()))
+        secrets.open()
+        heard: list[bytes] = []
+        ended: list[Failure] = []
+
+        class Listening(Protocol):
+            def dataReceived(self, data: bytes) -> None:
+                heard.append(data)
+
+            def connectionLost(self, reason: Failure = connectionDone) -> None:
+                ended.append(reason)
+
+        factory = Factory()
+        factory.protocol = Listening  # type: ignore[assignment]
+        server: Any = tls_around(factory, ServerTLS(secrets.certificate_path, secrets.key_path)).buildProtocol(None)
+        self.assertIsInstance(server, DirectTLS)
+        transport = StringTransport()
+        server.makeConnection(transport)
+        client = SSL.Connection(SSL.Context(SSL.TLS_CLIENT_METHOD), None)
+        client.set_connect_state()
+        while True:
+            try:
+                client.do_handshake()
+            except SSL.WantReadError:
+                server.dataReceived(client.bio_read(65_536))
+                client.bio_write(transport.value())
+                transport.clear()
+            else:
+                break
+        client.send(b"first")
+        server.dataReceived(client.bio_read(65_536))
+        client.send(b"second")
+        server.dataReceived(client.bio_read(65_536) + b"no TLS at all" * 10)
+        self.assertEqual(heard, [b"first", b"second"])
+        self.assertTrue(transport.disconnecting)
+        client.send(b"third")
+        server.dataReceived(client.bio_read(65_536))
+        self.assertEqual((heard, ended), ([b"first", b"second"], []))
+        server.connectionLost(Failure(ConnectionDone()))
+        self.assertEqual([each.type for each in ended], [SSL.Error])
+
+
+class WithoutEpollTests(DirectCase):
+    """Where there is no epoll the reactor reads."""
+
+    async def test_reading(self) -> None:
+        """All that comes is heard, but for while it pauses; and what is sent is what was to be sent."""
+        heard: list[bytes] = []
+        made: list[Any] = []
+
+        class Listening(Protocol):
+            def connectionMade(self) -> None:
+                made.append(self.transport)
+
+            def dataReceived(self, data: bytes) -> None:
+                heard.append(data)
+                made[0].write(data * 1_000)
+
+        factory = Factory()
+        factory.protocol = Listening  # type: ignore[assignment]
+        with patch("select.epoll"):
+            del select.epoll
+            number = await self.listen(factory)
+        with socket.create_connection(("127.0.0.1", number), timeout=PATIENCE) as client:
+            await self.until(lambda: made)
+            self.assertIsInstance(made[0], DirectServer)
+            self.assertIsNone(made[0]._readers)
+            client.sendall(b"one")
+            await self.until(lambda: heard)
+            made[0].pauseProducing()
+            client.sendall(b"two")
+            await deferLater(reactor, 0.02)
+            self.assertEqual(heard, [b"one"])
+            made[0].resumeProducing()
+            await self.until(lambda: len(heard) == 2)
+            made[0].loseConnection()
+            answered = await deferToThread(read_on, client)
+        self.assertEqual((heard, answered), ([b"one", b"two"], b"one" * 1_000 + b"two" * 1_000))
+
+    async def until(self, condition: Any) -> None:
+        while not condition():
+            await deferLater(reactor, 0.001)
+
+
+def read_on(client: socket.socket) -> bytes:
+    heard = b""
+    while data := client.recv(65_536):
+        heard += data
+    return heard
 
 
 class ElsewhereTests(DirectCase):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import socket
@@ -9,7 +10,9 @@ import tempfile
 from typing import Any
 from unittest.mock import patch
 
+from raw_peer import Get, RawPeer, connect
 from twisted.internet import reactor as _reactor
+from twisted.internet.defer import maybeDeferred
 from twisted.internet.endpoints import TCP4ServerEndpoint
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.task import deferLater
@@ -17,11 +20,20 @@ from twisted.internet.threads import deferToThread
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
-from fluxon.rpc import send_directly
+from fluxon.commands import Anything, Command
+from fluxon.rpc import FileSource, Opening, Outgoing, Peer, Responders, ServerFactory, send_directly
+from fluxon.wire import Answer, Ask, Chunk, End
 
 reactor: Any = _reactor
 PATIENCE = 10.0
 SIZE = 1_000_000
+
+
+class Do(Command):
+    """Something that the other side is to do."""
+
+    name = "do"
+    arguments = {"value": Anything()}
 
 
 class Sender(Protocol):
@@ -152,6 +164,85 @@ class FileTests(TestCase):
         self.assertTrue((b"<" + self.content[-10:]).startswith(heard.removesuffix(b"<reset>")))
         self.assertEqual(factory.ended[0].type.__name__, "ConnectionAborted")
         self.assertEqual(factory.senders[0].taken, 1)
+
+    async def test_too_short_where_the_kernel_does_not_send(self) -> None:
+        """The same of what is read instead: nothing of it is sent, and the file is let go."""
+        with patch("os.sendfile", side_effect=OSError(errno.EINVAL, "Invalid argument")):
+            heard, factory = await self.heard([(b"<", SIZE - 10, 1_000), b"never"])
+        self.assertIn(heard, (b"<", b"<<reset>"))
+        self.assertEqual(factory.ended[0].type.__name__, "ConnectionLost")
+        self.assertEqual(factory.senders[0].taken, 1)
+
+    async def test_a_disk_that_fails(self) -> None:
+        """The connection is ended, since what was promised does not come; the file is let go, once."""
+        with patch("os.sendfile", side_effect=OSError(errno.EIO, "Input/output error")):
+            heard, factory = await self.heard([(b"<", 0, 1_000), b"never"])
+        self.assertIn(heard, (b"<", b"<<reset>"))
+        self.assertEqual(factory.ended[0].type.__name__, "ConnectionLost")
+        self.assertEqual(factory.senders[0].taken, 1)
+
+    async def test_by_who_is_no_producer(self) -> None:
+        """A part leaves by itself, in its place, also if nobody is to be told when the socket is full."""
+
+        class Once(Sender):
+            def connectionMade(self) -> None:
+                self.transport.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4_096)
+                self.taken = 0
+                self.factory.senders.append(self)
+                self.transport.send_file(b"<", self.factory.descriptor, 0, SIZE, self.took)
+                self.transport.write(b">")
+                self.transport.loseConnection()
+
+        factory, number = await self.serve([])
+        factory.protocol = Once  # type: ignore[assignment]
+        heard = await deferToThread(read_all, number, True)
+        self.assertTrue(heard == b"<" + self.content + b">")
+        self.assertEqual(factory.senders[0].taken, 1)
+
+    async def test_a_stream_behind_an_answer(self) -> None:
+        """A stream that may go on while an answer waits for the socket lets that pass, and goes on behind it."""
+        answer, opened = b"x" * 50_000, []
+
+        def open_it(_: Peer, arguments: dict[str, Any]) -> Opening:
+            source = FileSource(os.dup(self.file.fileno()), 0, SIZE, maybeDeferred)
+            opened.append(Outgoing(source))
+            return Opening({}, opened[-1])
+
+        factory = ServerFactory(Responders({Get: open_it}), reactor)
+        factory.greeted_from_start = True
+        port = await TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1").listen(factory)
+        self.addCleanup(port.stopListening)
+        self.assertTrue(send_directly(port))
+        client = await deferToThread(connect, port.getHost().port, PATIENCE, None, 4_096)
+        self.addCleanup(client.close)
+        raw = RawPeer(client)
+        while not factory.peers:
+            await deferLater(reactor, 0.001)
+        (peer,) = factory.peers
+        peer.greeted = True
+        transport = peer.protocol.transport
+        transport.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4_096)
+        raw.conversation.ask("get", {"offset": 0, "length": SIZE}, waiter=None, opens=True)
+        raw.flush()
+        tag = (await deferToThread(raw.next, Answer)).value["stream"]
+        flow = raw.conversation.streams.attach(tag, False, "file")
+        peer.ask(Do, {"value": answer}).addErrback(lambda _: None)
+        peer.protocol.flush()
+        self.assertEqual((transport.idle, peer.protocol.idle), (False, True))
+        raw.conversation.streams.grant(flow, 2 * SIZE)
+        raw.flush()
+        while peer.protocol.idle:
+            await deferLater(reactor, 0.001)
+        self.assertEqual(opened[0].sent, 0)
+        asked = await deferToThread(raw.next)
+        self.assertEqual((type(asked), asked.arguments), (Ask, {"value": answer}))
+        heard = b""
+        while not isinstance(message := await deferToThread(raw.next), End):
+            self.assertIsInstance(message, Chunk)
+            heard += message.data
+        self.assertTrue(heard == self.content)
+        raw.flush()
+        self.assertIsNone(await opened[0].when_done())
 
     async def test_reader_gone(self) -> None:
         """One who leaves in the middle: connectionLost, and the file is let go."""

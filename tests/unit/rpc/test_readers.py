@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from typing import Any
 
 from twisted.internet import reactor
 from twisted.internet.endpoints import TCP4ServerEndpoint
+from twisted.internet.error import ConnectionDone
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
@@ -15,7 +17,7 @@ from twisted.trial.unittest import TestCase
 
 from fluxon.rpc import Counting, send_directly
 from fluxon.rpc.observing import Turn
-from fluxon.rpc.readers import Readers, readers_for
+from fluxon.rpc.readers import _TOGETHER, Readers, readers_for
 
 
 class Listening(Protocol):
@@ -53,7 +55,7 @@ class ReadersTests(TestCase):
 
     async def connected(self, count: int, turn: Turn | None = None) -> tuple[Made, list[socket.socket]]:
         factory = Made()
-        port = await TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1").listen(factory)
+        port = await TCP4ServerEndpoint(reactor, 0, backlog=256, interface="127.0.0.1").listen(factory)
         self.addCleanup(port.stopListening)
         self.assertTrue(send_directly(port, turn))
         self.assertEqual(reads(), [])
@@ -151,6 +153,75 @@ class ReadersTests(TestCase):
         self.assertEqual(paused.heard, b"")
         paused.transport.resumeProducing()  # type: ignore[attr-defined]
         await self.until(lambda: paused.heard)
+
+    async def test_going_on_again(self) -> None:
+        """One that is read already, and is told to go on, is read once; and not at all when it pauses then."""
+        factory, (first, second) = await self.connected(2)
+        paused, other = factory.made
+        for _ in range(2):
+            paused.transport.resumeProducing()  # type: ignore[attr-defined]
+        first.sendall(b"x")
+        await self.until(lambda: paused.heard)
+        self.assertEqual(paused.heard, b"x")
+        for _ in range(2):
+            paused.transport.pauseProducing()  # type: ignore[attr-defined]
+        for client in (first, second):
+            client.sendall(b"y")
+        await self.until(lambda: other.heard)
+        await deferLater(reactor, 0.02)
+        self.assertEqual(paused.heard, b"x")
+
+    async def test_only_gone(self) -> None:
+        """What has nothing to read, and nobody at its other end any more, is told so, as the reactor tells it."""
+        readers = Readers(reactor, None)
+        gone: list[Failure] = []
+
+        class Pipe:
+            """The end of a pipe that is read: its other end leaves without a byte that says so."""
+
+            def __init__(self) -> None:
+                self.descriptor, self.other = os.pipe()
+
+            def fileno(self) -> int:
+                return self.descriptor
+
+            def doRead(self) -> None:
+                raise AssertionError("there is nothing to read")
+
+            def connectionLost(self, reason: Failure) -> None:
+                gone.append(reason)
+                readers.remove(self)
+                os.close(self.descriptor)
+
+            def send_held(self) -> None:
+                """Nothing is."""
+
+        pipe = Pipe()
+        readers.add(pipe)
+        os.close(pipe.other)
+        await self.until(lambda: gone)
+        self.assertEqual([each.type for each in gone], [ConnectionDone])
+        self.assertEqual(reads(), [])
+
+    async def test_many_answers(self) -> None:
+        """Of very many that are read in one go the first do not wait for the last: so many answers, and they leave."""
+        factory, clients = await self.connected(3 * _TOGETHER)
+        (readers,) = reads()
+        waiting: list[int] = []
+
+        def hears(protocol: Listening, data: bytes) -> None:
+            protocol.transport.write(data)  # type: ignore[union-attr]
+            waiting.append(len(readers.sending))
+
+        factory.hears = hears
+        for number, client in enumerate(clients):
+            client.sendall(b"%04d" % number)
+        await self.until(lambda: len(waiting) == len(clients))
+        self.assertEqual(max(waiting), _TOGETHER)
+        self.assertEqual(readers.sending, [])
+        for number, client in enumerate(clients):
+            client.settimeout(20)
+            self.assertEqual(await deferToThread(self.received, client, 4), b"%04d" % number)
 
     async def test_answers(self) -> None:
         """What is sent while several are read arrives whole and in order: little, much, in pieces, before an end."""
