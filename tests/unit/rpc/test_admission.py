@@ -8,12 +8,19 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from fluxon.limits import Limits
+from fluxon.rates import Bucket
 from fluxon.rpc.allowances import Allowances
 from fluxon.rpc.busy import BusyReads
 from fluxon.rpc.load import Load
 from fluxon.wire.messages import write_ask
 
 ELSEWHERE = "192.0.2.7"
+
+
+class Session:
+    """What allowances need of one."""
+
+    bucket: Bucket | None = None
 
 
 class RateTests(SynchronousTestCase):
@@ -96,6 +103,19 @@ class RateTests(SynchronousTestCase):
             factory = self.make_line(**limits).factory
             factory._by_address["192.0.2.7"] = factory._by_address["127.0.0.1"] = 1_000
             self.assertEqual(factory.refusal(host), refused)
+
+    def test_a_session_is_one(self) -> None:
+        """On however many connections, and from wherever: what one of them has used the others have not."""
+        allowances = Allowances(Limits(request_rate=10, request_burst=0.5))
+        holder, other = Session(), Session()
+        left = []
+        for address, session in ((ELSEWHERE, holder), ("198.51.100.7", holder), (ELSEWHERE, other)):
+            allowance = allowances.of(address, session, 0.0)
+            assert allowance is not None
+            left.append(0)
+            while allowance.refill(0.0) is None:
+                left[-1] += allowance.left + 1
+        self.assertEqual(left, [5, 0, 5])
 
     def test_addresses_are_forgotten(self) -> None:
         """What is remembered of addresses does not grow without end, and nobody is forgotten too early."""
@@ -202,6 +222,37 @@ class BusyTests(SynchronousTestCase):
                 now[0] += 1
                 pauses.append(busy.pause_after(now[0] - 1))
             self.assertEqual(max(pauses), longest)
+
+    def test_a_pause_that_has_begun(self) -> None:
+        """Another one that is asked for meanwhile makes it no longer, nor shorter."""
+        line = self.make_line()
+        line.protocol.pause_reading(1.0)
+        line.protocol.pause_reading(5.0)
+        line.protocol.pause_reading(0.1)
+        line.clock.advance(0.9)
+        self.assertTrue(line.transport.paused)
+        line.clock.advance(0.1)
+        self.assertFalse(line.transport.paused)
+        line.protocol.pause_reading(2.0)
+        line.transport.lose(ConnectionError())
+        self.assertEqual(line.clock.getDelayedCalls(), [])
+
+    def test_a_transport_that_cannot_pause(self) -> None:
+        """Nobody waits for it: what it brings is worked on as it comes, and no timer is made for it."""
+        line = self.make_line()
+        line.transport.pauseProducing = line.transport.resumeProducing = None
+        timers = len(line.clock.getDelayedCalls())
+        line.protocol.pause_reading(1.0)
+        self.assertEqual(len(line.clock.getDelayedCalls()), timers)
+        line.factory.busy.now = line.clock.seconds
+        line.protocol.conversation.take(2**20, 2**20)
+        line.jobs["work"] = lambda _: setattr(line.clock, "rightNow", line.clock.rightNow + 1.0) or "done"
+        tags = [line.put("work", [[]] * 10_000) for _ in range(3)]
+        line.push()
+        self.assertEqual(len(line.factory.heavy), 1)
+        line.clock.pump([1.0] * 8)
+        self.assertEqual(len(line.factory.heavy), 0)
+        self.assertEqual([line.outcome(each) for each in tags], ["done"] * 3)
 
     def test_a_connection(self) -> None:
         """It is read again after its pause, and answered meanwhile; a small read is not even timed."""

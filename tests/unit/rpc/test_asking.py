@@ -211,6 +211,16 @@ class LostTests(AskingCase):
         self.successResultOf(asked)
         self.failure(again[0], Unavailable)
 
+    def test_cancelled_by_what_was_lost(self) -> None:
+        """A callback of one that is lost may give up the others: each has one outcome all the same."""
+        first, second, third = (self.ask(number) for number in range(3))
+        first.addErrback(lambda failure: second.cancel() or failure)
+        self.line.pull()
+        self.line.transport.lose(ConnectionError())
+        for each, kind in ((first, OutcomeUnknown), (second, Cancelled), (third, OutcomeUnknown)):
+            self.failure(each, kind)
+        self.assertEqual(self.line.clock.getDelayedCalls(), [])
+
     def test_cancelled_afterwards(self) -> None:
         """Cancelling what was lost does nothing."""
         asked = self.ask()

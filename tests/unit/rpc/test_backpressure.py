@@ -8,6 +8,7 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from fluxon.limits import KIB, MIB
+from fluxon.rpc.counting import Counting
 from fluxon.wire.messages import write_ask, write_ping
 
 
@@ -58,6 +59,21 @@ class HoldTests(BackpressureCase):
         self.assertEqual(self.ran, list(range(20)))
         self.assertFalse(self.line.peer.holding)
         self.assertEqual(self.backlog, 0)
+
+    def test_resume_within_a_turn(self) -> None:
+        """Where several connections are read in one turn, what goes on in it is told of at its end, not before."""
+        big, turn, told = self.fill(), self.line.factory.turn, []
+        observer = Counting()
+        self.line.jobs["note"] = lambda value: setattr(self.line.peer.current, "observer", observer) or value
+        tag = self.line.ask("note", 7)
+        self.line.clock.advance(3)
+        turn.begin()
+        self.line.transport.take()
+        told.append((turn.open, turn.began, observer.prompt, observer.requests.count))
+        turn.end()
+        told.append((turn.open, turn.began, observer.prompt, observer.requests.count))
+        self.assertEqual(told, [(True, 3.0, 1, 0), (False, 3.0, 0, 1)])
+        self.assertEqual((len(self.line.outcome(big)), self.line.outcome(tag)), (2 * MIB, 7))
 
     def test_resume_by_sips(self) -> None:
         """However little is read at once, everything arrives, in order, with a bounded queue in the transport."""

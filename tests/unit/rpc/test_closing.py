@@ -8,12 +8,13 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectionDone
 from twisted.trial.unittest import SynchronousTestCase
 
-from fluxon.errors import NotFound
+from fluxon.errors import NotFound, OutcomeUnknown
 from fluxon.limits import MIB
 
 
 class ClosingCase(SynchronousTestCase):
     make_line: Any
+    commands: Any
 
     def setUp(self) -> None:
         self.line = self.make_line()
@@ -84,6 +85,24 @@ class CloseTests(ClosingCase):
         self.assert_clean()
         self.assertEqual(self.line.code(refused), "Unavailable")
         self.assertEqual(ran, [])
+
+    def test_more_than_may_wait(self) -> None:
+        """What was still to be said may be what is too much for one who does not read: then the end is at once."""
+        self.line = self.make_line(output_high=50_000, output_abort=100_000)
+        self.line.transport.reading = False
+        asked = [self.ask_much()]
+        while self.line.protocol._backlog is None or self.line.protocol._backlog.behind <= 100_000:
+            self.assertIsNone(self.line.ended)
+            asked.append(self.ask_much())
+        # The last of them is not written yet.
+        self.line.protocol.close()
+        self.assert_clean("ConnectionAborted")
+        for each in asked:
+            self.failureResultOf(each, OutcomeUnknown)
+
+    def ask_much(self) -> Deferred[Any]:
+        """Ask the other side with so much that a full transport takes few of them."""
+        return self.line.peer.ask(self.commands[0], {"job": "x", "value": "x" * 30_000})
 
     def test_not_read(self) -> None:
         """A close that the other side does not let happen is an abort within seconds."""
@@ -169,6 +188,17 @@ class DrainTests(ClosingCase):
         self.waits[0].callback("done")
         self.assert_clean()
         self.assertEqual(self.line.outcome(running), "done")
+
+    def test_heard_before_it_ends(self) -> None:
+        """That the other side has heard closes nothing while something runs; the end of that does."""
+        running = self.line.ask("wait")
+        self.line.protocol.drain()
+        self.line.pull()
+        self.assertEqual([each.command for each in self.line.asked], ["leaving"])
+        self.assertIsNone(self.line.ended)
+        self.waits[0].callback("done")
+        self.assertEqual(self.line.outcome(running), "done")
+        self.assert_clean()
 
     def test_hung(self) -> None:
         """A request that hangs ends with its deadline, and the drain with it, though its work never ends."""

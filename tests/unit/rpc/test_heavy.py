@@ -11,8 +11,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from fluxon.commands import Call
 from fluxon.limits import Limits
 from fluxon.rpc import Responders, ServerFactory
-from fluxon.wire import Answer, Conversation, Failed
-from fluxon.wire.messages import write_ask
+from fluxon.wire import Answer, Conversation, Failed, encode
+from fluxon.wire.messages import write_answer, write_ask
 
 #: Seconds that the work on one ask takes in these tests, by their clock.
 WORK = 0.02
@@ -125,6 +125,44 @@ class HeavyTests(SynchronousTestCase):
         second.dataReceived(self.asks("3"))
         self.clock.pump([1.0] * 10)
         self.assertEqual(self.views(second), ["3"])
+
+    def test_several_in_a_turn(self) -> None:
+        """What turns out to be quick is worked on in one turn, all of it."""
+        (protocol,) = self.connect(1)
+        protocol.dataReceived(self.asks("1", "2", "3", "4"))
+        self.assertEqual(self.views(protocol), ["1"])
+        self.work = 0.0
+        self.clock.advance(WORK)
+        self.assertEqual(self.views(protocol), ["1", "2", "3", "4"])
+        self.assertEqual(len(self.factory.heavy), 0)
+
+    def test_aborted_while_it_waits(self) -> None:
+        """Nothing of it is worked on any more, though its transport has not said yet that it is gone."""
+        first, second = self.connect(2)
+        first.dataReceived(self.asks("1", "2"))
+        second.dataReceived(self.asks("3", "4"))
+        second.abort("in the test")
+        self.clock.pump([2 * WORK] * 8)
+        self.assertEqual((self.views(first), self.views(second)), (["1", "2"], []))
+        self.assertEqual(len(self.factory.heavy), 0)
+
+    def test_one_ends_another(self) -> None:
+        """Of those whose time is over in one turn the first may end the others: they are not refused, but gone."""
+        first, second = self.connect(2)
+        asked = first.peer.ask(Call, {"view": "told", "payload": None})
+        self.clock.advance(0)
+        asked.addCallback(lambda _: second.connectionLost())
+        busy = self.connect(1)[0]
+        self.work = 15.0
+        busy.dataReceived(self.asks("busy"))
+        first.dataReceived(write_answer(0, encode([[]] * 10_000)) + self.asks("1"))
+        second.dataReceived(self.asks("3", "4"))
+        self.assertEqual(len(self.factory.heavy), 2)
+        self.clock.pump([10.0] * 3)
+        self.successResultOf(asked)
+        self.assertTrue(second.peer.lost)
+        self.assertEqual(second.transport.value(), b"")
+        self.assertEqual((self.views(second), len(self.factory.heavy)), ([], 0))
 
     def test_gone(self) -> None:
         """A connection that ends while it waits is forgotten, and no timer is left."""

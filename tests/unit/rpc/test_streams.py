@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from twisted.internet.defer import CancelledError, Deferred, fail, succeed
+from twisted.internet.defer import CancelledError, Deferred, fail, maybeDeferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
 from fluxon.errors import Cancelled, FluxonError, NotFound, ResourceExhausted, Unavailable
@@ -190,6 +190,18 @@ class IncomingTests(StreamCase):
         assert error is not None
         self.assertEqual((error.code, error.text, error.details), ("Locked", "somebody has it", {}))
         self.assertEqual(self.fired(self.stream), "Locked")
+
+    def test_who_waits_no_longer(self) -> None:
+        """One of those who wait for the end gives up: the stream goes on, and the others hear of its end."""
+        flow = self.open(Incoming(self.sink))
+        impatient, patient = self.stream.when_done(), self.stream.when_done()
+        impatient.cancel()
+        self.failureResultOf(impatient, CancelledError)
+        self.pull()
+        self.send(flow, b"abc")
+        self.end(flow)
+        self.assertIsNone(self.successResultOf(patient))
+        self.assertEqual((self.sink.heard, self.sink.ends), (b"abc", [None]))
 
     def test_given_up_here(self) -> None:
         """The other side hears why; once."""
@@ -386,6 +398,18 @@ class OutgoingTests(StreamCase):
         later.callback(b"more")
         self.pull()
         self.assertEqual((self.source.closed, self.line.peer.streams), (1, ()))
+
+    def test_a_file_that_cannot_be_read(self) -> None:
+        """The disk's error stays in the log; the stream is given up, and the file let go once."""
+        closed: list[int] = []
+        descriptor = os.open(".", os.O_RDONLY)
+        self.addCleanup(os.close, descriptor)
+        flow = self.open(Outgoing(FileSource(descriptor, 0, 1_000, maybeDeferred, closed.append)))
+        self.grant(flow, MIB)
+        self.pull()
+        self.assertEqual((self.ends, self.heard), ([(flow.tag, "Internal")], {}))
+        self.assertEqual(len(self.flushLoggedErrors(IsADirectoryError)), 1)
+        self.assertEqual(closed, [descriptor])
 
     def test_a_file(self) -> None:
         """Read in threads, from its offset; one that became shorter gives the stream up."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextvars import ContextVar
 from typing import Any
 
-from twisted.internet.defer import CancelledError, Deferred, inlineCallbacks
+from twisted.internet.defer import CancelledError, Deferred, inlineCallbacks, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
 from fluxon.errors import NotFound
@@ -342,6 +342,67 @@ class CancelTests(WaitingCase):
         self.line.raw(b"".join(cancel + number.to_bytes(4, "big") for number in (tag, tag + 9) * 10_000))
         self.waits[0].callback("survived")
         self.assertEqual(self.line.outcome(tag), "survived")
+        self.assert_idle()
+
+
+class HandedOnTests(WaitingCase):
+    """Coroutines that return coroutines."""
+
+    def test_how_often(self) -> None:
+        """Some are waited for; whoever goes on like this has failed, whatever it would be in the end."""
+
+        async def handed(left: int, last: Any) -> Any:
+            return handed(left - 1, last) if left else last
+
+        self.jobs["few"] = lambda _: handed(15, succeed("in the end"))
+        self.jobs["many"] = lambda _: handed(16, succeed("never looked at"))
+        self.jobs["more"] = lambda _: handed(40, None)
+        self.assertEqual(self.line.outcome(self.line.ask("few")), "in the end")
+        for job in ("many", "more"):
+            self.assertEqual(self.line.code(self.line.ask(job)), "Internal")
+        self.assertEqual(len(self.flushLoggedErrors(TypeError)), 2)
+        self.assert_idle()
+
+
+class EndAllTests(WaitingCase):
+    """A server that hurries ends what runs, perhaps at the word of what runs."""
+
+    def test_by_one_that_waited(self) -> None:
+        """Its own deadline is over with the others', and it is not stopped in the middle of what it does."""
+        done: list[Any] = []
+
+        async def hurry(_: Any) -> Any:
+            await self.wait()
+            self.line.peer.end_all()
+            done.append("went on")
+            return "nobody hears"
+
+        self.jobs["hurry"], self.jobs["wait"] = hurry, lambda _: self.wait()
+        tags = [self.line.ask("hurry"), self.line.ask("wait")]
+        self.waits[0].callback(None)
+        self.assertEqual([self.line.code(tag) for tag in tags], ["DeadlineExceeded"] * 2)
+        self.assertEqual(done, ["went on"])
+        self.assertTrue(self.waits[1].called)
+        self.assert_idle()
+
+    def test_by_one_that_has_ended(self) -> None:
+        """What is to be settled behind a result, and ends everything, is answered once, and stays counted till then."""
+
+        def settle(result: Any) -> Any:
+            self.line.peer.end_all()
+            return self.wait()
+
+        async def enter(_: Any) -> Any:
+            self.line.peer.current.settle = settle
+            return await self.wait()
+
+        self.jobs["enter"] = enter
+        tag = self.line.ask("enter")
+        self.waits[0].callback(None)
+        self.assertEqual(self.line.code(tag), "DeadlineExceeded")
+        self.waits[1].callback("nobody hears")
+        self.assertEqual(self.line.code(tag), "DeadlineExceeded")
+        self.assertIsNone(self.line.ended)
         self.assert_idle()
 
 
