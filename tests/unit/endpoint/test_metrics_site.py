@@ -118,6 +118,7 @@ class MetricsSiteTests(TestCase):
         # Asked after the end of the first, which the server has seen by then.
         self.assertEqual(await self.get(address + "/health"), (200, "ok\n"))
         checks[0].callback(None)
+        self.assertIsNone(self.successResultOf(checks[0]))
 
     async def test_nothing_else(self) -> None:
         """There is nothing else to be had on this port."""

@@ -203,6 +203,7 @@ class LinkTests(TestCase):
         self.here.transport.write(frame(b"to nobody"))
         await self.settled()
         self.assertEqual((self.there.received, self.here.lost), ([], ConnectionLost))
+        self.assertEqual((self.link.to_server.size, self.link.to_server.delivered), (0, 0))
 
     async def test_a_polite_close(self) -> None:
         """Lets everything arrive first, and waits for a producer."""
