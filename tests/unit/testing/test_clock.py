@@ -84,7 +84,7 @@ class ClockTests(TestCase):
         self.assertGreater(len(beats), 900)
 
     async def test_the_end(self) -> None:
-        """Nothing is done any more, neither what is due at once nor what is due later; the real reactor is left alone."""
+        """Nothing is done any more, neither at once nor later; and nothing of it is left with the real reactor."""
         before = reactor.getDelayedCalls()
         self.reactor.callLater(0, self.note, "now")
         self.reactor.callLater(1, self.note, "later")
