@@ -87,8 +87,7 @@ class Stream:
             _log.failure("a stream's {kind} failed at its end", kind="source" if self.sending else "sink")
         waiting, self._waiting = self._waiting, None
         for done in waiting or ():
-            if not done.called:
-                self._tell(done)
+            self._tell(done)  # one that was cancelled takes no notice
         if transfers is not None:
             transfers.finished(self)
 

@@ -94,8 +94,11 @@ class CloseTests(ClosingCase):
         while self.line.protocol._backlog is None or self.line.protocol._backlog.behind <= 100_000:
             self.assertIsNone(self.line.ended)
             asked.append(self.ask_much())
+        polite: list[Any] = []
+        self.line.transport.loseConnection = lambda: polite.append("goodbye")
         # The last of them is not written yet.
         self.line.protocol.close()
+        self.assertEqual((polite, self.line.transport.aborted), ([], True))
         self.assert_clean("ConnectionAborted")
         for each in asked:
             self.failureResultOf(each, OutcomeUnknown)

@@ -9,6 +9,7 @@ from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
 from fluxon.commands import Call
+from fluxon.errors import OutcomeUnknown
 from fluxon.limits import Limits
 from fluxon.rpc import Responders, ServerFactory
 from fluxon.wire import Answer, Conversation, Failed, encode
@@ -132,17 +133,25 @@ class HeavyTests(SynchronousTestCase):
         protocol.dataReceived(self.asks("1", "2", "3", "4"))
         self.assertEqual(self.views(protocol), ["1"])
         self.work = 0.0
+        (turn,) = [each for each in self.clock.getDelayedCalls() if each.func == self.factory.heavy._turn]
+        self.clock.calls.remove(turn)
         self.clock.advance(WORK)
+        turn.func()
         self.assertEqual(self.views(protocol), ["1", "2", "3", "4"])
         self.assertEqual(len(self.factory.heavy), 0)
 
     def test_aborted_while_it_waits(self) -> None:
         """Nothing of it is worked on any more, though its transport has not said yet that it is gone."""
         first, second = self.connect(2)
+        asked = second.peer.ask(Call, {"view": "told", "payload": None})
+        self.clock.advance(0)
         first.dataReceived(self.asks("1", "2"))
-        second.dataReceived(self.asks("3", "4"))
+        second.dataReceived(write_answer(0, encode([[]] * 10_000)) + self.asks("3", "4"))
         second.abort("in the test")
         self.clock.pump([2 * WORK] * 8)
+        self.assertNoResult(asked)
+        second.connectionLost()
+        self.failureResultOf(asked, OutcomeUnknown)
         self.assertEqual((self.views(first), self.views(second)), (["1", "2"], []))
         self.assertEqual(len(self.factory.heavy), 0)
 
