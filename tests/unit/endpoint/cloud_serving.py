@@ -133,6 +133,9 @@ class Kept:
 class CloudWire(Wire):
     """A client of a cloud's port. ``changes`` is what watches told it."""
 
+    #: Whether it is one that knows nothing of changes.
+    deaf = False
+
     def __init__(self) -> None:
         super().__init__()
         self.changes: list[dict[str, Any]] = []
@@ -141,7 +144,8 @@ class CloudWire(Wire):
         self._expected: list[tuple[int, Deferred[None]]] = []
 
     async def connect(self, where: str) -> CloudWire:
-        responders = Responders({cloud.Changed: self._heard, SessionChanged: self._session_changed})
+        ears = {} if self.deaf else {cloud.Changed: self._heard}
+        responders = Responders({**ears, SessionChanged: self._session_changed})
         factory = ClientFactory(responders, reactor, on_disconnect=lambda *_: self.lost.callback(None))
         protocol = factory.buildProtocol(None)
         protocol.conversation.send_limit = 16 * MIB
@@ -236,13 +240,16 @@ class CloudTestCase(ServingTestCase):
         await wire.call("login", user_id)
         return wire
 
+    #: Makes a client of the cloud.
+    make_wire: Callable[[], CloudWire] = CloudWire
+
     async def cloud_wire(
         self, server: AsyncServer | CloudStorageServer, token: str | None = None, *, greet: bool = True
     ) -> CloudWire:
         """A client of the cloud's port with the session of ``token``."""
         cloud_server = server if isinstance(server, CloudStorageServer) else server.cloud_storage
         assert cloud_server is not None
-        wire = await CloudWire().connect(f"tcp:127.0.0.1:{cloud_server.listening_port.getHost().port}")
+        wire = await self.make_wire().connect(f"tcp:127.0.0.1:{cloud_server.listening_port.getHost().port}")
         self.addCleanup(wire.abort)
         if greet:
             await wire.hello(token)

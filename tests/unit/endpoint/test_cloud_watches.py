@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 from cloud_serving import CloudTestCase, CloudWire, Model
@@ -9,8 +10,9 @@ from twisted.internet.defer import Deferred
 
 from fluxon.commands import cloud
 from fluxon.endpoint import AsyncServer
-from fluxon.errors import FluxonError, ResourceExhausted
+from fluxon.errors import FluxonError, ResourceExhausted, Unavailable
 from fluxon.routing import Request
+from fluxon.rpc import Peer
 
 
 async def view(request: Request) -> Any:
@@ -19,6 +21,12 @@ async def view(request: Request) -> Any:
     if may:
         return await Model.assign_role(role=Model.viewer, path=path, user_id=user_id)
     return await Model.remove_role(path=path, user_id=user_id)
+
+
+class Deaf(CloudWire):
+    """A client that knows nothing of changes."""
+
+    deaf = True
 
 
 class WatchTests(CloudTestCase):
@@ -164,6 +172,126 @@ class WatchTests(CloudTestCase):
         self.assertEqual((await bob.heard(3))[2], ("missed", "/ann"))
         await ann.write("/ann/after", b"1")
         self.assertEqual((await bob.heard(4))[3], ("write", "/ann/after"))
+
+    async def test_a_client_without_an_ear(self) -> None:
+        """One that knows no such thing as a change is told no more, and its place is free."""
+        server, ann, _ = await self.both()
+        self.make_wire = Deaf  # type: ignore[method-assign]
+        bob = await self.user(server, 2)
+        await bob.do(cloud.Watch, path="/ann")
+        self.assertEqual(self.watches(server).slots.count, 1)
+        await ann.write("/ann/a", b"1")
+        await self.until(lambda: not self.watches(server)._of_peer)
+        self.assertEqual(self.watches(server).slots.count, 0)
+        self.assertEqual(await bob.read("/ann/a"), b"1")  # the connection is as good as before
+
+    async def test_a_client_that_failed(self) -> None:
+        """It may not have taken what it was told, and hears that it missed something with the next thorough look."""
+        _, ann, bob = await self.both()
+
+        def fail_once() -> None:
+            bob.acknowledge = dict
+            raise Unavailable("busy")
+
+        bob.acknowledge = fail_once  # type: ignore[assignment]
+        await bob.do(cloud.Watch, path="/ann")
+        await ann.write("/ann/a", b"1")
+        self.assertEqual(await bob.heard(2), [("write", "/ann/a"), ("missed", "/ann")])
+        self.assertEqual(len(self.flushLoggedErrors(Unavailable)), 1)  # the client's own log
+
+    async def test_what_comes_while_it_looks(self) -> None:
+        """Changes during a look are told by one more: nothing waits for the next second."""
+        server, ann, bob = await self.both()
+        await bob.do(cloud.Watch, path="/ann")
+        watches, go_on = self.watches(server), threading.Event()
+        watches._looking.stop()  # nothing but the changes themselves makes it look
+        watches._pool.submit(go_on.wait, 30)
+        await ann.write("/ann/a", b"1")
+        await self.until(lambda: watches._running)
+        for name in "bc":
+            await ann.write(f"/ann/{name}", b"1")
+        await self.until(lambda: watches._again)
+        go_on.set()
+        self.assertEqual(await bob.heard(3), [("write", f"/ann/{name}") for name in "abc"])
+        await self.until(lambda: not watches._running)
+        watches._looking.start(60, now=False)
+
+    async def test_told_when_nobody_watches_any_more(self) -> None:
+        """A change that comes after the last watch has ended is not looked for."""
+        server, ann, bob = await self.both()
+        number = (await bob.do(cloud.Watch, path="/ann"))["watch"]
+        await bob.do(cloud.Unwatch, watch=number)
+        watches = self.watches(server)
+        watches._changed()  # from a thread, as it stood in the list when that began to tell
+        await ann.write("/ann/a", b"1")
+        self.assertFalse(watches._running)
+        self.assertEqual(bob.changes, [])
+
+    async def test_a_look_that_fails(self) -> None:
+        """It is in the log, and what it would have told comes with the next one."""
+        server, ann, bob = await self.both()
+        await bob.do(cloud.Watch, path="/ann")
+        news, failed = self.watches(server)._news, []
+        read = news.read
+
+        def fail_once(thorough: bool) -> Any:
+            if not failed:
+                failed.append(1)
+                raise Unavailable("the database cannot be reached")
+            return read(thorough)
+
+        self.patch(news, "read", fail_once)
+        await ann.write("/ann/a", b"1")
+        self.assertEqual(await bob.heard(1), [("write", "/ann/a")])
+        self.assertEqual(len(self.flushLoggedErrors(Unavailable)), 1)
+
+    async def test_nobody_can_say_whose_connection_it_is(self) -> None:
+        """While sessions cannot be looked up nothing is told on it; afterwards, that something was missed."""
+        server, ann, bob = await self.both()
+        await bob.do(cloud.Watch, path="/ann")
+        clients, asked = self.watches(server)._clients, []
+        confirm = clients.confirm
+
+        async def fail_once(peer: Peer) -> None:
+            if self.watches(server)._of_peer.get(peer) and not asked:
+                asked.append(peer)
+                raise Unavailable("the database cannot be reached")
+            await confirm(peer)
+
+        self.patch(clients, "confirm", fail_once)
+        await ann.write("/ann/a", b"1")
+        self.assertEqual((await bob.heard(1))[-1], ("missed", "/ann"))
+        await ann.write("/ann/b", b"1")
+        self.assertEqual((await bob.heard(2))[-1], ("write", "/ann/b"))
+
+    async def test_a_server_that_stops_while_a_watch_begins(self) -> None:
+        """Its client is gone meanwhile; nothing of it is left, and its place is given back once."""
+        server, _, bob = await self.both()
+        watches, looked_up, go_on = self.watches(server), threading.Event(), threading.Event()
+        watches._pool.submit(go_on.wait, 30)
+        stat = watches._storage.stat
+
+        def slow(*args: Any) -> Any:
+            looked_up.wait(30)
+            return stat(*args)
+
+        self.patch(watches._storage, "stat", slow)
+        bob.do(cloud.Watch, path="/ann").addErrback(lambda _: None)
+        listener = server.cloud_storage.cloud_port.listener  # type: ignore[union-attr]
+        count = len(listener.factory.peers)
+        await self.until(lambda: watches._clients._threads.busy)
+        await bob.abort()
+        await self.until(lambda: len(listener.factory.peers) < count)
+        looked_up.set()
+        await self.until(lambda: watches._of_peer)
+        (peer,) = watches._of_peer
+        stopped = server.stopService()
+        server.hurry()
+        await self.until(lambda: not watches._of_peer)
+        go_on.set()
+        await stopped
+        await self.until(lambda: not peer.protocol.conversation.answering)
+        self.assertEqual((watches._of_peer, watches._at, watches.slots.count), ({}, {}, 0))
 
     def watches(self, server: AsyncServer) -> Any:
         assert server.cloud_storage is not None
