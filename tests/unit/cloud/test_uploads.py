@@ -139,13 +139,15 @@ class Uploads(SynchronousTestCase):
         """An upload that found the disk full says so, and again when it is finished; nothing is left."""
 
         def pwritev(descriptor: int, pieces: list[memoryview], offset: int) -> int:
+            go.wait(30)
             raise OSError(28, "No space left on device")
 
-        full = threading.Event()
+        go, full = threading.Event(), threading.Event()
         self.patch(disk.os, "pwritev", pwritev)
         upload = self.objects.begin(full.set)
         while upload.append(bytes(PIECE)):
             pass
+        go.set()
         self.assertTrue(full.wait(30))
         for piece in (b"y", b"z"):
             with self.assertRaisesRegex(ResourceExhausted, "disk is full"):
