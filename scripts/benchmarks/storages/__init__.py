@@ -58,8 +58,8 @@ class Storage(Protocol):
         """The command that moves the one file, from or to ``local``, as a person would; None without such a program."""
 
     @staticmethod
-    def clear(listening: Listening) -> None:
-        """Remove what was uploaded."""
+    def clear(listening: Listening, keep: bool) -> None:
+        """Have an empty folder for uploads again. What was uploaded is removed, or put aside to ``keep`` it."""
 
 
 def storage(name: str) -> Storage:

@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -84,8 +85,8 @@ def program(listening: Listening, action: Action, local: Path) -> list[str] | No
     return _as_user(how, listening, f"{HOME}{action.path}", str(local))
 
 
-def clear(listening: Listening) -> None:
-    subprocess.run(_as_user("clear", listening), check=True, env=environment())
+def clear(listening: Listening, keep: bool) -> None:
+    subprocess.run(_as_user("put_aside" if keep else "clear", listening), check=True, env=environment())
 
 
 # --- what the user does, each time in a process of its own: this one has no Fluxon ------------------------------------
@@ -109,6 +110,11 @@ def _clear(listening: Listening, server: Any, cloud: Any) -> None:
     cloud.create_directory(relative_path=f"{HOME}/up")
 
 
+def _put_aside(listening: Listening, server: Any, cloud: Any) -> None:
+    cloud.move(f"{HOME}/up", f"{HOME}/aside-{time.time_ns()}")
+    cloud.create_directory(relative_path=f"{HOME}/up")
+
+
 def _download(listening: Listening, server: Any, cloud: Any, remote: str, local: str) -> None:
     cloud.download_file(remote, local)
 
@@ -128,7 +134,13 @@ def _main(how: str, folder: str, port: str, tls: str, *arguments: str) -> None:
         if "successfully" not in answer:
             raise SystemExit(f"cannot log in: {answer}")
         with CloudStorageConnector(port=listening.port, connection=server, **where) as cloud:
-            work = {"begin": _begin, "clear": _clear, "download": _download, "upload": _upload}[how]
+            work = {
+                "begin": _begin,
+                "clear": _clear,
+                "put_aside": _put_aside,
+                "download": _download,
+                "upload": _upload,
+            }[how]
             work(listening, server, cloud, *arguments)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from pathlib import Path
 
 from benchmarks.content import Content
@@ -19,6 +20,10 @@ def served(listening: Listening) -> Path:
     return (listening.folder / "data").resolve()
 
 
-def clear(listening: Listening) -> None:
-    shutil.rmtree(served(listening) / "up")
-    (served(listening) / "up").mkdir()
+def clear(listening: Listening, keep: bool) -> None:
+    up = served(listening) / "up"
+    if keep:
+        up.rename(up.with_name(f"aside-{time.time_ns()}"))
+    else:
+        shutil.rmtree(up)
+    up.mkdir()
