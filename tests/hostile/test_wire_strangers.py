@@ -124,7 +124,7 @@ class BombTests(SynchronousTestCase):
         ]
         data = b"".join(frames)[:65_536]
         spent, peak, _ = self.cost(conversation(LIMITS.frame_anonymous), data)
-        self.assertLess(spent, 3.0)
+        self.assertLess(spent, 6)  # by itself an eighth of that; coverage takes four times as long
         self.assertLess(peak, 120 << 20)
 
     def test_a_flood_of_refusals(self) -> None:

@@ -38,11 +38,11 @@ class Opening:
         self._hashing: WorkerPool | None = None
         self._inbox: ReactorInbox | None = None
         name = os.path.basename(database.path)
-        self._late_sync = LateSync(database.path, f"fluxon-database-sync-{name}")
-        self.writer = Writer(
-            database.open_writer, f"fluxon-database-writer-{name}", self._wake_reactor, self._late_sync.owe
-        )
-        self.readers = None if database.path == ":memory:" else Readers(database.open_reading)
+        in_memory = database.path == ":memory:"
+        self._late_sync = None if in_memory else LateSync(database.path, f"fluxon-database-sync-{name}")
+        owe_sync = nothing if self._late_sync is None else self._late_sync.owe
+        self.writer = Writer(database.open_writer, f"fluxon-database-writer-{name}", self._wake_reactor, owe_sync)
+        self.readers = None if in_memory else Readers(database.open_reading)
         self.ready = False
 
     def wait_until_ready(self) -> None:
@@ -101,7 +101,8 @@ class Opening:
                 threads.stop()
         if thread is not None:
             thread.join(STOP_SECONDS)
-        self._late_sync.stop()
+        if self._late_sync is not None:
+            self._late_sync.stop()
         if self.readers is not None:
             self.readers.close_all()
 

@@ -215,6 +215,14 @@ class RelaxedWriteTests(Case):
         database = self.open()
         self.assertEqual(database.transaction(lambda: database.write_relaxed_blocking(insert)), 2)
 
+    def test_in_memory(self) -> None:
+        """What is on no disk is not looked for there."""
+        before = set(threading.enumerate())
+        database = SQLiteDatabase(":memory:")
+        self.addCleanup(database.close)
+        self.assertEqual(database.write_relaxed_blocking(insert), 1)
+        self.assertEqual(set(threading.enumerate()) - before, set())
+
     def test_one_that_never_syncs(self) -> None:
         """A database of a test is not made to sync by who asks for less."""
         database = self.open(PassingDatabase)
