@@ -5,8 +5,9 @@ Rules kept here:
 - What is owed is on the disk ``SECONDS`` later, however much is committed meanwhile: one sync a second at most.
 - The log in front of the database (its ``-wal`` file) is synced, as SQLite's own commit would have done it. A file
   that is gone was written to the database and synced by SQLite, before it removed it.
-- A sync that fails is told of and not repeated: the system has dropped what it could not write. SQLite's own
-  descriptor hears of the error as well, at its next sync.
+- A log that cannot be opened, as when descriptors are short, is synced later. A sync that fails is told of and not
+  repeated: the system has dropped what it could not write. SQLite's own descriptor hears of the error as well, at its
+  next sync.
 """
 
 from __future__ import annotations
@@ -66,7 +67,8 @@ class LateSync:
         except FileNotFoundError:
             return
         except OSError:
-            self.log.failure("the database's log cannot be synced")
+            self.log.failure("the database's log cannot be opened to be synced; it is tried again")
+            self._owed.set()
             return
         try:
             os.fsync(descriptor)

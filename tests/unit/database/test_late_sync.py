@@ -9,6 +9,7 @@ import tempfile
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from twisted.logger import globalLogPublisher
@@ -125,14 +126,19 @@ class LateSyncTests(Case):
         self.assertEqual(len(self.flushLoggedErrors(OSError)), 1)
 
     def test_a_log_that_cannot_be_opened(self) -> None:
-        """It is told of as well."""
-        os.symlink(f"{self.path}-wal", f"{self.path}-wal")
-        told = self.told()
-        late = self.late(seconds=3600)
+        """It is told of, and tried again: what is owed stays so."""
+        log = Path(f"{self.path}-wal")
+        log.symlink_to(log)
+        tried = threading.Event()
+        self.patch(late_sync.LateSync, "log", SimpleNamespace(failure=lambda text: tried.set()))
+        late = self.late(seconds=0.01)
         late.owe()
+        self.assertTrue(tried.wait(PATIENCE))
+        log.unlink()
+        log.write_bytes(b"log")
+        self.wait()
         late.stop()
-        self.assertEqual(len(told), 1)
-        self.assertEqual(len(self.flushLoggedErrors(OSError)), 1)
+        self.assertEqual(set(self.synced), {"d.sqlite3-wal"})
 
 
 def level(connection: SQLiteConnection) -> int:
