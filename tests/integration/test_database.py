@@ -66,6 +66,30 @@ os.waitpid(child, 0)
 print(Note.Insert(text="parent"), Note.Count(), flush=True)
 """
 
+#: Two of it write to one file without pause; each ends when both have been seen to write.
+BUSY = """
+import sys
+from fluxon.database import models, schema
+from fluxon.database.apis import SQLiteDatabase
+from fluxon.database.query import where
+
+class Note(models.Model):
+    text = models.TextField(db_index=True)
+
+database = SQLiteDatabase(sys.argv[1], models=[Note])
+schema.create_tables(database)
+me, other = sys.argv[2:]
+Note.Count()
+print("ready", flush=True)
+input()
+written = 0
+while written < 200 or Note.Count(where[Note.text == other]) < 200:
+    for _ in range(100):
+        Note.Insert(text=me)
+    written += 100
+    assert written < 10_000, "the other was shut out"
+"""
+
 
 def declare() -> tuple[Any, Any]:
     """Models made anew for each test."""
@@ -83,12 +107,16 @@ def declare() -> tuple[Any, Any]:
 class Script(SynchronousTestCase):
     """A program of ten lines."""
 
-    def output(self, script: str) -> str:
-        """What a script prints; nothing may go to stderr."""
+    def folder(self) -> str:
+        """A new one, for this test."""
         folder = tempfile.mkdtemp()
         self.addCleanup(shutil.rmtree, folder)
+        return folder
+
+    def output(self, script: str) -> str:
+        """What a script prints; nothing may go to stderr."""
         done = subprocess.run(
-            [sys.executable, "-W", "error", "-c", script, folder + "/x.sqlite3"],
+            [sys.executable, "-W", "error", "-c", script, self.folder() + "/x.sqlite3"],
             capture_output=True,
             text=True,
             timeout=60,
@@ -104,6 +132,26 @@ class Script(SynchronousTestCase):
     def test_a_fork_opens_for_itself(self) -> None:
         """The child of a fork neither hangs on its parent's thread nor uses its connections."""
         self.assertEqual(self.output(FORK), "1 1\n2 2\n3 3\n")
+
+    def test_two_that_write_without_pause(self) -> None:
+        """Two programs on one file take turns: neither is shut out, or told that the database is locked."""
+        path = Path(self.folder()) / "x.sqlite3"
+        command = [sys.executable, "-W", "error", "-c", BUSY, str(path)]
+        pipes: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+        both = [
+            subprocess.Popen([*command, *names], text=True, cwd=Path(__file__).parents[2], **pipes)
+            for names in (("one", "other"), ("other", "one"))
+        ]
+        try:
+            self.assertEqual([each.stdout.readline() for each in both], ["ready\n"] * 2)
+            for each in both:
+                each.stdin.write("go\n")
+                each.stdin.flush()
+            self.assertEqual([each.communicate(timeout=60) for each in both], [("", "")] * 2)
+        finally:
+            for each in both:
+                each.kill()
+                each.wait()
 
 
 class UnderAReactor(TestCase):

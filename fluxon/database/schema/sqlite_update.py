@@ -40,7 +40,7 @@ def apply_plan(
     connection.script("PRAGMA foreign_keys = OFF")
     connection.script("PRAGMA legacy_alter_table = ON")
     try:
-        connection.script("BEGIN IMMEDIATE")
+        connection.begin()
         try:
             plan = make()
             if plan.steps and backup is not None:

@@ -5,6 +5,9 @@ Rules kept here:
 - A connection is used by one thread at a time, and never by the reactor's.
 - No cursor stays open: every answer is fetched whole, so no read transaction outlives its call.
 - Transactions are begun and ended by the writer alone (``isolation_level=None``); pysqlite's own BEGIN loses updates.
+- Writers of several programs take turns: who wants to begin takes the write lock's file, and lets go of it when he has
+  begun. SQLite alone gives its lock to whoever asks at the right moment, and who writes without pause asks first: a
+  second program got nothing at all done in its five seconds (measured).
 - Every error of the driver leaves as what ``errors.translate`` says.
 """
 
@@ -12,7 +15,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import time
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -22,12 +24,16 @@ from sqlalchemy.sql.elements import ClauseElement
 
 from fluxon.database.prepared import Prepared
 from fluxon.database.rows import Row
-from fluxon.database.sqlite.errors import is_busy, is_constraint, translate
+from fluxon.database.sqlite.errors import is_busy, is_constraint, locked, translate
+from fluxon.database.sqlite.lock_file import LockFile, patiently
 from fluxon.database.statements import Statements
 from fluxon.errors import ConfigurationError
 
-#: Seconds to wait for another program's lock before ``Locked``.
+#: Seconds to wait for the turn to begin, and then for another program's lock, before ``Locked``.
 BUSY_SECONDS = 5.0
+
+#: What ``timeout=`` of ``sqlite3.connect`` does.
+_BUSY_TIMEOUT = f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000:.0f}"
 
 #: Texts that the driver keeps parsed; beyond the shapes of one program there is nothing to gain.
 _PARSED_STATEMENTS = 500
@@ -36,9 +42,11 @@ _PARSED_STATEMENTS = 500
 class SQLiteConnection:
     """What a function given to ``database.read`` or ``database.write`` works with."""
 
-    def __init__(self, raw: sqlite3.Connection, statements: Statements) -> None:
+    def __init__(self, raw: sqlite3.Connection, statements: Statements, turn: LockFile | None = None) -> None:
+        """``turn`` is where the writers of a file queue; None for who does not write, or has the database alone."""
         self.raw = raw
         self._statements = statements
+        self._turn = turn
         self._depth = 0
         #: How often work on this connection was undone, and whether a transaction is open that still may be.
         self._undone = 0
@@ -73,10 +81,34 @@ class SQLiteConnection:
         return self._synced is False
 
     def begin(self) -> None:
-        """Begin a transaction that writes. One before it that was not committed has been undone, whoever did it."""
-        self._execute("BEGIN IMMEDIATE")
+        """Begin a transaction that writes, when it is this connection's turn. Raises ``Locked``.
+
+        One before it that was not committed has been undone, whoever did it.
+        """
+        if self._turn is None:
+            self._execute("BEGIN IMMEDIATE")
+        elif not self._turn.take(BUSY_SECONDS):
+            raise locked()
+        else:
+            # SQLite's own wait naps for a millisecond and more, which is many of the transactions it waits for.
+            self._execute("PRAGMA busy_timeout = 0")
+            try:
+                if not patiently(self._began, BUSY_SECONDS):
+                    raise locked()
+            finally:
+                self._execute(_BUSY_TIMEOUT)
+                self._turn.let_go()
         self._undone += self._open
         self._open = True
+
+    def _began(self) -> bool:
+        try:
+            self.raw.execute("BEGIN IMMEDIATE")
+        except sqlite3.Error as error:
+            if is_busy(error):
+                return False
+            raise translate(error) from error
+        return True
 
     def commit(self) -> None:
         """End the transaction. Errors are the driver's: what they leave behind is the caller's to judge."""
@@ -173,6 +205,8 @@ class SQLiteConnection:
 
     def close(self) -> None:
         self.raw.close()
+        if self._turn is not None:
+            self._turn.close()
 
     def _execute(self, text: str, arguments: Sequence[Any] = ()) -> sqlite3.Cursor:
         try:
@@ -183,7 +217,8 @@ class SQLiteConnection:
 
 def open_connection(path: str, statements: Statements, *, read_only: bool = False) -> SQLiteConnection:
     """Open ``path`` (made with mode 0600 when missing), with the settings every connection here has."""
-    if path != ":memory:" and not read_only:
+    writes_file = path != ":memory:" and not read_only
+    if writes_file:
         _create_private(path)
     try:
         raw = sqlite3.connect(
@@ -195,12 +230,20 @@ def open_connection(path: str, statements: Statements, *, read_only: bool = Fals
         )
         try:
             _configure(raw, read_only)
+            turn = _turn_of(path) if writes_file else None
         except BaseException:
             raw.close()
             raise
     except sqlite3.Error as error:
         raise translate(error) from error
-    return SQLiteConnection(raw, statements)
+    return SQLiteConnection(raw, statements, turn)
+
+
+def _turn_of(path: str) -> LockFile:
+    try:
+        return LockFile(path, ".write-lock")
+    except OSError as error:
+        raise _not_made(f"{path}.write-lock", error) from error
 
 
 def _configure(raw: sqlite3.Connection, read_only: bool) -> None:
@@ -217,16 +260,18 @@ def _configure(raw: sqlite3.Connection, read_only: bool) -> None:
 
 def _use_wal(raw: sqlite3.Connection) -> None:
     """Switch a new file to WAL. SQLite does not wait for another program that does the same just now; this does."""
-    until = time.monotonic() + BUSY_SECONDS
-    while True:
+
+    def switched() -> bool:
         try:
             raw.execute("PRAGMA journal_mode = WAL").fetchall()
         except sqlite3.OperationalError as error:
-            if not is_busy(error) or time.monotonic() >= until:
-                raise
-            time.sleep(0.01)
-        else:
-            return
+            if is_busy(error):
+                return False
+            raise
+        return True
+
+    if not patiently(switched, BUSY_SECONDS):
+        raise locked()
 
 
 def _create_private(path: str) -> None:

@@ -129,7 +129,7 @@ class SQLiteDatabase(OpenedDatabase[Opening]):
         """The writer's connection, with the engine's tables there."""
         connection = self.open_writing()
         try:
-            connection.script("BEGIN IMMEDIATE")
+            connection.begin()
             self._make_tables(connection)
             connection.script("COMMIT")
         except BaseException:

@@ -46,13 +46,18 @@ def _primary_code(error: sqlite3.Error) -> int:
     return int(getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
 
 
+def locked() -> Locked:
+    """What is told to who waited in vain for his turn to write."""
+    return Locked(_LOCKED)
+
+
 def translate(error: sqlite3.Error) -> Exception:
     """The error of ours that stands for ``error``, or ``error`` itself."""
     if is_constraint(error):
         return _constraint(error)
     match _primary_code(error):
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
-            return Locked(_LOCKED)
+            return locked()
         case sqlite3.SQLITE_FULL:
             return ResourceExhausted(_FULL)
         case sqlite3.SQLITE_TOOBIG:

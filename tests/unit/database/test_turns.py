@@ -1,0 +1,195 @@
+"""Whose turn it is to write: several connections, or programs, on one SQLite file."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import stat
+import tempfile
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
+from twisted.trial.unittest import SynchronousTestCase
+
+from fluxon.database.sqlite import connection as connections
+from fluxon.database.sqlite.connection import SQLiteConnection, open_connection
+from fluxon.database.sqlite.lock_file import LockFile, patiently
+from fluxon.database.statements import Statements
+from fluxon.errors import ConfigurationError, Locked, Unavailable
+
+
+def eventually(holds: Callable[[], bool]) -> None:
+    """Wait until something holds, as the package's own code does."""
+    if not patiently(holds, 30):
+        raise AssertionError("this did not happen in 30 seconds")
+
+
+class Turns(SynchronousTestCase):
+    """Connections as two programs have them."""
+
+    def setUp(self) -> None:
+        self.folder = Path(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, self.folder)
+        self.path = str(self.folder / "d.sqlite3")
+
+    def connected(self) -> SQLiteConnection:
+        """One more writing connection."""
+        connection = open_connection(self.path, Statements(SQLiteDialect_pysqlite()))
+        self.addCleanup(connection.close)
+        return connection
+
+    def lock(self) -> LockFile:
+        """One more hold of the place in which writers queue."""
+        lock = LockFile(self.path, ".write-lock")
+        self.addCleanup(lock.close)
+        return lock
+
+    def free(self, lock: LockFile) -> bool:
+        """Whether nobody waits for his turn."""
+        if not lock.take(0):
+            return False
+        lock.let_go()
+        return True
+
+    def test_who_waits_is_next(self) -> None:
+        """One that writes without pause lets the other in between two of its transactions."""
+        one, other, look = self.connected(), self.connected(), self.lock()
+        begun: list[str] = []
+
+        def write() -> None:
+            other.begin()
+            begun.append("other")
+            other.commit()
+
+        for _ in range(20):
+            one.begin()
+            thread = threading.Thread(target=write)
+            thread.start()
+            eventually(lambda: not self.free(look))
+            one.commit()
+            one.begin()
+            begun.append("one")
+            one.commit()
+            thread.join()
+        self.assertEqual(begun, ["other", "one"] * 20)
+
+    def test_a_turn_that_does_not_come(self) -> None:
+        """It is told as locked; a transaction begins when the place is free again."""
+        self.patch(connections, "BUSY_SECONDS", 0.02)
+        connection, ahead = self.connected(), self.lock()
+        self.assertTrue(ahead.take(0))
+        self.assertIn("try again", str(self.assertRaises(Locked, connection.begin)))
+        ahead.let_go()
+        connection.begin()
+        connection.commit()
+
+    def test_a_transaction_that_does_not_end(self) -> None:
+        """Who has waited in vain for it has let go of his turn, and waits as before for everything else."""
+        self.patch(connections, "BUSY_SECONDS", 0.02)
+        one, other, look = self.connected(), self.connected(), self.lock()
+        one.begin()
+        self.assertRaises(Locked, other.begin)
+        self.assertTrue(self.free(look))
+        self.assertEqual(other.raw.execute("PRAGMA busy_timeout").fetchone(), (5000,))
+        one.commit()
+        other.begin()
+        other.commit()
+
+    def test_a_begin_that_fails(self) -> None:
+        """The turn of who cannot begin at all is over."""
+        connection, look = self.connected(), self.lock()
+        connection.begin()
+        self.assertRaises(sqlite3.Error, connection.begin)  # in a transaction already
+        self.assertTrue(self.free(look))
+
+    def test_a_file_of_another_program_that_is_not_wal_yet(self) -> None:
+        """Another that holds the new file for good is told as locked when it is opened."""
+        self.patch(connections, "BUSY_SECONDS", 0.02)
+        raw = sqlite3.connect(self.path, isolation_level=None)
+        self.addCleanup(raw.close)
+        raw.execute("CREATE TABLE t (x)")
+        raw.execute("BEGIN EXCLUSIVE")
+        self.assertRaises(Locked, self.connected)
+        raw.execute("ROLLBACK")
+        self.connected().begin()
+
+
+class LockFiles(SynchronousTestCase):
+    """The file itself."""
+
+    def setUp(self) -> None:
+        self.folder = Path(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, self.folder)
+        self.database = self.folder / "d.sqlite3"
+        self.database.touch(0o600)
+
+    def descriptors(self) -> list[int]:
+        """What this process has open in the folder."""
+        found = []
+        for name in os.listdir("/proc/self/fd"):
+            try:
+                target = os.readlink(f"/proc/self/fd/{name}")
+            except FileNotFoundError:  # that of the listing
+                continue
+            if target.startswith(f"{self.folder}/"):
+                found.append(int(name))
+        return found
+
+    def test_private_and_closed_on_exec(self) -> None:
+        """Nobody else can hold it, and no child inherits it; closing twice is closing."""
+        lock = LockFile(str(self.database), ".lock")
+        (descriptor,) = self.descriptors()
+        self.assertFalse(os.get_inheritable(descriptor))
+        self.assertEqual(stat.S_IMODE((self.folder / "d.sqlite3.lock").stat().st_mode), 0o600)
+        lock.close()
+        lock.close()
+        self.assertEqual(self.descriptors(), [])
+
+    def test_one_database_has_one_lock(self) -> None:
+        """Under whatever name it is opened."""
+        (self.folder / "link").symlink_to(self.database)
+        one, other = LockFile(str(self.database), ".lock"), LockFile(str(self.folder / "link"), ".lock")
+        self.addCleanup(one.close)
+        self.addCleanup(other.close)
+        self.assertTrue(one.take(0))
+        self.assertFalse(other.take(0.01))
+        one.close()
+        self.assertTrue(other.take(0))
+
+    def test_what_root_makes_belongs_to_the_owner_of_the_database(self) -> None:
+        """A console that an administrator started does not shut the server out."""
+        if os.geteuid() != 0:
+            self.skipTest("only root can give files away")
+        os.chown(self.database, 65534, 65534)
+        LockFile(str(self.database), ".lock").close()
+        made = (self.folder / "d.sqlite3.lock").stat()
+        self.assertEqual((made.st_uid, made.st_gid), (65534, 65534))
+
+    def test_a_shared_database_has_a_shared_lock(self) -> None:
+        """Programs of several users, for whom somebody gave the database to a group; and nothing for executing it."""
+        self.database.chmod(0o770)
+        LockFile(str(self.database), ".lock").close()
+        self.assertEqual(stat.S_IMODE((self.folder / "d.sqlite3.lock").stat().st_mode), 0o660)
+
+    def test_a_group_of_others(self) -> None:
+        """Who may not give the file to the database's group keeps it."""
+
+        def refused(*_: int) -> None:
+            raise PermissionError
+
+        self.patch(os, "fchown", refused)
+        lock = LockFile(str(self.database), ".lock")
+        self.addCleanup(lock.close)
+        self.assertTrue(lock.take(0))
+
+    def test_a_lock_that_cannot_be_made(self) -> None:
+        """Opening the database says what is in the way, and leaves nothing open."""
+        (self.folder / "d.sqlite3.write-lock").mkdir()
+        self.assertRaises(Unavailable, open_connection, str(self.database), Statements(SQLiteDialect_pysqlite()))
+        self.assertEqual(self.descriptors(), [])
+        (self.folder / "d.sqlite3.write-lock").rmdir()
+        missing = str(self.folder / "nowhere" / "d.sqlite3")
+        self.assertRaises(ConfigurationError, open_connection, missing, Statements(SQLiteDialect_pysqlite()))
