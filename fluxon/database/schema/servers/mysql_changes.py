@@ -25,6 +25,7 @@ from fluxon.database.schema.servers.missing import create_missing
 from fluxon.database.schema.servers.mysql import MySQLWriter, tables_of
 from fluxon.database.schema.servers.mysql_checks import broken_rules
 from fluxon.database.schema.servers.plan import make_plan, statements_of
+from fluxon.database.schema.servers.sources import Sources
 from fluxon.database.schema.servers.tables import Table
 from fluxon.errors import ConfigurationError, Conflict, FluxonError, Locked
 
@@ -94,8 +95,9 @@ class MySQLChanges(Changes):
             return int(connection.answer(f"SELECT count(*) FROM {table} WHERE {condition}")[0][0])
 
         have = tables_of(connection)
-        plan = make_plan(_WRITER, count, have, goal.want, goal.ours, goal.renamed)
-        plan.obstacles += broken_rules(connection, have, goal.want)
+        sources = Sources(have, goal.want, goal.renamed)
+        plan = make_plan(_WRITER, count, have, goal.want, goal.ours, sources)
+        plan.obstacles += broken_rules(connection, have, goal.want, sources)
         return plan
 
     def apply(self, connection: Any, goal: Goal, refuse: Callable[[Plan], None], finish: Callable[[], None]) -> Applied:

@@ -18,9 +18,9 @@ from enum import IntEnum
 
 import attrs
 
-from fluxon.database.schema.files import Renamed
-from fluxon.database.schema.plan import Plan, renamed_tables
+from fluxon.database.schema.plan import Plan
 from fluxon.database.schema.servers.conversions import conversion
+from fluxon.database.schema.servers.sources import Sources
 from fluxon.database.schema.servers.tables import Column, Part, Table
 from fluxon.database.schema.servers.writer import Writer
 
@@ -67,10 +67,10 @@ def make_plan(
     have: Mapping[str, Table],
     want: Mapping[str, Table],
     ours: Iterable[str],
-    renamed: Iterable[Renamed],
+    sources: Sources,
 ) -> Plan:
     """The plan from the tables in ``have`` to ``want``; ``ours`` are the names that the last schema made."""
-    return _Planner(writer, count, have, want, list(renamed)).plan(ours)
+    return _Planner(writer, count, have, want, sources).plan(ours)
 
 
 class _Change:
@@ -100,14 +100,12 @@ class _Planner:
         count: Count,
         have: Mapping[str, Table],
         want: Mapping[str, Table],
-        renamed: list[Renamed],
+        sources: Sources,
     ) -> None:
         self._writer, self._count, self._have, self._want = writer, count, have, want
+        self._source_of, self._sources = sources.column, sources.tables
         self._plan = Plan()
         self._counted: dict[tuple[str, str], int] = {}
-        self._hints = {(each.table, each.new): each.old for each in renamed if each.table is not None}
-        #: From the names that tables will have to those that they have now.
-        self._sources = {name: name for name in want if name in have} | renamed_tables(have, want, renamed)
         #: References that are dropped although they stay as they are: something that they hang on changes.
         self._loosened: set[tuple[str, str]] = set()
 
@@ -142,12 +140,6 @@ class _Planner:
             if source is not None and (source != name or old.columns[source].type != column.type):
                 return True
         return False
-
-    def _source_of(self, old: Table, new: Table, name: str) -> str | None:
-        if name in old.columns:
-            return name
-        hint = self._hints.get((new.name, name))
-        return hint if hint in old.columns and hint not in new.columns else None
 
     def _create(self, table: Table) -> None:
         statements = [(Phase.CREATE, sql) for sql in self._writer.create(table)]

@@ -23,6 +23,7 @@ from fluxon.database.schema.servers import copies
 from fluxon.database.schema.servers.missing import create_missing
 from fluxon.database.schema.servers.plan import make_plan, statements_of
 from fluxon.database.schema.servers.postgresql import PostgreSQLWriter, tables_of
+from fluxon.database.schema.servers.sources import Sources
 from fluxon.database.schema.servers.tables import Table
 from fluxon.database.servers.failure import Kind
 from fluxon.errors import ConfigurationError, Conflict, Locked, OutcomeUnknown
@@ -81,7 +82,8 @@ class PostgreSQLChanges(Changes):
         def count(table: str, condition: str) -> int:
             return int(connection.answer(f"SELECT count(*) FROM {table} WHERE {condition}")[0][0])
 
-        return make_plan(_WRITER, count, tables_of(connection), goal.want, goal.ours, goal.renamed)
+        have = tables_of(connection)
+        return make_plan(_WRITER, count, have, goal.want, goal.ours, Sources(have, goal.want, goal.renamed))
 
     def apply(self, connection: Any, goal: Goal, refuse: Callable[[Plan], None], finish: Callable[[], None]) -> Applied:
         connection.script("BEGIN")
