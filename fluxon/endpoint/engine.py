@@ -18,11 +18,14 @@ from fluxon.endpoint.cloud_server import CloudStorageServer
 from fluxon.endpoint.foundation import Foundation
 from fluxon.endpoint.listener import Listener
 from fluxon.endpoint.metrics.figures import used_of_all
+from fluxon.errors import Unavailable
 from fluxon.metrics import Requests
 from fluxon.routing import Router, Setup
 from fluxon.routing.clients import Clients
 from fluxon.routing.events import Events
 from fluxon.routing.groups import Groups
+from fluxon.routing.jobs import Jobs
+from fluxon.routing.lifetime import Lifetime
 from fluxon.routing.online import Online
 from fluxon.routing.presence import Presence
 from fluxon.routing.reverse import Reverse
@@ -37,6 +40,7 @@ class Engine:
     groups: Groups
     online: Online
     events: Events
+    jobs: Jobs
 
     def __init__(
         self,
@@ -53,6 +57,7 @@ class Engine:
         self._endpoint = endpoint
         self._secure = secure
         self._hurried = False
+        self._lifetime = Lifetime(setup.lifetime, server, reactor, setup.limits)
         self.foundation = Foundation(setup, reactor)
         self._listener: Listener | None = None
         self._cloud = cloud
@@ -72,7 +77,9 @@ class Engine:
 
     @property
     def port(self) -> IListeningPort:
-        """What it listens on."""
+        """What it listens on. ``Unavailable`` while it does not, as in ``on_start``."""
+        if not self.listener.listening:
+            raise Unavailable("the server does not listen yet")
         return self.listener.port
 
     @property
@@ -119,6 +126,9 @@ class Engine:
         self.online = Online(clients, self.router.wait)
         self.events = Events(self._setup.listeners, self.router)
         greeting.observer = Presence(self.groups, self.events)
+        self.jobs = Jobs(self._server, self._reactor)
+        self._server.begun(self)
+        await self._lifetime.begin()
         if self._cloud is not None and self._cloud_port is not None:
             await self._cloud_port.open()
             self._cloud.opened(self._cloud_port)
@@ -129,20 +139,30 @@ class Engine:
         # Both ports at once: each lets what is under way end, within the same time.
         closing = [] if self._cloud_port is None else [Deferred.fromCoroutine(self._cloud_port.close())]
         if self._listener is not None:
+            closing.append(Deferred.fromCoroutine(self.jobs.stop(self._patience)))
             await self._listener.close()
             self.groups.stop()
             # The last connections have just ended: whoever wants to know still has the database.
-            await self.events.stop(0.0 if self._hurried else self._setup.limits.drain)
-            self.router.stop()
+            await self.events.stop(self._patience)
         for each in closing:
             await each
+        await self._lifetime.end()
+        if self._listener is not None:
+            self.router.stop()
         if self._cloud is not None:
             self._cloud.opened(None)
         await self.foundation.close()
 
+    @property
+    def _patience(self) -> float:
+        """Seconds for what is under way."""
+        return 0.0 if self._hurried else self._setup.limits.drain
+
     def hurry(self) -> None:
         """While it stops, or is about to: do not wait for requests."""
         self._hurried = True
+        self._lifetime.hurry()
+        self.jobs.hurry()
         self.listener.hurry()
         if self._cloud_port is not None:
             self._cloud_port.hurry()

@@ -50,14 +50,15 @@ class Listener:
         self._on_disconnect = on_disconnect
         self._emptied: Deferred[None] | None = None
         self._hurried = False
-        self._open = False
+        #: Whether it was opened.
+        self.listening = False
         self.factory = ServerFactory(responders, foundation.reactor, limits, on_disconnect=self._disconnected)
 
     async def open(self, endpoint: IStreamServerEndpoint, secure: bool) -> None:
         """Listen: who can connect from now on is served."""
         tls = await self._foundation.tls() if secure else None
         self.port = await listen(endpoint, self.factory, tls)
-        self._open = True
+        self.listening = True
         self.secure = secure
         _log.info(
             "{name}listening on {address} {how}",
@@ -76,7 +77,7 @@ class Listener:
 
     async def close(self) -> None:
         """Take no more connections, and end those that there are."""
-        if self._open:
+        if self.listening:
             await carried_out("closing the port", self.port.stopListening)
         await self._drain()
 

@@ -6,9 +6,11 @@ Rules of this module: making one opens nothing; everything that can be called fr
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import time
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IListeningPort
 
 from fluxon.database.database import Database
@@ -19,6 +21,7 @@ from fluxon.errors import ConfigurationError, Unavailable
 from fluxon.metrics import Requests
 from fluxon.routing import Setup
 from fluxon.routing.groups import Groups
+from fluxon.routing.jobs import Job
 from fluxon.routing.online import Online
 from fluxon.sessions import Sessions
 
@@ -104,6 +107,26 @@ class AsyncServer(ServerService[Engine]):
     def online(self) -> Online:
         """Who has a client connected, once the server runs: ``users``, ``sessions``, ``is_online``."""
         return self._running().online
+
+    def every(self, seconds: float, function: Callable[[Any], Any]) -> Job:
+        """Call ``function(server)`` every so many seconds, for the first time when they have passed.
+
+        It runs as a view does, never twice at once; if it fails the log says so, and it runs again the next time. It
+        ends with this run of the server, or by the ``cancel()`` of what is returned; a server that is started again
+        calls ``on_start`` again, which is the place for this.
+        """
+        return self._running().jobs.every(seconds, function)
+
+    def daily(self, at: str | time, function: Callable[[Any], Any]) -> Job:
+        """Call ``function(server)`` once a day, as ``every`` does: ``at`` ``"03:00"`` in UTC, or a ``datetime.time``.
+
+        A ``time`` may have a time zone: ``time(3, tzinfo=ZoneInfo("Europe/Berlin"))``.
+        """
+        return self._running().jobs.daily(at, function)
+
+    def jobs_done(self) -> Deferred[Any]:
+        """Fires when the jobs that run now have ended. For the reactor thread."""
+        return self._running().jobs.ended()
 
     def broadcast(
         self,

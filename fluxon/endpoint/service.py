@@ -99,10 +99,12 @@ class ServerService(Service, Generic[R]):
     def privilegedStartService(self) -> None:
         """Take a port that only root may open: a daemon is somebody else when the server is ready to listen."""
         super().privilegedStartService()  # type: ignore[no-untyped-call]
-        reactor = self._the_reactor()
+        reactor = self.reactor
         self._taken = take(reactor, self.choose_endpoint(reactor))
 
-    def _the_reactor(self) -> Any:
+    @property
+    def reactor(self) -> Any:
+        """What it runs on. In a test (``MemoryServer``) its time is the test's clock."""
         if self._reactor is not None:
             return self._reactor
         from twisted.internet import reactor
@@ -117,7 +119,7 @@ class ServerService(Service, Generic[R]):
     async def _start(self) -> None:
         if not self.running:
             raise Unavailable("the server was stopped before it began to start")
-        reactor = self._the_reactor()
+        reactor = self.reactor
         engine: R | None = None
         metrics: MetricsPort | None = None
         try:
@@ -141,6 +143,7 @@ class ServerService(Service, Generic[R]):
                 _log.failure("the server cannot start")
             if engine is not None:
                 await engine.stop()
+            self._engine = None
             await self._end_metrics(metrics)
             await self._end_console()
             if self.running:  # and nobody stopped it meanwhile
@@ -149,6 +152,10 @@ class ServerService(Service, Generic[R]):
             raise
         self._engine = engine
         self._metrics_port = metrics
+
+    def begun(self, engine: Any) -> None:
+        """For the engine: what views may use of it is there, though it does not listen yet."""
+        self._engine = engine
 
     def _make_metrics(self, engine: R, reactor: Any) -> MetricsPort:
         return MetricsPort(engine, choose_operators(reactor, self.metrics), reactor, lambda: not self.running)
@@ -228,11 +235,8 @@ class ServerService(Service, Generic[R]):
 
     def terminate(self) -> None:
         """Stop the reactor, and so the process: what runs the server lets requests under way end before."""
-        reactor = self._reactor
-        if reactor is None:
-            from twisted.internet import reactor
         with contextlib.suppress(ReactorNotRunning):  # it is stopping already
-            reactor.stop()
+            self.reactor.stop()
 
     def reload(self) -> Deferred[str]:
         """Take up a new certificate, and write to new log files if the present ones were moved away.

@@ -65,6 +65,16 @@ def make_listener(name: str, function: Any) -> View:
     return _checked(name, function, "function", "event")
 
 
+def make_lifetime(name: str, function: Any) -> View:
+    """A function that hears of the server's start or stop, checked as a view is."""
+    return _checked(name, function, "function", "server")
+
+
+def make_job(function: Any) -> View:
+    """A function that the server calls by itself, checked as a view is."""
+    return _checked(getattr(function, "__qualname__", repr(function)), function, "job", "server")
+
+
 def _make_view(name: Any, function: Any) -> View:
     if not isinstance(name, str) or not _is_utf8(name) or not 0 < len(name.encode()) <= MAX_NAME:
         raise ConfigurationError(f"the name of a view is a text of 1 to {MAX_NAME} bytes, not {name!r}")

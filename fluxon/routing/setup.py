@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,7 +16,7 @@ from fluxon.database.apis import adapter_of
 from fluxon.errors import ConfigurationError
 from fluxon.limits import MAX_INT, Limits
 from fluxon.routing.events import KINDS
-from fluxon.routing.mapping import View, ViewFunction, make_listener, make_views
+from fluxon.routing.mapping import View, ViewFunction, make_lifetime, make_listener, make_views
 from fluxon.security import Secrets
 
 
@@ -66,6 +66,11 @@ class Setup:
     #: Whether what was only looked at is on the disk, in the audit log, before it is answered; else a second later at
     #: most, so that a machine which loses its power may forget who read what in its last second.
     cloud_reads_synced: bool = False
+    #: Functions that are given the server: when everything is open and nobody can connect yet, and when the last
+    #: connection has ended and the database is still open. They run as views do. If ``on_start`` fails, the server
+    #: does not start.
+    on_start: Callable[[Any], Any] | None = None
+    on_stop: Callable[[Any], Any] | None = None
     #: Functions that hear of connections, each with an ``Event``: a client is there, somebody logged in or out on it,
     #: it is gone. They run as views do.
     on_connect: Callable[[Any], Any] | None = None
@@ -80,6 +85,8 @@ class Setup:
     views: dict[str, View] = attrs.field(init=False)
     #: Those that hear of connections, by ``connect``, ``login``, ``logout``, ``disconnect``.
     listeners: dict[str, View] = attrs.field(init=False)
+    #: Those that are given the server, by ``start`` and ``stop``.
+    lifetime: dict[str, View] = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         if not isinstance(self.secrets, Secrets):
@@ -96,9 +103,12 @@ class Setup:
             raise ConfigurationError("database_api is an adapter's class: database_api=SQLiteDatabase, without ()")
         self._check_cloud()
         object.__setattr__(self, "views", make_views(self.mapping))
-        told = {kind: getattr(self, f"on_{kind}") for kind in KINDS}
-        listeners = {kind: make_listener(f"on_{kind}", each) for kind, each in told.items() if each is not None}
-        object.__setattr__(self, "listeners", listeners)
+        object.__setattr__(self, "listeners", self._functions(KINDS, make_listener))
+        object.__setattr__(self, "lifetime", self._functions(("start", "stop"), make_lifetime))
+
+    def _functions(self, kinds: Iterable[str], make: Callable[[str, Any], View]) -> dict[str, View]:
+        told = {kind: getattr(self, f"on_{kind}") for kind in kinds}
+        return {kind: make(f"on_{kind}", each) for kind, each in told.items() if each is not None}
 
     @property
     def has_cloud(self) -> bool:

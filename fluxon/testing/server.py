@@ -202,9 +202,8 @@ class MemoryServer:
         for each in reversed(opened):
             await each.client.close()
         # What is still under way has nobody left who waits for it.
-        stopped = self.server.stopService()
         self.server.hurry()
-        await stopped
+        await self.server.stopService()
         await self.clock.settled()
         self._clear()
 
@@ -244,6 +243,13 @@ class MemoryServer:
             on_reconnect=on_reconnect,
             on_disconnect=on_disconnect,
         )
+
+    def jobs_done(self) -> Any:
+        """Wait until the jobs (``server.every``, ``server.daily``) that run have ended: ``advance`` only begins them.
+
+        To be awaited in a test that awaits; in any other it blocks.
+        """
+        return self.calls.run("jobs_done()", self.server.jobs_done)
 
     def cloud_endpoint(self) -> MemoryClientEndpoint:
         """For a client of the cloud storage."""
