@@ -168,7 +168,7 @@ class Attribute:
 
     def _value(self, value: Any) -> Any:
         try:
-            return self._field.convert(value)
+            return self._field.convert(self._field.plain(value))
         except ValueError as error:
             raise InvalidPayload(f"{self._field} is compared with a value that {error}") from None
 

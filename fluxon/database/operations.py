@@ -17,7 +17,7 @@ from fluxon.blocking import either
 from fluxon.database.attributes import Attribute, Order, Reference, field_of, name_in_rows
 from fluxon.database.declaration import Declaration
 from fluxon.database.expressions import Expression, Shape
-from fluxon.database.storing import insert_many, insert_one, update
+from fluxon.database.storing import hash_password_of, insert_many, insert_one, update
 from fluxon.database.values import columns_to_update, reference_to, row_to_insert, rows_to_insert
 from fluxon.errors import ConfigurationError, Conflict, InvalidPayload
 from fluxon.limits import MAX_INT
@@ -118,6 +118,16 @@ class Operations:
         declaration, _ = bound(cls)
         condition = _condition(where)
         return update(declaration, columns_to_update(declaration, values), condition, where.values)
+
+    @classmethod
+    def HashPassword(cls, password: Any, /) -> Any:
+        """The password as ``Insert`` and ``Update`` would store it: a ``HashedPassword``, which they take as it is.
+
+        For ``transaction(fn)``, in which nothing may be hashed. Raises ``InvalidPayload`` for what is no password to
+        the model's field, ``ConfigurationError`` for a model without one.
+        """
+        declaration, _ = bound(cls)
+        return hash_password_of(declaration, password)
 
     @classmethod
     def Delete(cls, where: Expression = EVERY) -> Any:

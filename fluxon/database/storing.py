@@ -5,7 +5,8 @@ Rules kept here:
 - A broken constraint of an insert is the answer False, found by the driver's code and told inside the transaction.
 - Many rows are all stored or none.
 - Passwords are hashed before the transaction, in threads of their own: hashing takes a tenth of a second, and the
-  only writer must not wait for it. Inside ``transaction(fn)`` they are refused for the same reason.
+  only writer must not wait for it. Inside ``transaction(fn)`` they are refused for the same reason, but for those that
+  were hashed before (``hash_password_of``).
 - A key that the database does not number itself must be given: SQLite would otherwise make one up.
 """
 
@@ -17,8 +18,9 @@ from typing import Any
 from fluxon.blocking import either
 from fluxon.database.declaration import Declaration
 from fluxon.database.expressions import Shape
-from fluxon.database.fields import Field, PasswordField
+from fluxon.database.fields import Field, HashedPassword, PasswordField
 from fluxon.database.hashing import in_turn
+from fluxon.errors import ConfigurationError, InvalidPayload
 from fluxon.security.passwords import hash_password
 
 _Row = dict[Field, Any]
@@ -45,13 +47,17 @@ def update(declaration: Declaration, row: _Row, condition: Shape | None, values:
 
 def _with_passwords(declaration: Declaration, rows: list[_Row], work: Callable[[list[_Row]], tuple[Any, ...]]) -> Any:
     database = declaration.database
-    if not any(isinstance(field, PasswordField) and row[field] is not None for row in rows for field in row):
-        todo = work(rows)
+    passwords = [row[field] for row in rows for field in row if isinstance(field, PasswordField)]
+    if not any(isinstance(each, str) for each in passwords):
+        todo = work(_hashed(rows) if passwords else rows)
         return either(lambda: database.write(*todo), lambda: database.write_blocking(*todo))
 
     def blocking() -> Any:
         if database.in_transaction:
-            raise RuntimeError("a password cannot be stored inside transaction(): hashing would hold up every writer")
+            raise RuntimeError(
+                "a password cannot be stored inside transaction(): hashing would hold up every writer; "
+                f"hash it before: {declaration.name}.HashPassword(password)"
+            )
         return database.write_blocking(*work(_hashed(rows)))
 
     return either(
@@ -59,10 +65,31 @@ def _with_passwords(declaration: Declaration, rows: list[_Row], work: Callable[[
     )
 
 
+def hash_password_of(declaration: Declaration, password: Any) -> Any:
+    """Answer the ``HashedPassword`` of a password that is as the model's field wants it."""
+    fields = [each for each in declaration.all_fields if isinstance(each, PasswordField)]
+    if len(fields) != 1:
+        raise ConfigurationError(f"{declaration.name}.HashPassword needs a model with one PasswordField")
+    try:
+        password = fields[0].check(password)
+    except ValueError as error:
+        wrong = str(error) or "is not valid"
+        name = fields[0].name
+        raise InvalidPayload(f"{declaration.name}: {name!r} {wrong}", details={"fields": {name: wrong}}) from None
+    database = declaration.database
+    if database.in_transaction:
+        raise RuntimeError("HashPassword cannot be used inside transaction(): hashing would hold up every writer")
+    return either(lambda: database.hash(_hash, password), lambda: _hash(password))
+
+
+def _hash(password: Any) -> HashedPassword:
+    return password if isinstance(password, HashedPassword) else HashedPassword(in_turn(hash_password, password))
+
+
 def _hashed(rows: list[_Row]) -> list[_Row]:
     return [
         {
-            field: in_turn(hash_password, value) if isinstance(field, PasswordField) and value is not None else value
+            field: _hash(value).text if isinstance(field, PasswordField) and value is not None else value
             for field, value in row.items()
         }
         for row in rows

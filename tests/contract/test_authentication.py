@@ -12,7 +12,7 @@ from twisted.internet.task import Clock
 from fluxon.database import authentication, models
 from fluxon.database.query import where
 from fluxon.database.throttle import LoginThrottle
-from fluxon.errors import ConfigurationError, ResourceExhausted
+from fluxon.errors import ConfigurationError, InvalidPayload, ResourceExhausted
 from fluxon.limits import Limits
 from fluxon.security import passwords
 from fluxon.sessions.accounts import DatabaseAccounts
@@ -151,9 +151,44 @@ class Logins:
         self.assertEqual((await self.login(password="New123@abc")).id, key)
 
     async def test_not_inside_a_transaction(self: Any) -> None:
-        """Hashing would hold up every writer."""
+        """Hashing would hold up every writer; what to do instead is said."""
         await self.user()
         await self.fails(RuntimeError, self.database.transaction, lambda: self.User.Authenticate("Jane", "x"))
+        await self.fails(RuntimeError, self.database.transaction, lambda: self.User.HashPassword("Mike123@abc"))
+        in_clear = {"username": "Mike", "password": "Mike123@abc"}
+        error = await self.fails(RuntimeError, self.database.transaction, lambda: self.User.Insert(in_clear))
+        self.assertIn("hash it before: User.HashPassword(password)", str(error))
+
+    async def test_hashed_before(self: Any) -> None:
+        """A password that was hashed is stored as it is: in transactions, in many rows, by an update."""
+        mikes, janes = [await self.ask(self.User.HashPassword, each) for each in ("Mike123@abc", "Jane123@abc")]
+        self.assertNotIn("argon2", f"{mikes} {mikes!r}")
+        self.assertIs(await self.ask(self.User.HashPassword, mikes), mikes)
+
+        def sign_up() -> list[int]:
+            key = self.User.Insert(username="Mike", password=mikes)
+            self.User.Update({"password": janes}, where[self.User.id == key])
+            more = self.User.Insert([{"username": name, "password": mikes} for name in ("Ann", "Bob")])
+            return [key, *more]
+
+        keys = await self.ask(self.database.transaction, sign_up)
+        self.assertEqual((await self.login("Mike")).id, keys[0])
+        self.assertEqual((await self.login("Bob", "Mike123@abc")).id, keys[2])
+        self.assertIsNone(await self.login("Bob"))
+        rows = [{"username": "Cid", "password": mikes}, {"username": "Dan", "password": "Dan123@abc"}]
+        await self.ask(self.User.Insert, rows)
+        self.assertIsNotNone(await self.login("Cid", "Mike123@abc"))
+        self.assertIsNotNone(await self.login("Dan", "Dan123@abc"))
+
+    async def test_what_is_no_password(self: Any) -> None:
+        """Is not hashed either; a text that looks like a hash is a password in clear, whoever sent it."""
+        error = await self.fails(InvalidPayload, self.User.HashPassword, "x" * 1025)
+        self.assertEqual(error.details["fields"], {"password": "is longer than 1024 bytes"})
+        await self.fails(InvalidPayload, self.User.HashPassword, None)
+        stored = (await self.ask(self.User.HashPassword, "Mike123@abc")).text
+        await self.ask(self.User.Insert, username="Mike", password=stored)
+        self.assertIsNone(await self.login("Mike", "Mike123@abc"))
+        self.assertIsNotNone(await self.login("Mike", stored))
 
 
 class OnSQLite(Logins, SQLiteCase):

@@ -22,7 +22,7 @@ from fluxon.database.fields.relations import (
     OnDelete,
     OneToOneField,
 )
-from fluxon.database.fields.text import CharField, EmailField, PasswordField, TextField
+from fluxon.database.fields.text import CharField, EmailField, HashedPassword, PasswordField, TextField
 from fluxon.database.fields.times import DateField, DateTimeField, TimeField
 
 __all__ = [
@@ -45,6 +45,7 @@ __all__ = [
     "Field",
     "FloatField",
     "ForeignKey",
+    "HashedPassword",
     "IntegerField",
     "JSONField",
     "ManyToManyField",

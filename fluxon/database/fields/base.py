@@ -37,11 +37,9 @@ class _Missing:
 MISSING: Final = _Missing()
 
 
-def _choices(value: Any) -> tuple[Any, ...] | None:
-    if value is None:
-        return None
-    if isinstance(value, type) and issubclass(value, Enum):
-        return tuple(each.value for each in value)
+def _choices(value: Any) -> tuple[Any, ...] | type[Enum] | None:
+    if value is None or (isinstance(value, type) and issubclass(value, Enum)):
+        return value
     if isinstance(value, str | bytes) or not isinstance(value, Iterable):
         raise TypeError("choices is a list of values, or an Enum")
     return tuple(value)
@@ -83,8 +81,9 @@ class Field(metaclass=FieldType):
     unique: bool = False
     primary_key: bool = False
     db_index: bool = False
-    #: The only values allowed; pairs of (value, label) as in Django may be given too.
-    choices: Sequence[Any] | None = attrs.field(default=None, converter=_choices)
+    #: The only values allowed; pairs of (value, label) as in Django may be given too. Of an ``Enum`` they are its
+    #: members' values; a member stands for its value wherever one is given.
+    choices: Sequence[Any] | type[Enum] | None = attrs.field(default=None, converter=_choices)
     #: Functions of one value that return False, or raise ``ValueError`` with a text, when they refuse it.
     validators: Sequence[Callable[[Any], Any]] = attrs.field(default=(), converter=_validators)
     #: The column's earlier name: a schema update then carries its values over.
@@ -125,7 +124,7 @@ class Field(metaclass=FieldType):
     def _check_choices(self) -> None:
         if self.choices is None:
             return
-        if not self.choices:
+        if not self.allowed:
             raise self.misdeclared("choices is empty; leave it out to allow every value")
         for value in self.allowed:
             try:
@@ -157,7 +156,7 @@ class Field(metaclass=FieldType):
 
     def check(self, value: Any) -> Any:
         """``convert``, and every rule of the declaration."""
-        value = self.convert(value)
+        value = self.convert(self.plain(value))
         self.check_bounds(value)
         if self.choices is not None and value not in self.allowed:
             raise ValueError("is not one of the allowed values")
@@ -169,9 +168,19 @@ class Field(metaclass=FieldType):
     def check_bounds(self, value: Any) -> None:
         """Raise ``ValueError`` when a value of the right type is too long, too large …"""
 
+    def plain(self, value: Any) -> Any:
+        """``value``, or what it stands for: a member of the ``Enum`` that ``choices`` is."""
+        return value.value if self._members is not None and isinstance(value, self._members) else value
+
+    @cached_property
+    def _members(self) -> type[Enum] | None:
+        return self.choices if isinstance(self.choices, type) else None
+
     @cached_property
     def allowed(self) -> list[Any]:
         """The values of ``choices``."""
+        if self._members is not None:
+            return [each.value for each in self._members]
         return [each[0] if isinstance(each, tuple | list) and len(each) == 2 else each for each in self.choices or ()]
 
     @property
@@ -193,7 +202,7 @@ class Field(metaclass=FieldType):
         """The DEFAULT in the schema, which fills a new column's old rows; None when there is none."""
         if not self.has_constant_default or self.default is None:
             return None
-        return sqlalchemy.literal(self.convert(self.default), self.column_type())
+        return sqlalchemy.literal(self.convert(self.plain(self.default)), self.column_type())
 
 
 #: What a row has in a column.

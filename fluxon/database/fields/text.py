@@ -72,12 +72,25 @@ class EmailField(CharField):
             raise ValueError("is not an e-mail address")
 
 
+@attrs.frozen(repr=False)
+class HashedPassword:
+    """A password that was hashed already, by ``User.HashPassword``: what ``Insert`` and ``Update`` store as it is.
+
+    A type of its own, which crosses no wire: a text that a client sends is always a password in clear.
+    """
+
+    text: str
+
+    def __repr__(self) -> str:
+        return "<HashedPassword>"
+
+
 @attrs.define(eq=False, slots=False, kw_only=True)
 class PasswordField(CharField):
     """A password, stored as its argon2id hash and never as itself.
 
-    It is given in clear to ``Insert`` and ``Update``. It cannot be compared in ``where[...]``: a salted hash equals
-    nothing; use ``Authenticate``.
+    It is given in clear to ``Insert`` and ``Update``, or as a ``HashedPassword``. It cannot be compared in
+    ``where[...]``: a salted hash equals nothing; use ``Authenticate``.
     """
 
     comparable: ClassVar[bool] = False
@@ -87,6 +100,9 @@ class PasswordField(CharField):
         if self.primary_key or self.unique or self.choices is not None or self.has_constant_default:
             raise self.misdeclared("a password is no key, is not unique, and has no choices and no default")
         CharField.check_options(self)
+
+    def check(self, value: Any) -> Any:
+        return value if isinstance(value, HashedPassword) else super().check(value)
 
     def check_bounds(self, value: str) -> None:
         # Hashing reads every byte: a long text would be a way to keep the processor busy.

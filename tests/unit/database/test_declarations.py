@@ -69,9 +69,26 @@ class Fields(SynchronousTestCase):
             SMALL = "S"
             LARGE = "L"
 
-        field = model("Thing", size=models.CharField(choices=Size)).declaration.fields["size"]  # type: ignore[arg-type]
+        class Empty(enum.Enum):
+            """Of nothing."""
+
+        class Other(enum.Enum):
+            SMALL = "S"
+
+        self.refused(models.CharField(choices=Empty))
+        self.refused(models.CharField(choices=Size, default=Other.SMALL))
+        thing = model("Thing", size=models.CharField(choices=Size, default=Size.SMALL))
+        field = thing.declaration.fields["size"]
         self.assertEqual(field.check("L"), "L")
         self.assertRaises(ValueError, field.check, "M")
+        self.assertRaises(ValueError, field.check, "SMALL")
+        # A member stands for its value; another Enum's is nothing that was declared.
+        self.assertEqual(field.check(Size.LARGE), "L")
+        self.assertRaises(ValueError, field.check, Other.SMALL)
+        self.assertEqual((thing.size == Size.LARGE).values, ("L",))
+        self.assertEqual(thing.size.in_([Size.LARGE, "S"]).values, ("L", "S"))
+        self.assertRaises(InvalidPayload, lambda: thing.size == Other.SMALL)
+        self.assertEqual(str(field.server_default().value), "S")
 
     def test_validators(self) -> None:
         """A function, not a list of them, is a mistake; so is a text."""
