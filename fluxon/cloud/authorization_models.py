@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime, time
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from fluxon.cloud import roles
 from fluxon.cloud.acting import ABSENT, agent_of, named
@@ -26,9 +26,9 @@ from fluxon.cloud.declaration import (
     AnonymousPermissions,
     AuthorizationType,
     DefaultRole,
-    Role,
     RootPermissions,
 )
+from fluxon.cloud.declaration import Role as _Role
 from fluxon.cloud.filesystem import Filesystem
 from fluxon.cloud.permissions import Permissions
 from fluxon.errors import ConfigurationError, InvalidPayload
@@ -93,7 +93,8 @@ class RoleBasedAccessControl(metaclass=_BoundType, base=True):
     (their key) or ``username=`` (the name they log in by).
     """
 
-    Role: ClassVar[type[Role]] = Role
+    # By another name above: a checker takes a variable for no class to derive from.
+    Role: TypeAlias = _Role
 
     @classmethod
     def assign_role(

@@ -13,6 +13,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IListeningPort
 
+from fluxon.cloud.filesystem import Filesystem
 from fluxon.database.database import Database
 from fluxon.endpoint.cloud_server import CloudStorageServer
 from fluxon.endpoint.engine import Engine
@@ -76,9 +77,12 @@ class AsyncServer(ServerService[Engine]):
         return self._running().port
 
     @property
-    def database(self) -> Database | None:
-        """The project's database, once the server runs."""
-        return self._running().database
+    def database(self) -> Database:
+        """The project's database, once the server runs: ``transaction``, ``run``. ``Unavailable`` without one."""
+        database = self._running().database
+        if database is None:
+            raise Unavailable("this server's setup has no database: database_path=BASE_DIR / 'database.sqlite3'")
+        return database
 
     @property
     def sessions(self) -> Sessions:
@@ -91,12 +95,12 @@ class AsyncServer(ServerService[Engine]):
         return self._running().router.requests
 
     @property
-    def cloud(self) -> Any:
+    def cloud(self) -> Filesystem:
         """The files of the cloud storage, ``filesystem`` of its authorization model. ``Unavailable`` without one."""
         if not self.setup.has_cloud:
             raise Unavailable("this server's setup has no cloud storage")
         self._running()
-        return self.setup.cloud_auth_model.filesystem
+        return self.setup.cloud_auth_model.filesystem  # type: ignore[no-any-return]
 
     @property
     def groups(self) -> Groups:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections import deque
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
@@ -24,7 +24,7 @@ from twisted.logger import Logger
 
 from fluxon.caller import serve
 from fluxon.routing.mapping import View
-from fluxon.routing.request import Connection
+from fluxon.routing.request import Connection, T
 from fluxon.routing.stand_in import settled
 from fluxon.rpc import Peer
 from fluxon.rpc.faults import to_internal
@@ -33,6 +33,7 @@ from fluxon.sessions.user import AuthenticatedUser
 from fluxon.workers import WorkerPool
 
 if TYPE_CHECKING:
+    from fluxon.endpoint import AsyncServer
     from fluxon.routing.router import Router
 
 _log = Logger(namespace="fluxon.routing")
@@ -47,10 +48,11 @@ _WAITING = 64
 _AT_ONCE = 64
 
 
-class Event:
+class Event(Generic[T]):
     """Something that happened to a connection; what a function for it is given.
 
-    ``user`` and ``sessionid`` are those of that moment: for a logout and a disconnect, who it was.
+    ``user`` and ``sessionid`` are those of that moment: for a logout and a disconnect, who it was. To a type checker
+    ``Event[User]`` says whose row ``user`` is, as ``Request[User]`` does.
     """
 
     __slots__ = ("_peer", "_router", "_timestamp", "kind", "reason", "session", "user")
@@ -63,7 +65,8 @@ class Event:
         self._timestamp = router.seconds()
         #: For the engine's own use.
         self.session = session
-        self.user = None if session.user is None else AuthenticatedUser(session.user)
+        user: Any = None if session.user is None else AuthenticatedUser(session.user)
+        self.user: T | None = user
         #: Why a session ended, for a logout: ``logged out``, ``revoked``, ``expired``, ``password changed`` …
         self.reason = reason
 
@@ -86,9 +89,9 @@ class Event:
         return Connection(self._peer, self._router)
 
     @property
-    def server(self) -> Any:
+    def server(self) -> AsyncServer:
         """The server, as ``request.server``."""
-        return self._router.server
+        return self._router.server  # type: ignore[no-any-return]
 
     @property
     def timestamp(self) -> datetime:

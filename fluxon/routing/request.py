@@ -21,6 +21,7 @@ from fluxon.wire import Ask
 if TYPE_CHECKING:
     from typing_extensions import TypeVar as TypeVarWithDefault
 
+    from fluxon.endpoint import AsyncServer
     from fluxon.routing.route import Route
     from fluxon.routing.router import Router
     from fluxon.sessions import Session
@@ -181,9 +182,9 @@ class Request(Generic[T]):
         return Connection(self._peer, self._route.router)
 
     @property
-    def server(self) -> Any:
+    def server(self) -> AsyncServer:
         """The server: ``request.server.reverse_request(user_id, name, payload)``."""
-        return self._route.router.server
+        return self._route.router.server  # type: ignore[no-any-return]
 
     @property
     def timestamp(self) -> datetime:

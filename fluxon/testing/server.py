@@ -269,7 +269,6 @@ class MemoryServer:
     @property
     def database(self) -> Database:
         """The database, for ``transaction`` and ``run``."""
-        database = self.server.database
-        if database is None:
+        if self.setup.database_api is None:
             raise ConfigurationError("this setup has no database: database_api= and database_path= are missing")
-        return database
+        return self.server.database

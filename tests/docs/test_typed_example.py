@@ -24,6 +24,7 @@ MISTAKES = (
     ("await request.login(user.id)", "await request.log_in(user.id)"),
     ("where[Note.owner == _user_of(request).id]", "where[Note.ownr == _user_of(request).id]"),
     ("user.nickname or", "user.nicknme or"),
+    ("request.server.database.transaction(", "request.server.database.transacton("),
 )
 
 #: What a checker, and so an editor, knows of names: if one of these becomes Any, completion is lost.
@@ -33,9 +34,13 @@ from decimal import Decimal
 from typing import Any, assert_type
 from uuid import UUID
 
+from fluxon.cloud.authorization_models import DefaultRole, Permissions, RoleBasedAccessControl
+from fluxon.cloud.filesystem import Filesystem
 from fluxon.database import models
 from fluxon.database.attributes import Attribute, Relation
-from fluxon.routing import AuthenticatedUser, Request
+from fluxon.database.database import Database
+from fluxon.endpoint import AsyncServer
+from fluxon.routing import AuthenticatedUser, Event, Request
 
 from models import User
 
@@ -68,6 +73,20 @@ async def say(request: Request[User]) -> None:
     assert_type(User.username, Attribute)
     assert_type(Everything.owner, Relation)
     any_request: Request[Any] = request
+
+
+async def hear(event: Event[User]) -> None:
+    assert_type(event.user, User | None)
+    assert_type(event.server, AsyncServer)
+    assert_type(event.server.cloud, Filesystem)
+    assert_type(event.server.database, Database)
+
+
+class Files(RoleBasedAccessControl):
+    class reader(RoleBasedAccessControl.Role):
+        permissions = [Permissions.READ_FILE]
+
+    DefaultRole(reader)
 
 
 async def whoever(request: Request) -> None:
@@ -137,7 +156,7 @@ class TypedExampleTests(SynchronousTestCase):
             text = text.replace(old, new)
         views.write_text(text)
         found = "\n".join(self.mypy())
-        for word in ("usrname", "paylod", "log_in", "ownr", "nicknme"):
+        for word in ("usrname", "paylod", "log_in", "ownr", "nicknme", "transacton"):
             self.assertIn(f'"{word}"', found)
 
     def test_pyright(self) -> None:

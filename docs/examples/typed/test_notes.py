@@ -28,6 +28,9 @@ class NoteTests(unittest.TestCase):
         client = self.connect()
         client.send_request("write", "milk")
         self.assertEqual(client.send_request("notes"), ["milk"])
+        client.send_request("write", "bread")
+        self.assertEqual(client.send_request("tidy"), 1)
+        self.assertEqual(client.send_request("notes"), ["bread"])
         self.assertRegex(client.send_request("whoami"), r"^emma, since \d\d \w+ \d{4}$")
         with self.assertRaises(Unauthenticated):
             self.app.connect().send_request("notes")
