@@ -6,6 +6,7 @@ Rules kept here:
   being asked costs nothing.
 - Names follow https://prometheus.io/docs/practices/naming/: a unit in the name, ``_total`` for what only grows.
 - Labels are names that the program chose (views, ports, codes), never what a client sent.
+- What the application counts by itself is told as well; if that fails, the rest is told all the same.
 """
 
 from __future__ import annotations
@@ -13,11 +14,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+from prometheus_client import REGISTRY
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
+from twisted.logger import Logger
 
 from fluxon.endpoint.metrics.figures import Sample
 from fluxon.metrics import Requests
+
+_log = Logger(namespace="fluxon.metrics")
+
+#: What every registry of the library has, and what is told here: a name may stand in an answer once.
+_TOLD_ALREADY = ("fluxon_", "process_", "python_")
 
 #: Upper bounds of the buckets, in seconds. A request over loopback takes a tenth of a millisecond, a view at most its
 #: timeout, 30 s by default.
@@ -34,6 +42,21 @@ class ServerCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         yield from _of_requests(dict(self._requests()))
         yield from _of_samples(self._samples())
+
+
+class ApplicationCollector(Collector):
+    """What the application has declared with ``prometheus_client``, in the registry where it stands unless told."""
+
+    def describe(self) -> list[Metric]:
+        return []  # collecting to learn the names could fail, and this is registered while a server starts
+
+    def collect(self) -> Iterator[Metric]:
+        try:
+            for metric in REGISTRY.collect():
+                if not metric.name.startswith(_TOLD_ALREADY):
+                    yield metric
+        except Exception:
+            _log.failure("collecting the application's own metrics")
 
 
 def _of_requests(requests: Mapping[str, Requests]) -> Iterator[Metric]:

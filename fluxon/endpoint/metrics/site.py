@@ -20,7 +20,7 @@ from twisted.web.resource import IResource, Resource
 from twisted.web.server import NOT_DONE_YET, Site
 from twisted.web.wsgi import WSGIResource
 
-from fluxon.endpoint.metrics.collector import ServerCollector
+from fluxon.endpoint.metrics.collector import ApplicationCollector, ServerCollector
 from fluxon.workers import WorkerPool
 
 #: Seconds until a health check that gets no answer is one.
@@ -71,6 +71,7 @@ class MetricsSite:
         self._reactor = reactor
         registry = CollectorRegistry()
         registry.register(collector)
+        registry.register(ApplicationCollector())
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
         # Not the reactor's own threads: those are the application's.

@@ -6,7 +6,9 @@ import urllib.error
 import urllib.request
 from typing import Any
 
+from prometheus_client import CollectorRegistry, Counter, Gauge
 from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.registry import Collector
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.endpoints import clientFromString, connectProtocol, serverFromString
@@ -14,6 +16,7 @@ from twisted.internet.protocol import Protocol
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
+from fluxon.endpoint.metrics import collector as collector_module
 from fluxon.endpoint.metrics import site as site_module
 from fluxon.endpoint.metrics.collector import ServerCollector
 from fluxon.endpoint.metrics.site import MetricsSite
@@ -119,6 +122,31 @@ class MetricsSiteTests(TestCase):
         self.assertEqual(await self.get(address + "/health"), (200, "ok\n"))
         checks[0].callback(None)
         self.assertIsNone(self.successResultOf(checks[0]))
+
+    async def test_the_applications_own(self) -> None:
+        """What it declared with the library is there as well, once; if collecting it fails, all else is there."""
+        registry = CollectorRegistry()
+        self.patch(collector_module, "REGISTRY", registry)
+        Counter("tickets_opened", "Tickets.", registry=registry).inc(3)
+        Gauge("process_open_fds", "As told already.", registry=registry).set(1)
+        address = await self.serve()
+        families = await self.families(address)
+        self.assertEqual([each.value for each in families["tickets_opened"] if each.name.endswith("_total")], [3])
+        self.assertNotEqual([each.value for each in families["process_open_fds"]], [1])
+
+        class Broken(Collector):
+            """Of an application, with a fault."""
+
+            def describe(self) -> list[Any]:
+                return []
+
+            def collect(self) -> Any:
+                raise ValueError("no")
+
+        registry.register(Broken())
+        families = await self.families(address)
+        self.assertIn("fluxon_connections", families)
+        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
 
     async def test_nothing_else(self) -> None:
         """There is nothing else to be had on this port."""
