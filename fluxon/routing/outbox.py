@@ -21,8 +21,8 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 
 from fluxon.commands import Deliver
-from fluxon.errors import FluxonError, OutcomeUnknown, ResourceExhausted, says_stopping
-from fluxon.routing.delivery import FAILED, HANDLED, QUEUED, Result, settled
+from fluxon.errors import FluxonError, OutcomeUnknown, ResourceExhausted, Unavailable, says_stopping
+from fluxon.routing.delivery import FAILED, HANDLED, OFFLINE, QUEUED, TIMEOUT, Result, settled
 from fluxon.routing.kept import Entry, Kept
 from fluxon.rpc import Peer
 
@@ -177,4 +177,10 @@ class Outbox:
         if self._pause is not None and self._pause.active():
             self._pause.cancel()
         for entry in list(self.entries.values()):
-            self._give_up(entry, self._result(FAILED, error=ResourceExhausted("the client's session is over")))
+            self._give_up(entry, self._unheard(entry))
+
+    def _unheard(self, entry: Entry) -> Result:
+        # As for a request that is not kept, and whose client goes.
+        if entry.sent:
+            return self._result(TIMEOUT, error=OutcomeUnknown("the client is gone, and did not say whether it ran"))
+        return self._result(OFFLINE, error=Unavailable("the client is gone, and nothing is kept for it any more"))

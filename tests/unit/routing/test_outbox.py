@@ -268,8 +268,12 @@ class OutboxTests(SynchronousTestCase):
         line = self.connect()
         outcomes = self.put("a", "b")
         line.answer(0, ResourceExhausted())
+        outcomes += self.put("c")  # not sent: the client has too much already
         self.keeping.stop()
-        self.assertEqual(self.states(outcomes), ["failed", "failed"])
+        results = [self.successResultOf(each) for each in outcomes]
+        self.assertEqual([each.state for each in results], ["timeout", "timeout", "offline"])
+        codes = [each.error and each.error.code for each in results]
+        self.assertEqual(codes, ["OutcomeUnknown", "OutcomeUnknown", "Unavailable"])
         self.assertEqual((self.clock.getDelayedCalls(), self.keeping.kept, self.keeping.outboxes), ([], 0, set()))
 
     def test_whoever_hears_may_ask_for_more(self) -> None:
