@@ -37,6 +37,8 @@ _WORDS = {
 def fields_of(payload: Any, types: Mapping[str, Any]) -> list[Any]:
     """The values of ``payload`` under the names of ``types``, in that order. See ``Request.fields``."""
     wanted = {name: _allowed(name, kind) for name, kind in types.items()}
+    if payload is None:  # what a client sends that gives none
+        payload = {}
     if not isinstance(payload, dict):
         raise InvalidPayload(f"the payload is a dict with {', '.join(types)}")
     wrong = {

@@ -132,8 +132,9 @@ class Request(Generic[T]):
         """What the client sent under these names, in their order: ``name, age = request.fields(name=str, age=int)``.
 
         A type is one that crosses the wire, or several: ``note=str | None`` may be left out, and is None then. Other
-        names in the payload are left alone. Raises ``InvalidPayload`` for a payload that is no dict, and for values
-        that are missing or of another type; its ``details["fields"]`` say for each what is wrong.
+        names in the payload are left alone, and no payload is an empty one. Raises ``InvalidPayload`` for a payload
+        that is no dict, and for values that are missing or of another type; its ``details["fields"]`` say for each
+        what is wrong.
         """
         return fields_of(self.payload, types)
 

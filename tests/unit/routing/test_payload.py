@@ -45,9 +45,14 @@ class FieldsTests(SynchronousTestCase):
         self.assertEqual(error.text, "name is missing; age must be an integer or a number; tags must be a list")
 
     def test_no_dict(self) -> None:
-        """A list, a text or nothing at all."""
-        for payload in (None, [], "name", 1):
+        """A list, a text or a number."""
+        for payload in ([], "name", 1, False):
             self.assertEqual(self.refused(payload, name=str, age=int).text, "the payload is a dict with name, age")
+
+    def test_no_payload(self) -> None:
+        """Is an empty one: right where everything may be left out, and else told by name what is missing."""
+        self.assertEqual(fields_of(None, {"page": int | None, "search": str | None}), [None, None])
+        self.assertEqual(self.refused(None, name=str, age=int | None).details["fields"], {"name": "is missing"})
 
     def test_types_of_other_kinds(self) -> None:
         """A mistake of the view, told whatever the client sent."""
