@@ -31,7 +31,7 @@ def _secrets(value: Any) -> Any:
     return Secrets(value) if isinstance(value, (str, os.PathLike)) else value
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False)
 class Setup:
     """A server's parts: views, models, and where it keeps its things.
 
@@ -109,6 +109,10 @@ class Setup:
     def _functions(self, kinds: Iterable[str], make: Callable[[str, Any], View]) -> dict[str, View]:
         told = {kind: getattr(self, f"on_{kind}") for kind in kinds}
         return {kind: make(f"on_{kind}", each) for kind, each in told.items() if each is not None}
+
+    def __repr__(self) -> str:
+        # Not its parts: the URL of a database has a password, and there are a hundred limits.
+        return f"<Setup of {len(self.views)} views, {self.secrets!r}>"
 
     @property
     def has_cloud(self) -> bool:

@@ -67,6 +67,11 @@ class SetupTests(SynchronousTestCase):
             error = self.assertRaises(ConfigurationError, lambda wrong=wrong: Setup(**{**good, **wrong}))
             self.assertIn(word, error.text)
 
+    def test_what_it_is_shown_as(self) -> None:
+        """Short, and without the password of a database: it may be printed, or stand in a traceback."""
+        setup = Setup(mapping={"a": print}, secrets="keys", database_path="postgresql://me:s3cret@host/x")
+        self.assertEqual(repr(setup), "<Setup of 1 views, Secrets('keys')>")
+
     def test_later_changes_of_the_mapping(self) -> None:
         """The views are those of the moment: a dict that changes later changes no server."""
         mapping = {"a": print}
