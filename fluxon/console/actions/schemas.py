@@ -21,6 +21,10 @@ from fluxon.console.served import Served
 from fluxon.database import schema
 from fluxon.errors import ConfigurationError, Conflict
 
+_STARTED_WITH_OTHERS = (
+    "the models in the files are not those that this server was started with; start it again to have them used"
+)
+
 
 async def save(served: Served, run: Run) -> Output:
     """``python -m fluxon.database saveschema``."""
@@ -47,7 +51,24 @@ async def list_(served: Served, run: Run) -> Output:
         raise ConfigurationError("the setup has no database_api or no database_schema_dir")
     lines = await run.in_thread(schema.schemas, database, folder)
     disagreeing = await run.in_thread(schema.check, database, folder)
+    if disagreeing:
+        disagreeing = await _as_files_have_it(served, run, disagreeing)
     return Lines([*(lines or ["there is no schema file yet; saveschema writes the first"]), *disagreeing])
+
+
+async def _as_files_have_it(served: Served, run: Run, lines: list[str]) -> list[str]:
+    """``lines`` are of the models of this process. If those in the files are others by now, what is to be said."""
+    try:
+        config = config_of(served.setup)
+    except ConfigurationError:
+        return lines
+    heard: list[str] = []
+    command = [sys.executable, "-m", "fluxon.database", "--config", config, "check"]
+    status, last = await run.in_thread(_run, command, heard.append)
+    if status > 1:  # it could not look
+        return lines
+    found = [*heard, last] if status else []
+    return lines if found == lines else [*found, _STARTED_WITH_OTHERS]
 
 
 async def _child(served: Served, run: Run, arguments: list[str]) -> Output:

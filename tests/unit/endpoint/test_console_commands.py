@@ -390,3 +390,22 @@ class SchemaTests(SessionsTestCase):
         for program, said in (("exit 3", "ended with status 3"), ("echo one; echo two; exit 1", "saveschema: two")):
             Path("interpreter").write_text(f"#!/bin/sh\n{program}\n")
             self.assertIn(said, await operator.type("saveschema", FAILED))
+
+    async def test_models_that_changed_since_the_start(self) -> None:
+        """``schemas`` tells of the models in the files: those of the server may be older, and then that is said."""
+        operator = await self.child("echo models, schema files and database agree")
+        served = operator.console.served
+        next(served.setup.database_schema_dir.glob("*.sql")).unlink()
+        self.assertIn("start it again to have them used", await operator.type("schemas"))
+        self.assertNotIn("saveschema", (await operator.type("schemas")).partition("\n")[2])
+        saved = (
+            "the models are not saved as a schema yet; type: python -m fluxon.database --config router.py saveschema"
+        )
+        for program, seen in (
+            ("echo one; echo two; exit 1", ["one", "two", "start it again"]),
+            ("echo broken; exit 2", [saved]),
+        ):
+            Path("interpreter").write_text(f"#!/bin/sh\n{program}\n")
+            said = await operator.type("schemas")
+            for each in seen:
+                self.assertIn(each, said)
