@@ -26,12 +26,14 @@ from pathlib import Path
 
 from twisted.logger import Logger
 
+from fluxon.cloud import uncached
 from fluxon.cloud.disk import close, disk_error, write_all
 from fluxon.cloud.folder import CloudFolder, open_folder
 from fluxon.cloud.shelves import Shelves
 from fluxon.cloud.storing import NEW, New, sync, undo
 from fluxon.cloud.sweep import Swept, sweep_objects, sweep_uploads
 from fluxon.cloud.syncing import Syncs
+from fluxon.cloud.uncached import Uncached
 from fluxon.cloud.uploads import STEP, Pace, Stored, Upload
 from fluxon.errors import NotFound, Unavailable
 from fluxon.outcomes import Outcome, result_of
@@ -266,6 +268,18 @@ class _Home:
     def __init__(self, objects: Objects, folder: CloudFolder) -> None:
         self._objects = objects
         self._folder = folder
+
+    def past_cache(self, upload: str, descriptor: int) -> Uncached | None:
+        if not uncached.SUPPORTED:
+            return None
+        flags = uncached.FLAGS | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            another = os.open(upload, flags, dir_fd=self._folder.uploads)
+        except OSError as error:
+            if error.errno in uncached.REFUSED:
+                return None
+            raise
+        return Uncached(self._objects._pace.lane, another, descriptor)
 
     def place(self, upload: str, descriptor: int) -> str:
         """Into the folder of objects first, then both synced: so one commit of the file system's journal does."""

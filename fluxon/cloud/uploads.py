@@ -7,6 +7,7 @@ Rules of this module:
 - What waits for that thread is bounded: ``append`` asks for a pause when its upload has ``AHEAD`` waiting, and all of
   them together hold ``HELD`` in memory. What comes beyond that is written by ``append`` itself, and read back to be
   hashed.
+- What is as large as a step goes past the system's cache in whole blocks, where the file system takes it so.
 - The thread is at most ``WINDOW`` ahead of the disk. The system never has so much to write out that it would hold a
   write up for long, and the ``fsync`` at the end is short.
 - An error of any of these ends the upload. Its descriptor is closed only when no thread is at work on it.
@@ -19,13 +20,14 @@ import hashlib
 import os
 import threading
 from collections.abc import Callable
-from queue import SimpleQueue
 from typing import Protocol
 
 import attrs
 
 from fluxon.cloud.disk import close, disk_error, start_writing_out, wait_written_out, write_at
-from fluxon.cloud.waiting import Budget, Waiting
+from fluxon.cloud.followers import Followers
+from fluxon.cloud.uncached import BLOCK, Lane, Uncached
+from fluxon.cloud.waiting import Batch, Budget, Waiting
 from fluxon.errors import FluxonError, Unavailable
 
 _MIB = 1024 * 1024
@@ -33,9 +35,6 @@ _MIB = 1024 * 1024
 #: What the following thread takes at a time. Below it ``finish`` does all, and a small upload costs no change of
 #: threads; far above it the bytes would have left the processor's cache when they are hashed.
 STEP = 1 * _MIB
-#: Written in one call. A file is kept in pages as large as one write fills: small ones cost twice as much, and those of
-#: a MiB seven times where a virtual machine has given its free memory back and must fetch it again.
-BLOCK = 256 * 1024
 #: Bytes that may wait for the following thread: some 10 ms of its work.
 AHEAD = 8 * _MIB
 #: Bytes of all uploads that may wait in memory.
@@ -58,6 +57,9 @@ class Stored:
 
 class Home(Protocol):
     """What an upload needs of the ``Objects`` that it belongs to."""
+
+    def past_cache(self, upload: str, descriptor: int) -> Uncached | None:
+        """The open file of an upload, to be written past the cache; None if that cannot be."""
 
     def place(self, upload: str, descriptor: int) -> str:
         """Make the open file of an upload an object, durably; its name. Raises ``OSError``, and then leaves nothing."""
@@ -85,6 +87,8 @@ class Upload:
         self._hash = hashlib.sha256()
         self._hashed = 0
         self._written_out = 0
+        # None for what is smaller than a step: it is not worth opening it once more, nor another change of threads.
+        self._uncached: Uncached | None = None
         self._error: FluxonError | None = None
         self._changed = threading.Condition()
         self._followed = False  # a thread follows, or is about to
@@ -115,7 +119,7 @@ class Upload:
         behind = self.size - self._hashed
         if behind >= STEP and not self._followed:
             self._followed = True
-            self._pace.put(self)
+            self._pace.threads.put(self)
         # A pause lasts until the thread ends it, whatever is appended meanwhile: somebody waits for its ``ready``.
         self._paused = self._paused or behind >= AHEAD
         return not self._paused
@@ -134,6 +138,8 @@ class Upload:
                 raise self._error
             try:
                 self._go_on_to(self.size)
+                if self._uncached is not None:
+                    self._uncached.settle()
                 name = self._home.place(self.name, self._descriptor)
             except OSError as error:
                 raise self._fail(error) from error
@@ -173,7 +179,7 @@ class Upload:
                 self._paused = False
             self._changed.notify_all()
         if again:
-            self._pace.put(self)
+            self._pace.threads.put(self)
         if resumes and self._ready is not None:
             self._ready()
         if self._discarded and not again:
@@ -181,6 +187,8 @@ class Upload:
 
     def _go_on_to(self, end: int) -> None:
         """Write and hash what is before ``end``."""
+        if self._hashed == 0 and end >= STEP:
+            self._uncached = self._home.past_cache(self.name, self._descriptor)
         while self._hashed < end:
             self._write_block(min(BLOCK - self._hashed % BLOCK, end - self._hashed))
 
@@ -189,7 +197,7 @@ class Upload:
             batch = self._waiting.take(size)
         try:
             if batch.pieces:
-                write_at(self._descriptor, batch.pieces, self._hashed)
+                self._write(batch)
                 for piece in batch.pieces:
                     self._hash.update(piece)
             else:
@@ -199,6 +207,12 @@ class Upload:
             batch.pieces.clear()
             with self._changed:
                 self._waiting.done(batch)
+
+    def _write(self, batch: Batch) -> None:
+        if self._uncached is None or self._uncached.refused or batch.size < BLOCK:
+            write_at(self._descriptor, batch.pieces, self._hashed)
+        else:
+            self._uncached.write(batch.pieces, self._hashed)
 
     def _read_back(self, size: int) -> None:
         """Hash what ``append`` has written."""
@@ -231,6 +245,8 @@ class Upload:
     def _close(self, placed: bool) -> None:
         with self._changed:
             self._waiting.clear()
+        if self._uncached is not None:
+            self._uncached.close()
         close(self._descriptor)
         self._home.ended(self, placed)
 
@@ -240,31 +256,15 @@ def _over() -> FluxonError:
 
 
 class Pace:
-    """Threads that follow uploads, started when there is the first large one. Daemons: none is ever waited for."""
+    """What the uploads of a folder share: the threads that follow them, their memory, and their way to the disk."""
 
     def __init__(self) -> None:
-        self._mutex = threading.Lock()
-        self._threads = 0
+        self.threads = Followers("fluxon-upload", THREADS)
         #: Of what uploads hold in memory.
         self.budget = Budget(HELD)
-        self._work: SimpleQueue[Upload | None] = SimpleQueue()
-
-    def put(self, upload: Upload) -> None:
-        """Have a thread call ``follow``. Does not block."""
-        with self._mutex:
-            if self._threads < THREADS:
-                self._threads += 1
-                threading.Thread(target=self._run, name=f"fluxon-upload-{self._threads}", daemon=True).start()
-        self._work.put(upload)
+        self.lane = Lane()
 
     def stop(self) -> None:
-        """Let the threads end when they have done what was put."""
-        with self._mutex:
-            for _ in range(self._threads):
-                self._work.put(None)
-            self._threads = 0
-
-    def _run(self) -> None:
-        while (upload := self._work.get()) is not None:
-            upload.follow()
-            del upload
+        """Let the threads end when they have done what there is."""
+        self.threads.stop()
+        self.lane.threads.stop()

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import failing_disk
+from descriptors import open_below
 from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -24,15 +25,10 @@ NEW = os.urandom(100_000)
 PIECE = os.urandom(256 * 1024)
 
 
-def descriptors() -> int:
-    """How many are open."""
-    return len(os.listdir("/proc/self/fd"))
-
-
 def settle() -> None:
     """Wait for the threads that follow uploads, which end when the folder is closed."""
     for thread in threading.enumerate():
-        if thread.name.startswith("fluxon-upload"):
+        if thread.name.startswith(("fluxon-upload", "fluxon-write")):
             thread.join(30)
 
 
@@ -75,7 +71,7 @@ class EveryCall(SynchronousTestCase):
         for lasting in (False, True):
             for failing in failing_disk.failures(lasting):
                 objects = self.opened()
-                before = descriptors()
+                before = len(open_below(self.folder))
                 named = {self.old.name: OLD}
                 error: FluxonError | None = None
                 try:
@@ -97,7 +93,7 @@ class EveryCall(SynchronousTestCase):
                 self.assertEqual(error is None, failing.failed in (None, "close", "unlink"), failing.failed)
                 objects.close()
                 settle()
-                self.assertLessEqual(descriptors(), before)
+                self.assertLessEqual(len(open_below(self.folder)), before)
                 if failing.failed is not None:
                     seen[failing.failed] = seen.get(failing.failed, 0) + 1
                     if failing.failed != "unlink":
@@ -171,13 +167,13 @@ class EveryCall(SynchronousTestCase):
                 if new:
                     shutil.rmtree(self.folder)
                 objects = Objects(self.folder)
-                before = descriptors()
+                before = len(open_below(self.folder))
                 try:
                     with failing_disk.through(failing):
                         objects.open("a database")
                 except ConfigurationError as error:
                     self.assertNotIn(str(self.folder.parent), str(error))
-                    self.assertEqual(descriptors(), before)
+                    self.assertEqual(len(open_below(self.folder)), before)
                 else:
                     # A folder that is there is there, whatever would have come after making it.
                     self.assertIn(failing.failed, (None, "close") if new else (None, "close", "mkdir"))
@@ -200,7 +196,7 @@ class EveryCall(SynchronousTestCase):
             upload = self.folder / "uploads" / ("0" * 32)
             upload.write_bytes(b"half")
             objects = self.opened()
-            before = descriptors()
+            before = len(open_below(self.folder))
             try:
                 with failing_disk.through(failing):
                     objects.sweep(lambda names, named=named: set(names) & set(named))
@@ -208,7 +204,7 @@ class EveryCall(SynchronousTestCase):
                 self.assertNotIn(failing.failed, (None, "close"))
             else:
                 self.assertEqual(self.files(), set(named))
-            self.assertEqual(descriptors(), before)
+            self.assertEqual(len(open_below(self.folder)), before)
             self.assertLessEqual(self.files(), {*named, *unnamed, upload.name})
             objects.close()
             self.check(named)

@@ -9,6 +9,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
+from descriptors import open_files
 from raw_peer import Get, Put, welcome
 from twisted.internet import reactor as _reactor
 from twisted.internet.defer import Deferred, gatherResults
@@ -137,13 +138,7 @@ class TransferCase(TestCase):
 
     async def open_files(self) -> int:
         """Files that the server has open, besides its own."""
-        links = []
-        for each in os.listdir("/proc/self/fd"):
-            try:
-                links.append(os.readlink(f"/proc/self/fd/{each}"))
-            except FileNotFoundError:  # closed by another thread since
-                pass
-        return links.count(self.server.file.name) - 1
+        return list(open_files().values()).count(self.server.file.name) - 1
 
     # The blocking client.
 

@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
-from fluxon.cloud import disk, folder, objects, shelves, storing, sweep, syncing, uploads
+from fluxon.cloud import disk, folder, objects, shelves, storing, sweep, syncing, uncached, uploads
 
 #: The modules that touch the disk.
-ROOMS: tuple[ModuleType, ...] = (disk, folder, objects, shelves, storing, sweep, syncing, uploads)
+ROOMS: tuple[ModuleType, ...] = (disk, folder, objects, shelves, storing, sweep, syncing, uncached, uploads)
 
 #: What may fail. ``sync_file_range`` is no function of ``os``, and reached through ``disk``.
 CALLS = (
@@ -113,7 +113,8 @@ class Failing:
         elif self._way == HALF and not self._short:
             self._short = True
             if name == "pwritev":
-                data = b"".join(args[1])
+                # Of one piece, a part of the same memory: past the cache any other would be refused.
+                data = memoryview(args[1][0] if len(args[1]) == 1 else b"".join(args[1]))
                 return real(args[0], [data[: len(data) // 2]], args[2])
             return real(args[0], bytes(args[1])[: len(args[1]) // 2])
         elif self._way == AFTER:

@@ -8,6 +8,7 @@ import stat
 import tempfile
 from pathlib import Path
 
+from descriptors import open_below
 from twisted.trial.unittest import SynchronousTestCase
 
 from fluxon.cloud import folder as room
@@ -25,12 +26,10 @@ class Folders(SynchronousTestCase):
 
     def refused(self, pattern: str) -> None:
         """Opening raises, names no path, and leaves no descriptor open."""
-        before = os.listdir("/proc/self/fd") if os.path.isdir("/proc/self/fd") else []
         with self.assertRaisesRegex(ConfigurationError, pattern) as caught:
             Objects(self.folder).open()
         self.assertNotIn(str(self.parent), str(caught.exception))
-        after = os.listdir("/proc/self/fd") if os.path.isdir("/proc/self/fd") else []
-        self.assertEqual(len(before), len(after))
+        self.assertEqual(open_below(self.parent), {})
 
     def made(self) -> None:
         """The folder, as an earlier run left it."""

@@ -10,6 +10,7 @@ import tempfile
 import threading
 from pathlib import Path
 
+from descriptors import open_below
 from pytest import MonkeyPatch
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -177,7 +178,7 @@ class Stored(SynchronousTestCase):
     def test_closed(self) -> None:
         """After close nothing is stored or read; close again does nothing; it can be opened again."""
         stored = self.objects.store(b"x")
-        before = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else None
+        before = open_below(self.folder)
         self.objects.close()
         self.objects.close()
         for call in (lambda: self.objects.store(b"y"), self.objects.begin, lambda: self.objects.reader(stored.name)):
@@ -187,5 +188,4 @@ class Stored(SynchronousTestCase):
         self.assertEqual(self.objects.remove([stored.name]), 0)
         self.objects.open()
         self.assertEqual(self.read(stored.name), b"x")
-        if before is not None:
-            self.assertLessEqual(len(os.listdir("/proc/self/fd")), before)
+        self.assertLessEqual(len(open_below(self.folder)), len(before))

@@ -101,7 +101,7 @@ class Uploads(SynchronousTestCase):
     def settle(self) -> None:
         """Wait for the threads that follow uploads."""
         for thread in threading.enumerate():
-            if thread.name.startswith("fluxon-upload"):
+            if thread.name.startswith(("fluxon-upload", "fluxon-write")):
                 thread.join(30)
 
     def test_discard_after_finish(self) -> None:

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from descriptors import open_below
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -128,15 +129,7 @@ class LockFiles(SynchronousTestCase):
 
     def descriptors(self) -> list[int]:
         """What this process has open in the folder."""
-        found = []
-        for name in os.listdir("/proc/self/fd"):
-            try:
-                target = os.readlink(f"/proc/self/fd/{name}")
-            except FileNotFoundError:  # that of the listing
-                continue
-            if target.startswith(f"{self.folder}/"):
-                found.append(int(name))
-        return found
+        return list(open_below(self.folder))
 
     def test_private_and_closed_on_exec(self) -> None:
         """Nobody else can hold it, and no child inherits it; closing twice is closing."""

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from descriptors import open_files
 from serving import PATIENCE, Person, ServingTestCase, Wire
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
@@ -60,14 +61,10 @@ def content_of(size: int, seed: int = 1) -> bytes:
 
 def open_objects() -> int:
     """Descriptors of this process that lead into a cloud's folder of objects or uploads."""
-    count = 0
-    for name in os.listdir("/proc/self/fd"):
-        try:
-            place = os.readlink(f"/proc/self/fd/{name}")
-        except FileNotFoundError:
-            continue
-        count += "/cloud/uploads/" in place or ("/cloud/objects/" in place and len(os.path.basename(place)) > 2)
-    return count
+    return sum(
+        "/cloud/uploads/" in place or ("/cloud/objects/" in place and len(os.path.basename(place)) > 2)
+        for place in open_files().values()
+    )
 
 
 class Held:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import stat
 import threading
 from pathlib import Path
 from typing import Any
 
+from descriptors import open_files
 from serving import Person, ServingTestCase, Wire
 from twisted.application.service import MultiService, Service
 from twisted.internet import reactor
@@ -37,13 +37,7 @@ async def who(request: Request) -> Any:
 
 def descriptors() -> set[str]:
     """What this process has open, without what Python and the reactor keep."""
-    found = set()
-    for name in os.listdir("/proc/self/fd"):
-        try:
-            found.add(os.readlink(f"/proc/self/fd/{name}"))
-        except FileNotFoundError:
-            pass
-    return {each for each in found if each.startswith(("socket:", str(Path.cwd())))}
+    return {each for each in open_files().values() if each.startswith(("socket:", str(Path.cwd())))}
 
 
 class Observed(ServingTestCase):

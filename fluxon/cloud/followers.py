@@ -1,0 +1,45 @@
+"""Threads that go on with work piece by piece, whoever's turn it is."""
+
+from __future__ import annotations
+
+import threading
+from queue import SimpleQueue
+from typing import Protocol
+
+
+class Following(Protocol):
+    """What a thread goes on with."""
+
+    def follow(self) -> None:
+        """Do the next piece, and put itself again if there are more. Raises nothing."""
+
+
+class Followers:
+    """``count`` threads, started when there is the first piece of work. Daemons: none is ever waited for."""
+
+    def __init__(self, name: str, count: int) -> None:
+        self._name = name
+        self._count = count
+        self._mutex = threading.Lock()
+        self._threads = 0
+        self._work: SimpleQueue[Following | None] = SimpleQueue()
+
+    def put(self, work: Following) -> None:
+        """Have a thread call ``follow``. Does not block."""
+        with self._mutex:
+            if self._threads < self._count:
+                self._threads += 1
+                threading.Thread(target=self._run, name=f"{self._name}-{self._threads}", daemon=True).start()
+        self._work.put(work)
+
+    def stop(self) -> None:
+        """Let the threads end when they have done what was put."""
+        with self._mutex:
+            for _ in range(self._threads):
+                self._work.put(None)
+            self._threads = 0
+
+    def _run(self) -> None:
+        while (work := self._work.get()) is not None:
+            work.follow()
+            del work
