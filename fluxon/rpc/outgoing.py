@@ -4,7 +4,8 @@ Rules of this module:
 
 - Nothing is sent without credit, nor to a transport that is full; nothing is read before there is credit. What is read
   and not sent is two blocks at most: the one that is being sent, and the one after it.
-- A file's bytes are read in threads. Where the transport can, the kernel sends them, and no thread reads.
+- A file's bytes are read in threads. Where the transport can, the kernel sends them; what it does not have in memory is
+  fetched in a thread before that.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from twisted.python.failure import Failure
 
 from fluxon.errors import FluxonError, Unavailable
 from fluxon.rpc.faults import to_internal
+from fluxon.rpc.read_ahead import ReadAhead
 from fluxon.rpc.streams import Stream
 from fluxon.wire import End, Flow
 from fluxon.wire.frames import MAX_CHUNK
@@ -72,20 +74,23 @@ class FileSource(Source):
         size = min(size, self.left)
         if not size:
             return b""
-        self.hold()
-        reading = self._submit(os.pread, self.descriptor, size, self.offset)
-        return reading.addBoth(self._have_read, size)
+        return self.in_thread(os.pread, self.descriptor, size, self.offset).addCallback(self._have_read)
 
-    def _have_read(self, result: Any, size: int) -> bytes | Failure:
-        self.release()
-        if isinstance(result, Failure):
-            return result
-        if not result:
+    def _have_read(self, data: bytes) -> bytes:
+        if not data:
             raise Unavailable("the file became shorter while it was sent")
-        self.offset += len(result)
-        self.left -= len(result)
-        data: bytes = result
+        self.offset += len(data)
+        self.left -= len(data)
         return data
+
+    def in_thread(self, function: Callable[..., Any], *arguments: Any) -> Deferred[Any]:
+        """Run a function that uses the descriptor, which stays open for it."""
+        self.hold()
+        return self._submit(function, *arguments).addBoth(self._used)
+
+    def _used(self, result: Any) -> Any:
+        self.release()
+        return result
 
     def hold(self) -> None:
         """Its descriptor is in use, until ``release``."""
@@ -112,8 +117,10 @@ class Outgoing(Stream):
         self._following: bytes | None = None
         self._reading = False
         self._exhausted = False
-        # The file, if the kernel sends it.
+        # The file, if the kernel sends it, and what of it is in memory.
         self._file: FileSource | None = None
+        self._ahead: ReadAhead | None = None
+        self._waits_for_disk = False
         #: Bytes of the next part that the kernel sends, at most.
         self.segment = SEGMENT
         self._sent_at = 0.0
@@ -128,7 +135,8 @@ class Outgoing(Stream):
                 self._complete()
                 return
             if transfers.sends_files:
-                self._file = self._source
+                file = self._file = self._source
+                self._ahead = ReadAhead(file.descriptor, file.offset, file.offset + file.left, file.in_thread)
         if flow.credit:
             self.credited()
 
@@ -144,7 +152,7 @@ class Outgoing(Stream):
     @property
     def sendable(self) -> bool:
         """Whether there is something to send, and leave to do so."""
-        if self.over or self._flow is None or self._flow.ended or not self._flow.credit:
+        if self.over or self._waits_for_disk or self._flow is None or self._flow.ended or not self._flow.credit:
             return False
         return self._file is not None or bool(self._block)
 
@@ -153,7 +161,12 @@ class Outgoing(Stream):
         assert self._transfers is not None and self._flow is not None
         self.moved = True
         if self._file is not None:
-            size = min(self._file.left, self._flow.credit, self.segment)
+            assert self._ahead is not None
+            size = self._ahead.count(self._file.offset, min(self._file.left, self._flow.credit, self.segment))
+            if not size:
+                self._waits_for_disk = True
+                self._ahead.when_more(self._fetched)
+                return 0
             if not self._transfers.send_file(self._flow, self._file, size):
                 return 0
             self.keep_pace(self._transfers.now())
@@ -167,6 +180,10 @@ class Outgoing(Stream):
                 self._read_on()
         self.sent += size
         return size
+
+    def _fetched(self) -> None:
+        self._waits_for_disk = False
+        self.credited()
 
     def keep_pace(self, now: float) -> None:
         """A part was sent ``now``."""
