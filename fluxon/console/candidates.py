@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import attrs
 from twisted.logger import LogLevel
 
 from fluxon.cloud.permissions import Permissions
+from fluxon.console.available import available
 from fluxon.console.command import Kind
 from fluxon.console.people import name_of
 from fluxon.console.served import Served
-from fluxon.console.table import COMMANDS
 from fluxon.errors import NotFound
+from fluxon.limits import Limits
 
 #: More than a person reads through.
 _MOST = 200
@@ -20,7 +22,9 @@ _MOST = 200
 def of(kind: Kind, served: Served) -> Sequence[str]:
     """Words of one kind, some hundreds at most."""
     if kind is Kind.COMMAND:
-        return [each.name for each in COMMANDS]
+        return [each.name for each in available(served)]
+    if kind is Kind.LIMIT:
+        return ["all", *attrs.fields_dict(Limits)]
     if kind is Kind.VIEW:
         try:
             return sorted(served.router.views)

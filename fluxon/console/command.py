@@ -34,6 +34,7 @@ class Kind(enum.Enum):
     SESSION = "session"
     CONNECTION = "connection"
     LEVEL = "level"
+    LIMIT = "limit"
     PATH = "path"
     ROLE = "role"
     PERMISSION = "permission"

@@ -19,6 +19,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from fluxon.console import candidates
+from fluxon.console.available import available
 from fluxon.console.command import Command, WrongUsage
 from fluxon.console.output import Lines, Output
 from fluxon.console.parsing import Parsed, complete, parse
@@ -104,12 +105,11 @@ class Console:
         self.served = served
         self.operator = operator
         self._threads = threads
-        self._actions = actions
+        self._actions = {**actions, **{command.name: action for command, action in served.own.items()}}
         self._memory: dict[str, Any] = {}
         self._running: tuple[Command, Deferred[Any], Deferred[int]] | None = None
         self._waiting: Any = None
-        python = bool(getattr(served.setup, "console_python", False))
-        self.commands = [each for each in COMMANDS if python or not each.python]
+        self.commands = available(served)
 
     @property
     def busy(self) -> bool:

@@ -13,6 +13,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import LogLevelFilterPredicate
 
 from fluxon.cloud.storage import Storage
+from fluxon.console.command import Command
 from fluxon.console.recent import RecentLines
 from fluxon.database.database import Database
 from fluxon.metrics import Requests
@@ -43,6 +44,8 @@ class Served(Protocol):
     #: POSIX seconds.
     started: float
     recent: RecentLines
+    #: The project's own commands, and what they do.
+    own: Mapping[Command, Any]
 
     @property
     def sessions(self) -> Sessions:

@@ -14,7 +14,11 @@ _LIMIT = Option("--limit", "NUMBER", Kind.NUMBER)
 
 COMMANDS: tuple[Command, ...] = (
     Command("help", "all commands, or how one is written", (Argument("command", Kind.COMMAND, required=False),)),
-    Command("status", "how the server is, and how full each of its limits"),
+    Command(
+        "status",
+        "how the server is; its fullest limits, one of them, or all",
+        (Argument("limit", Kind.LIMIT, required=False),),
+    ),
     Command(
         "sessions",
         "who has a connection; with --user, all of one user",

@@ -21,6 +21,8 @@ from twisted.logger import (
 from zope.interface import implementer
 
 from fluxon.cloud.storage import Storage
+from fluxon.console.command import Command
+from fluxon.console.own import own_commands
 from fluxon.console.recent import RecentLines
 from fluxon.console.served import ServedPort
 from fluxon.database.database import Database
@@ -47,6 +49,8 @@ class ServedServer:
         self.reactor = reactor
         self.started: float = reactor.seconds()
         self.recent = RecentLines(reactor)
+        # A cloud storage in a process of its own has no views, and none of what belongs to them.
+        self.own: Mapping[Command, Any] = own_commands(self.setup.operator_commands if server.runs_views else {})
         # Asked for each event: the log files, whose levels count, are opened later.
         self._observer: ILogObserver = FilteringLogObserver(self.recent, [_Levels(self)])
 

@@ -38,6 +38,8 @@ class AsyncServer(ServerService[Engine]):
     an application with ``setServiceParent``.
     """
 
+    runs_views = True
+
     def __init__(
         self,
         port: int | str = 8080,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, Self, TypeVar
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredLock, fail, succeed
@@ -51,6 +51,9 @@ R = TypeVar("R", bound=Run)
 
 class ServerService(Service, Generic[R]):
     """A server that subclasses make the runs of."""
+
+    #: Whether it is the one that a project's functions are given.
+    runs_views: ClassVar[bool] = False
 
     def __init__(
         self,

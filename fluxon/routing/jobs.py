@@ -77,7 +77,7 @@ class Job:
 
     def _is_due(self) -> None:
         self._due = None
-        running = self._running = Deferred.fromCoroutine(call(self._view, self._jobs.server, self._jobs.threads))
+        running = self._running = Deferred.fromCoroutine(call(self._view, self._jobs.threads, self._jobs.server))
         running.addErrback(self._failed)
         running.addCallback(self._ended)
 

@@ -28,14 +28,15 @@ from fluxon.workers import WorkerPool
 _log = Logger(namespace="fluxon.routing")
 
 
-async def call(view: View, argument: Any, threads: WorkerPool) -> None:
-    """Run a function of the project's that no client asked for, where views of its kind run, to its end."""
+async def call(view: View, threads: WorkerPool, *args: Any, **keywords: Any) -> Any:
+    """Run a function of the project's that no client asked for, where views of its kind run: what it answers."""
+    function = partial(view.function, *args, **keywords)
     if view.in_thread:
         # It may return a Deferred or a coroutine, which must not fire anything in its thread.
-        (result,) = await threads.submit(lambda: (view.function(argument),))
+        (result,) = await threads.submit(lambda: (function(),))
     else:
-        result = view.function(argument)
-    await settled(result)
+        result = function()
+    return await settled(result)
 
 
 class Lifetime:
@@ -74,7 +75,7 @@ class Lifetime:
         view = self._functions.get(which)
         if view is None:
             return
-        running = self._running = Deferred.fromCoroutine(call(view, self._server, self._threads))
+        running = self._running = Deferred.fromCoroutine(call(view, self._threads, self._server))
         running.addTimeout(patience, self._reactor, onTimeoutCancel=partial(_too_long, which, named))
         try:
             await running

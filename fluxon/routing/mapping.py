@@ -75,19 +75,25 @@ def make_job(function: Any) -> View:
     return _checked(getattr(function, "__qualname__", repr(function)), function, "job", "server")
 
 
+def make_operator_command(name: str, function: Any) -> View:
+    """A function that an operator calls from the console; what it takes is looked at elsewhere."""
+    return _checked(name, function, "command", "server", alone=False)
+
+
 def _make_view(name: Any, function: Any) -> View:
     if not isinstance(name, str) or not _is_utf8(name) or not 0 < len(name.encode()) <= MAX_NAME:
         raise ConfigurationError(f"the name of a view is a text of 1 to {MAX_NAME} bytes, not {name!r}")
     return _checked(name, function, "view", "request")
 
 
-def _checked(name: str, function: Any, kind: str, argument: str) -> View:
+def _checked(name: str, function: Any, kind: str, argument: str, alone: bool = True) -> View:
     what = f"the {kind} {name!r}"
     if isinstance(function, type):
         raise ConfigurationError(f"{what} must be a function, not the class {function.__name__}")
     if not callable(function):
         raise ConfigurationError(f"{what} must be a function, not {type(function).__name__}")
-    _check_takes(what, function, kind, argument)
+    if alone:
+        _check_takes(what, function, kind, argument)
     plain = _undecorated(function)
     if inspect.isasyncgenfunction(plain) or (inspect.isgeneratorfunction(plain) and plain is _innermost(function)):
         raise ConfigurationError(f"{what} yields; decorate it with inlineCallbacks, or return its result")

@@ -17,6 +17,7 @@ from fluxon.errors import ConfigurationError
 from fluxon.limits import MAX_INT, Limits
 from fluxon.routing.events import KINDS
 from fluxon.routing.mapping import View, ViewFunction, make_lifetime, make_listener, make_views
+from fluxon.routing.operator_commands import OperatorCommand, operator_commands
 from fluxon.security import Secrets
 
 
@@ -79,6 +80,9 @@ class Setup:
     on_disconnect: Callable[[Any], Any] | None = None
     #: Whether the consoles, by SSH and on the terminal, offer Python in the server's process.
     console_python: bool = False
+    #: Commands that the consoles have besides their own: names of one or two words, and functions that are given the
+    #: server and what was typed.
+    console_commands: Mapping[str, Callable[..., Any]] = attrs.field(factory=dict)
     #: Every bound of the server.
     limits: Limits = attrs.field(factory=Limits)
     #: The views by name, made from ``mapping``.
@@ -87,6 +91,8 @@ class Setup:
     listeners: dict[str, View] = attrs.field(init=False)
     #: Those that are given the server, by ``start`` and ``stop``.
     lifetime: dict[str, View] = attrs.field(init=False)
+    #: The commands by name, made from ``console_commands``.
+    operator_commands: dict[str, OperatorCommand] = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         if not isinstance(self.secrets, Secrets):
@@ -105,6 +111,7 @@ class Setup:
         object.__setattr__(self, "views", make_views(self.mapping))
         object.__setattr__(self, "listeners", self._functions(KINDS, make_listener))
         object.__setattr__(self, "lifetime", self._functions(("start", "stop"), make_lifetime))
+        object.__setattr__(self, "operator_commands", operator_commands(self.console_commands))
 
     def _functions(self, kinds: Iterable[str], make: Callable[[str, Any], View]) -> dict[str, View]:
         told = {kind: getattr(self, f"on_{kind}") for kind in kinds}

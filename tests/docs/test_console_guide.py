@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pexpect
 import pytest
-from pages import ROOT, Page
+from pages import ROOT, Page, blocks_of
 from terminal import ENVIRONMENT, Terminal
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -42,7 +42,9 @@ class SessionsTests(SynchronousTestCase):
         router = folder / "router.py"
         router.write_text(router.read_text().replace("setup = Setup(", "setup = Setup(\n    console_python=True,"))
         self.over_ssh(folder, page.commands())
-        self.on_the_terminal(folder, *page.shown())
+        start, own, python = page.shown()
+        self.on_the_terminal(folder, start, python)
+        self.own_commands(own)
 
     def over_ssh(self, folder: Path, commands: list[list[str]]) -> None:
         """With a home of its own, so that the operator's keys are not ours."""
@@ -63,9 +65,8 @@ class SessionsTests(SynchronousTestCase):
         self.assertIn('"connections"', said["ssh -p 2222 localhost status --json"])
         terminal.stop_servers()
 
-    def on_the_terminal(self, folder: Path, start: str, python: str) -> None:
-        server = folder / "server.py"
-        server.write_text(server.read_text().replace("port=8080", "port=0"))
+    def server(self, folder: Path) -> pexpect.spawn:
+        """``server.py`` of a folder, in a terminal of its own."""
         child = pexpect.spawn(
             sys.executable,
             ["server.py"],
@@ -75,6 +76,34 @@ class SessionsTests(SynchronousTestCase):
             encoding="utf-8",
         )
         self.addCleanup(child.close, force=True)
+        return child
+
+    def own_commands(self, shown: str) -> None:
+        """The program that declares some, as a server; its operator sees what the page shows."""
+        (program,) = [each.text for each in blocks_of(ROOT / GUIDE) if "console_commands=" in each.text]
+        declared = program.partition("with MemoryServer")[0]
+        folder = Path("own").absolute()
+        folder.mkdir()
+        text = f"{declared}\nfrom fluxon.endpoint import AsyncServer, run_server\n"
+        begun = 'async def begin(server):\n    await User.Insert(username="mike")\n'
+        made = (
+            text + begun + "import attrs\nrun_server(AsyncServer(port=0, setup=attrs.evolve(setup, on_start=begin)))\n"
+        )
+        (folder / "server.py").write_text(made)
+        child = self.server(folder)
+        child.expect_exact("fluxon> ")
+        for line in shown.splitlines():
+            if line.startswith("fluxon> "):
+                child.send(line.removeprefix("fluxon> ") + "\r")
+            else:
+                child.expect_exact(line)
+        child.send("terminate\r")
+        child.expect(pexpect.EOF)
+
+    def on_the_terminal(self, folder: Path, start: str, python: str) -> None:
+        server = folder / "server.py"
+        server.write_text(server.read_text().replace("port=8080", "port=0"))
+        child = self.server(folder)
         _, hint, prompt = start.splitlines()
         child.expect("listening on tcp")
         child.expect_exact(hint)

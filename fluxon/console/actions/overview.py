@@ -13,28 +13,34 @@ import attrs
 
 from fluxon import __version__
 from fluxon.bounds import Elsewhere
+from fluxon.console.available import available
 from fluxon.console.command import WrongUsage
 from fluxon.console.console import Run
 from fluxon.console.output import Lines, Output, Record, Table
 from fluxon.console.served import Served
-from fluxon.console.table import COMMANDS
 from fluxon.limits import Limits
+
+#: Limits of the first screen.
+_FULLEST = 10
 
 
 async def help_(served: Served, run: Run) -> Output:
     """The table, or one command of it."""
+    commands = available(served)
     if run["command"] is not None:
-        found = [each for each in COMMANDS if each.name == run["command"] or each.name.split()[0] == run["command"]]
+        found = [each for each in commands if each.name == run["command"] or each.name.split()[0] == run["command"]]
         if not found:
             raise WrongUsage(f"there is no command {run['command'][:40]!r}; type help")
         return Lines([line for each in found for line in (each.usage, f"    {each.help}")])
-    allowed = [each for each in COMMANDS if not each.python or served.setup.console_python]
-    table = Table(("command", "what it does"), [(each.name, each.help) for each in allowed])
+    table = Table(("command", "what it does"), [(each.name, each.help) for each in commands])
     return table if run.as_json else [table, Lines(["help COMMAND shows how it is written; --json is for programs."])]
 
 
 async def status(served: Served, run: Run) -> Output:
-    """Figures of the moment, and limits."""
+    """Figures of the moment, and limits: those that are used most, or that were asked for; for programs all."""
+    asked = run["limit"]
+    if asked is not None:
+        return _asked(served, asked)
     now = served.reactor.seconds()
     counted = served.requests.values()
     general = Record(
@@ -46,7 +52,7 @@ async def status(served: Served, run: Run) -> Output:
             "started": datetime.fromtimestamp(served.started, UTC),
             "up": duration(now - served.started),
             "memory_mib": _memory() / 2**20,
-            "descriptors": len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else None,
+            "descriptors": _descriptors(),
             "database": repr(served.database) if served.database is not None else None,
             "requests": sum(each.count for each in counted),
             "errors": sum(each.failures for each in counted),
@@ -58,10 +64,34 @@ async def status(served: Served, run: Run) -> Output:
         [(each.name, each.where, each.secure, len(each.factory.peers), each.factory.accepted) for each in served.ports],
         "ports",
     )
-    return [general, ports, _limits(served, general.values["descriptors"])]
+    return [general, ports, _limits(served) if run.as_json else _fullest(served)]
 
 
-def _limits(served: Served, descriptors: int | None) -> Table:
+def _asked(served: Served, name: str) -> Output:
+    """All limits, those whose names begin with ``name``, or the one that it is, with why it is so."""
+    every = _limits(served)
+    field = attrs.fields_dict(Limits).get(name)
+    rows = [each for each in every.rows if name == "all" or (each[0] == name if field else each[0].startswith(name))]
+    if not rows:
+        raise WrongUsage(f"no limit's name begins with {name[:40]!r}; status all shows every limit")
+    found = Table(every.columns, rows)
+    if field is None:
+        return found
+    return [found, Lines([f"why: {field.metadata['why']}", f"beyond: {field.metadata['beyond']}"])]
+
+
+def _fullest(served: Served) -> Table:
+    """The first screen's: ten at most, the fullest first, of those that are used at all."""
+    every = _limits(served)
+    used = sorted(
+        (each for each in every.rows if each[1] and each[2]), key=lambda each: each[1] / each[2], reverse=True
+    )
+    return Table(
+        every.columns, used[:_FULLEST], f"limits, the fullest of {len(every.rows)} (status all shows every one)"
+    )
+
+
+def _limits(served: Served) -> Table:
     limits = served.setup.limits
     used = {**served.used(), "group_places": served.places}
     rows = [
@@ -69,7 +99,7 @@ def _limits(served: Served, descriptors: int | None) -> Table:
         for name, field in attrs.fields_dict(type(limits)).items()
     ]
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    rows.append(("descriptors", descriptors, soft, "ulimit -n", "all"))
+    rows.append(("descriptors", _descriptors(), soft, "ulimit -n", "all"))
     return Table(("limit", "used", "of", "unit", "clients"), rows, "limits")
 
 
@@ -100,6 +130,10 @@ def duration(seconds: float) -> str:
         if count or (name == "s" and not parts):
             parts.append(f"{count} {name}")
     return " ".join(parts[:2])
+
+
+def _descriptors() -> int | None:
+    return len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else None
 
 
 def _memory() -> Any:

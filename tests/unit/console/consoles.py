@@ -32,7 +32,7 @@ class Said:
 
 def console_of(actions: dict[str, Action], *, python: bool = False, clock: Clock | None = None) -> Console:
     """A console of no server at all. Time is the test's."""
-    served: Any = SimpleNamespace(setup=SimpleNamespace(console_python=python), reactor=clock or Clock())
+    served: Any = SimpleNamespace(setup=SimpleNamespace(console_python=python), own={}, reactor=clock or Clock())
     return Console(served, "emma (SHA256:x)", WorkerPool("console", 1, reactor), actions)  # type: ignore[arg-type]
 
 

@@ -54,7 +54,7 @@ class TerminalTests(SynchronousTestCase):
         self.patch(os, "tcgetpgrp", self.tell_owner)
         self.reactor = Turns()
         self.interrupts: list[None] = []
-        served: Any = SimpleNamespace(setup=SimpleNamespace(), reactor=self.reactor)
+        served: Any = SimpleNamespace(setup=SimpleNamespace(console_python=False), own={}, reactor=self.reactor)
         self.terminal = Terminal(served, lambda: self.interrupts.append(None))
         self.addCleanup(self.terminal.close)
 

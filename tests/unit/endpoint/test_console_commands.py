@@ -2,71 +2,28 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from functools import partialmethod
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import attrs
+from at_console import Operator, Said
 from cloud_serving import CloudTestCase
 from people import SessionsTestCase
 from serving import Person
-from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 
 from fluxon.cloud.storage import Storage
 from fluxon.console.actions import ACTIONS
-from fluxon.console.console import DONE, FAILED, WRONG, Console, Run
+from fluxon.console.console import FAILED, WRONG, Run
 from fluxon.console.shell import Shell
 from fluxon.database import models
 from fluxon.endpoint import AsyncServer
 from fluxon.errors import PermissionDenied
+from fluxon.limits import Limits
 from fluxon.routing import Request
-from fluxon.workers import WorkerPool
-
-
-class Said:
-    """What an operator sees."""
-
-    width: int | None = None
-    has_room = True
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def write(self, lines: list[str]) -> None:
-        self.lines += lines
-
-    def complain(self, line: str) -> None:
-        self.lines.append(line)
-
-
-class Operator:
-    """Somebody at the console of ``server``."""
-
-    def __init__(self, server: AsyncServer) -> None:
-        self._threads = WorkerPool("console", 1, reactor)  # type: ignore[arg-type]
-        self.console = Console(server.served, "emma (SHA256:x)", self._threads, ACTIONS)
-
-    async def type(self, line: str, status: int = DONE) -> str:
-        """What the server answers, which ends with ``status``."""
-        said = Said()
-        found = await self.console.run(line, said)
-        text = "\n".join(said.lines)
-        assert found == status, (line, found, text)
-        return text
-
-    async def told(self, line: str) -> Any:
-        """The same for a program."""
-        return json.loads(await self.type(f"{line} --json"))
-
-    def offered(self, line: str) -> list[str]:
-        """What Tab offers for the last word."""
-        return self.console.complete(line)[1]
-
-    def leave(self) -> None:
-        self._threads.stop()
 
 
 class PeopleTests(SessionsTestCase):
@@ -344,6 +301,39 @@ class StorageTests(CloudTestCase):
         self.assertEqual(await operator.type("storage restore /a"), "/a is back")
         self.assertEqual(await (await server.cloud.path("/a")).read(), b"new")
         self.assertIn("nothing that was deleted at /x", await operator.type("storage restore /x", FAILED))
+
+
+class StatusTests(SessionsTestCase):
+    """How the server is, on one screen, and every limit for whoever asks."""
+
+    async def test_a_screen(self) -> None:
+        """Without an argument what is used, the fullest first, ten at most; a program is told all."""
+        server = await self.people(limits={"connections": 4, "view_threads": 1_000})
+        operator = Operator(server)
+        self.addCleanup(operator.leave)
+        for _ in range(3):
+            await self.wire(server)
+        said = await operator.type("status")
+        self.assertLess(len(said.split("\n")), 30)
+        first = said.partition("limits, the fullest of ")[2].split("\n")[2]
+        self.assertEqual(first.split()[:3], ["connections", "3", "4"])
+        self.assertNotIn("view_timeout", said)
+        told = {each["limit"]: each for each in (await operator.told("status"))["limits"]}
+        self.assertEqual((told["connections"]["used"], told["view_threads"]["of"]), (3, 1_000))
+        self.assertIn("view_timeout", told)
+
+    async def test_limits_by_name(self) -> None:
+        """One with its reason, those whose names begin so, all; and what no name begins with."""
+        operator = Operator(await self.people())
+        self.addCleanup(operator.leave)
+        said = await operator.type("status view_timeout")
+        self.assertIn("why: Nobody waits longer for an answer.\nbeyond: ", said)
+        names = [each["limit"] for each in await operator.told("status view_")]
+        self.assertEqual(names, ["view_timeout", "view_threads", "view_queue"])
+        every = [each["limit"] for each in await operator.told("status all")]
+        self.assertEqual(every, [*attrs.fields_dict(Limits), "descriptors"])
+        self.assertIn("status all shows every limit", await operator.type("status nothing", WRONG))
+        self.assertEqual(operator.offered("status view_t"), ["view_threads", "view_timeout"])
 
 
 class SchemaTests(SessionsTestCase):
