@@ -28,8 +28,7 @@ from fluxon.cloud.disk import close, write_at
 from fluxon.cloud.followers import Followers
 
 #: Bytes of a block: a multiple of every disk's and page's, and enough for a disk to be busy with one at a time. (Twice
-#: as much and half as much were slower by a fifth.) Through the cache, too: a file is kept in pages as large as one
-#: write fills, and small ones cost twice as much.
+#: as much and half as much were slower by a fifth.)
 BLOCK = 512 * 1024
 #: Blocks of all files that may be on their way, 4 MiB: while one is written the next are hashed.
 BLOCKS = 8

@@ -35,6 +35,9 @@ _MIB = 1024 * 1024
 #: What the following thread takes at a time. Below it ``finish`` does all, and a small upload costs no change of
 #: threads; far above it the bytes would have left the processor's cache when they are hashed.
 STEP = 1 * _MIB
+#: Written in one call through the cache, which keeps a file in pages as large as one write fills: small ones cost twice
+#: as much, and those of a MiB seven times where a virtual machine has given its free memory back and must fetch it again.
+CACHED = 256 * 1024
 #: Bytes that may wait for the following thread: some 10 ms of its work.
 AHEAD = 8 * _MIB
 #: Bytes of all uploads that may wait in memory.
@@ -190,7 +193,12 @@ class Upload:
         if self._hashed == 0 and end >= STEP:
             self._uncached = self._home.past_cache(self.name, self._descriptor)
         while self._hashed < end:
-            self._write_block(min(BLOCK - self._hashed % BLOCK, end - self._hashed))
+            block = BLOCK if self._goes_past_cache else CACHED
+            self._write_block(min(block - self._hashed % block, end - self._hashed))
+
+    @property
+    def _goes_past_cache(self) -> bool:
+        return self._uncached is not None and not self._uncached.refused
 
     def _write_block(self, size: int) -> None:
         with self._changed:
@@ -209,10 +217,10 @@ class Upload:
                 self._waiting.done(batch)
 
     def _write(self, batch: Batch) -> None:
-        if self._uncached is None or self._uncached.refused or batch.size < BLOCK:
-            write_at(self._descriptor, batch.pieces, self._hashed)
-        else:
+        if self._uncached is not None and batch.size == BLOCK:
             self._uncached.write(batch.pieces, self._hashed)
+        else:
+            write_at(self._descriptor, batch.pieces, self._hashed)
 
     def _read_back(self, size: int) -> None:
         """Hash what ``append`` has written."""
