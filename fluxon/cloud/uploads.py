@@ -35,8 +35,8 @@ _MIB = 1024 * 1024
 #: What the following thread takes at a time. Below it ``finish`` does all, and a small upload costs no change of
 #: threads; far above it the bytes would have left the processor's cache when they are hashed.
 STEP = 1 * _MIB
-#: Written in one call through the cache, which keeps a file in pages as large as one write fills: small ones cost twice
-#: as much, and those of a MiB seven times where a virtual machine has given its free memory back and must fetch it again.
+#: Written in one call through the cache, which keeps a file in pages as large as one write fills. Small ones cost twice
+#: as much, and those of a MiB seven times where a virtual machine has to fetch memory that it gave back.
 CACHED = 256 * 1024
 #: Bytes that may wait for the following thread: some 10 ms of its work.
 AHEAD = 8 * _MIB
