@@ -10,7 +10,7 @@ Rules kept here:
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import attrs
@@ -61,6 +61,13 @@ class Declaration:
     @property
     def table_name(self) -> str:
         return self.name.lower()
+
+    def is_unique(self, fields: Sequence[Field]) -> bool:
+        """Whether no two rows have the same values in these fields: the key, a unique one, or a ``unique_together``."""
+        if len(fields) == 1 and (fields[0].unique or fields[0] is self.key):
+            return True
+        names = {field.name for field in fields}
+        return any(names == set(together) for together in self.options.unique_together)
 
     @property
     def numbers_itself(self) -> bool:

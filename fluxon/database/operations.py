@@ -17,8 +17,8 @@ from fluxon.blocking import either
 from fluxon.database.attributes import Attribute, Order, Reference, field_of, name_in_rows
 from fluxon.database.declaration import Declaration
 from fluxon.database.expressions import Expression, Shape
-from fluxon.database.storing import hash_password_of, insert_many, insert_one, update
-from fluxon.database.values import columns_to_update, reference_to, row_to_insert, rows_to_insert
+from fluxon.database.storing import hash_password_of, insert_many, insert_one, put, update
+from fluxon.database.values import columns_to_update, reference_to, row_to_insert, row_to_put, rows_to_insert
 from fluxon.errors import ConfigurationError, Conflict, InvalidPayload
 from fluxon.limits import MAX_INT
 
@@ -118,6 +118,18 @@ class Operations:
         declaration, _ = bound(cls)
         condition = _condition(where)
         return update(declaration, columns_to_update(declaration, values), condition, where.values)
+
+    @classmethod
+    def InsertOrUpdate(cls, values: Any = None, /, *, by: Any, **columns: Any) -> Any:
+        """Set columns of the row that has the given values in ``by``; add it where there is none. Its key.
+
+        Values are given as to ``Insert``. ``by`` is a column, or a list of them, that no two rows share: the key, a
+        unique one, a ``unique_together``. Of a row that is there only what is given is changed. It is one transaction:
+        of several who add the same row at once one does, and the others change it. Raises ``InvalidPayload`` as
+        ``Insert`` does, ``Conflict`` or ``AlreadyExists`` when a constraint forbids it.
+        """
+        declaration, _ = bound(cls)
+        return put(declaration, *row_to_put(declaration, values, columns, by))
 
     @classmethod
     def HashPassword(cls, password: Any, /) -> Any:

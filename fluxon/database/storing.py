@@ -1,4 +1,4 @@
-"""Storing rows: what ``Insert`` and ``Update`` do once their values are known.
+"""Storing rows: what ``Insert``, ``Update`` and ``InsertOrUpdate`` do once their values are known.
 
 Rules kept here:
 
@@ -13,14 +13,17 @@ Rules kept here:
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import reduce
+from operator import and_
 from typing import Any
 
 from fluxon.blocking import either
+from fluxon.database.attributes import attribute_of
 from fluxon.database.declaration import Declaration
-from fluxon.database.expressions import Shape
+from fluxon.database.expressions import Expression, Shape
 from fluxon.database.fields import Field, HashedPassword, PasswordField
 from fluxon.database.hashing import in_turn
-from fluxon.errors import ConfigurationError, InvalidPayload
+from fluxon.errors import ConfigurationError, Conflict, InvalidPayload
 from fluxon.security.passwords import hash_password
 
 _Row = dict[Field, Any]
@@ -38,6 +41,12 @@ def insert_one(declaration: Declaration, row: _Row) -> Any:
 def insert_many(declaration: Declaration, rows: list[_Row]) -> Any:
     """Answer the new keys, or False."""
     return _with_passwords(declaration, rows, lambda rows: (_insert_many, declaration, rows))
+
+
+def put(declaration: Declaration, row: _Row, by: list[Field], changed: list[Field]) -> Any:
+    """Answer the key of the row that has the values of ``by``: ``changed`` of it is set, or ``row`` is added."""
+    condition: Expression = reduce(and_, [attribute_of(field) == row[field] for field in by])
+    return _with_passwords(declaration, [row], lambda rows: (_put, declaration, rows[0], changed, condition))
 
 
 def update(declaration: Declaration, row: _Row, condition: Shape | None, values: tuple[Any, ...]) -> Any:
@@ -119,6 +128,21 @@ def _insert_many(connection: Any, declaration: Declaration, rows: list[_Row]) ->
     except _Refused:
         return False
     return keys
+
+
+def _put(connection: Any, declaration: Declaration, row: _Row, changed: list[Field], condition: Expression) -> Any:
+    # Nobody adds it between the two statements: a transaction sees the database as if it were alone.
+    shape = ("select", declaration, (declaration.key,), condition.shape, (), False, False)
+    found = connection.select(declaration.database.statements.shape(shape), condition.values)
+    if not found:
+        key = _insert_one(connection, declaration, row)
+        if key is False:
+            raise Conflict(f"a constraint forbids this row of {declaration.name}")
+        return key
+    key = found[0][0]
+    if changed:
+        _update(connection, declaration, {each: row[each] for each in changed}, declaration.key_condition, (key,))
+    return row[declaration.key] if declaration.key in changed else key
 
 
 def _update(

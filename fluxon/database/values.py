@@ -119,6 +119,23 @@ def columns_to_update(declaration: Declaration, values: Any) -> dict[Field, Any]
     return row
 
 
+def row_to_put(
+    declaration: Declaration, values: Any, keywords: Mapping[str, Any], by: Any
+) -> tuple[dict[Field, Any], list[Field], list[Field]]:
+    """A row as it is inserted; the fields of ``by``, which find the one that is there; and what is changed of that."""
+    found_by = [column_of(declaration, each) for each in ([by] if isinstance(by, str | Attribute) else by)]
+    if not declaration.is_unique(found_by):
+        named = ", ".join(each.name for each in found_by) or "nothing"
+        raise TypeError(f"by= is what no two rows share: the key, a unique column, a unique_together; not {named}")
+    given = given_values(declaration, values, keywords)
+    missing = {each.name: "is missing" for each in found_by if given.get(each) is None}
+    if missing:
+        raise InvalidPayload(f"{declaration.name}: no value for {', '.join(missing)}", details={"fields": missing})
+    row = row_to_insert(declaration, values, keywords)
+    changed = [field for field in row if field not in found_by and (field in given or field.refreshed() is not MISSING)]
+    return row, found_by, changed
+
+
 def _checked_default(field: Field, value: Any) -> Any:
     try:
         return field.check(value)
