@@ -23,7 +23,7 @@ from twisted.python import usage
 
 from fluxon import __version__
 from fluxon.config import load_config
-from fluxon.endpoint.listening import choose_operators
+from fluxon.endpoint.listening import check_port, choose_operators
 from fluxon.endpoint.service import ServerService
 from fluxon.endpoint.supervisor import supervise
 from fluxon.errors import ConfigurationError
@@ -77,6 +77,12 @@ class ProjectOptions(usage.Options):
         fault of the command line, and ends the program with the one line that says where to look.
         """
         self["config"] = _existing_file(self["config"])
+        for option in ("port", "cloud-port"):
+            if self.get(option) is not None:
+                try:
+                    check_port(self[option])
+                except ConfigurationError as error:
+                    raise usage.UsageError(f"--{option}: {error.text}") from None
         try:
             self.server = self.describe(load_config(self["config"]))
             if self["manhole"] is not None:

@@ -8,7 +8,13 @@ from typing import Any, Generic, TypeVar
 
 import attrs
 
+from fluxon.arguments import check_count, check_flag
+from fluxon.errors import ConfigurationError
+
 T = TypeVar("T")
+
+#: A century: what is kept for longer is kept for ever, and no database's clock begins much earlier.
+MOST_DAYS = 36_525
 
 
 @attrs.frozen
@@ -88,6 +94,14 @@ class CloudOptions:
     user_quota: int | None = None
     #: Whether the log's rows of what changes nothing are on the disk before the answer, and not a second later.
     reads_synced: bool = False
+
+    def __attrs_post_init__(self) -> None:
+        check_count("versions", self.versions)
+        days = self.keep_days
+        if isinstance(days, bool) or not isinstance(days, (int, float)) or not 0 <= days <= MOST_DAYS:
+            raise ConfigurationError(f"keep_days is a number of days from 0 to {MOST_DAYS:,}, not {days!r:.60}")
+        check_count("user_quota", self.user_quota, optional=True)
+        check_flag("reads_synced", self.reads_synced)
 
     @property
     def keeps(self) -> bool:

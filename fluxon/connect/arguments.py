@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
+from typing import Any
 
 import attrs
 
+from fluxon.arguments import check_flag, check_function, check_path, is_host, shown
 from fluxon.errors import ConfigurationError, InvalidPayload
 from fluxon.wire.messages import MAX_TIMEOUT
 
@@ -34,12 +37,12 @@ class Address:
 
 def checked_address(host: object, port: object) -> Address:
     """Raises ``ConfigurationError`` for what can be no host and port."""
-    if not isinstance(host, str) or not host.strip():
-        raise ConfigurationError("host= is a name or an address, as text")
+    if not isinstance(host, str) or not is_host(host.strip()):
+        raise ConfigurationError(f"host= is a name or an address, as text; not {shown(host)}")
     if (found := _PLACE.fullmatch(host.strip())) and found["host"] and found["port"]:
         raise ConfigurationError(f"host= is the name alone: host={found['host']!r}, port={found['port']}")
     if isinstance(port, bool) or not isinstance(port, int) or not 0 < port < 65_536:
-        raise ConfigurationError(f"port= is a number from 1 to 65535, not {port!r}")
+        raise ConfigurationError(f"port= is a number from 1 to 65535, not {shown(port)}")
     return Address(host.strip(), port)
 
 
@@ -52,9 +55,40 @@ def parsed_address(text: str, default_port: int = DEFAULT_PORT) -> Address | Non
 
 
 def check_trust(trust: str | os.PathLike[str] | None, secure: bool) -> None:
-    """A ``trust`` that would not be looked at is a mistake that leaves a connection unprotected."""
-    if trust is not None and not secure:
+    """Raises ``ConfigurationError`` for what would leave a connection unprotected, or trust nobody."""
+    check_flag("secure=", secure)
+    if trust is None:
+        return
+    check_path("trust=", trust, "trust='certificate.pem'", "the path of a PEM file")
+    if not secure:
         raise ConfigurationError("trust= is for TLS: pass secure=True with it")
+
+
+def checked_patience(timeout: float) -> float:
+    """``timeout`` as a client's default. Raises ``ConfigurationError``."""
+    try:
+        return checked_timeout(timeout)
+    except InvalidPayload as error:
+        raise ConfigurationError(f"{error.text}, not {shown(timeout)}") from None
+
+
+def check_heartbeat(heartbeat: float | None) -> None:
+    """Raises ``ConfigurationError`` unless ``heartbeat`` is None or a number of seconds."""
+    if heartbeat is None:
+        return
+    if isinstance(heartbeat, bool) or not isinstance(heartbeat, (int, float)) or not heartbeat >= 0:
+        raise ConfigurationError(f"heartbeat= is a number of seconds (0: never), or None; not {shown(heartbeat)}")
+
+
+def check_events(waiting_allowed: bool, **functions: Any) -> None:
+    """Raises ``ConfigurationError`` unless each is a function or None; ``async def`` only where it can be awaited."""
+    for name, function in functions.items():
+        check_function(f"{name}=", function)
+        if inspect.iscoroutinefunction(function) and not waiting_allowed:
+            raise ConfigurationError(
+                f"{name}= is an async function, and a blocking client has no loop to run it in: "
+                "write it with plain def, or use fluxon.connect.connect"
+            )
 
 
 def checked_timeout(timeout: float) -> float:

@@ -15,13 +15,14 @@ from typing import Any
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IStreamClientEndpoint
 
+from fluxon.arguments import check_reactor
 from fluxon.blocking import Pending, pending
 from fluxon.commands import Call, CallOnce, Deliver, Goodbye
-from fluxon.connect.arguments import check_trust
+from fluxon.connect.arguments import check_events, check_trust
 from fluxon.connect.functions import Function, Functions
 from fluxon.connect.interface import ConnectionInterface
 from fluxon.connect.service import ClientService, connected, endpoint_of
-from fluxon.connect.session import SessionHolder
+from fluxon.connect.session import shared_session
 from fluxon.errors import FluxonError
 from fluxon.rpc import Peer
 
@@ -55,16 +56,14 @@ class Client(ClientService):
         on_disconnect: Callable[[], Any] | None = None,
         random: Callable[[], float] = _random.random,
     ) -> None:
+        check_reactor(reactor)
         check_trust(trust, secure)
+        check_events(True, on_reconnect=on_reconnect)
         self._functions = Functions(waiting_allowed=True)
-        self._functions.update(functions or {})
+        self._functions.update({} if functions is None else functions)
         address, endpoint = endpoint_of(reactor, where, secure, trust)
-        if session is None:
-            #: What this client knows of its session; for ``session=`` of another client, and for cloud clients.
-            self.session = SessionHolder(address.host, secure)
-        else:
-            session.session.check_shared_with(address.host, secure)
-            self.session = session.session
+        #: What this client knows of its session; for ``session=`` of another client, and for cloud clients.
+        self.session = shared_session(session, address.host, secure)
         super().__init__(
             reactor,
             address,

@@ -10,6 +10,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from fluxon.arguments import shown
 from fluxon.errors import ConfigurationError, InvalidPayload, UnknownView
 
 Function = Callable[..., Any]
@@ -33,6 +34,11 @@ class Functions:
 
     def update(self, mapping: Mapping[str, Function]) -> None:
         """Add ``mapping``, all or nothing. Raises ``ConfigurationError``."""
+        if not isinstance(mapping, Mapping):
+            raise ConfigurationError(
+                f'the functions for the server are a dict of names and functions: {{"name": function}}; '
+                f"not {shown(mapping)}"
+            )
         added = {}
         for name, function in mapping.items():
             if not isinstance(name, str) or not name:

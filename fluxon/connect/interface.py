@@ -22,13 +22,22 @@ from typing import Any
 
 from twisted.logger import Logger
 
+from fluxon.arguments import check_function
 from fluxon.commands import Call, CallOnce, Deliver
 from fluxon.connect import living
-from fluxon.connect.arguments import DEFAULT_PORT, check_trust, checked_address, checked_timeout
+from fluxon.connect.arguments import (
+    DEFAULT_PORT,
+    check_events,
+    check_heartbeat,
+    check_trust,
+    checked_address,
+    checked_patience,
+    checked_timeout,
+)
 from fluxon.connect.functions import Function, Functions
 from fluxon.connect.line import Line
 from fluxon.connect.link import Link
-from fluxon.connect.session import HasSession, SessionHolder
+from fluxon.connect.session import HasSession, SessionHolder, shared_session
 from fluxon.connect.turns import Turns
 from fluxon.errors import DeadlineExceeded, FluxonError, Internal, of_program
 from fluxon.wire import Ask
@@ -68,12 +77,11 @@ class ConnectionInterface:
     ) -> None:
         where = checked_address(host, port)
         check_trust(trust, secure)
-        self._timeout = checked_timeout(timeout)
-        if session is None:
-            self._session = SessionHolder(where.host, secure)
-        else:
-            self._session = session.session
-            self._session.check_shared_with(where.host, secure)
+        self._timeout = checked_patience(timeout)
+        check_heartbeat(heartbeat)
+        check_events(False, on_session_lost=on_session_lost, on_reconnect=on_reconnect, on_disconnect=on_disconnect)
+        check_function("random=", random, optional=False)
+        self._session = shared_session(session, where.host, secure)
         self._functions = Functions(waiting_allowed=False)
         self._turns = Turns(f"fluxon-functions-{where}")
         self._on_session_lost = on_session_lost

@@ -17,9 +17,17 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from fluxon.arguments import check_function, shown
 from fluxon.commands import Command, Hello, Leaving, SessionChanged
 from fluxon.connect import reasons
-from fluxon.connect.arguments import DEFAULT_PORT, Address, checked_timeout, parsed_address
+from fluxon.connect.arguments import (
+    DEFAULT_PORT,
+    Address,
+    check_events,
+    checked_patience,
+    checked_timeout,
+    parsed_address,
+)
 from fluxon.connect.attempts import Attempts
 from fluxon.connect.backoff import Backoff
 from fluxon.connect.greeting import Greeting, hello_arguments
@@ -64,7 +72,9 @@ class ClientService(Service):
         on_disconnect: Callable[[], Any] | None = None,
     ) -> None:
         self._reactor = reactor
-        self._timeout = checked_timeout(timeout)
+        self._timeout = checked_patience(timeout)
+        check_events(True, on_session_lost=on_session_lost, on_disconnect=on_disconnect)
+        check_function("random=", random, optional=False)
         self._random = random
         self._on_session_lost = on_session_lost
         self._on_disconnect = on_disconnect
@@ -282,8 +292,10 @@ def endpoint_of(
         try:
             endpoint: IStreamClientEndpoint = clientFromString(reactor, where)
         except (ValueError, TypeError, KeyError) as error:
-            raise ConfigurationError(f'{where!r} is neither "host:port" nor a Twisted client endpoint') from error
+            raise ConfigurationError(f'where= is "host:port", or a Twisted client endpoint; not {where!r}') from error
         return Address(where, None), lambda: succeed(endpoint)
     if not IStreamClientEndpoint.providedBy(where):
-        raise ConfigurationError(f'connect to "host:port" or to a Twisted client endpoint, not to {where!r}')
+        raise ConfigurationError(
+            f'connect to where= "host:port", or to a Twisted client endpoint; not to {shown(where)}'
+        )
     return Address(f"this {type(where).__name__}", None), lambda: succeed(where)

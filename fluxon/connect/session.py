@@ -15,6 +15,7 @@ from __future__ import annotations
 import threading
 from typing import Protocol
 
+from fluxon.arguments import shown
 from fluxon.connect.numbers import Numbers
 from fluxon.errors import ConfigurationError
 
@@ -173,3 +174,17 @@ class HasSession(Protocol):
 
     @property
     def session(self) -> SessionHolder: ...
+
+
+def shared_session(client: object, host: str, secure: bool) -> SessionHolder:
+    """The session for a client at ``host`` that shares that of ``client``; a new one for None.
+
+    Raises ``ConfigurationError``.
+    """
+    if client is None:
+        return SessionHolder(host, secure)
+    session = client if isinstance(client, SessionHolder) else getattr(client, "session", None)
+    if not isinstance(session, SessionHolder):
+        raise ConfigurationError(f"session= is another client, whose session is shared; not {shown(client)}")
+    session.check_shared_with(host, secure)
+    return session

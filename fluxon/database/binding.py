@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred, succeed
 
+from fluxon.arguments import shown
 from fluxon.database.model import ModelType
 from fluxon.database.rows import Row
 from fluxon.errors import ConfigurationError
@@ -20,13 +21,15 @@ def models_of(source: Any) -> list[Any]:
     """The models with a table among a module's names (imported ones too) or in a list; each once."""
     if isinstance(source, ModuleType):
         candidates: Iterable[Any] = vars(source).values()
-    elif isinstance(source, Iterable) and not isinstance(source, ModelType):
+    elif isinstance(source, Collection) and not isinstance(source, (ModelType, str, bytes, Mapping)):
         candidates = list(source)
         for each in candidates:
             if not isinstance(each, ModelType):
-                raise ConfigurationError(f"models is a module, or a list of models; {each!r} is no model")
+                raise ConfigurationError(f"models is a module, or a list of models; {shown(each)} is no model")
     else:
-        raise ConfigurationError("models is the module that declares the models (import models), or a list of them")
+        raise ConfigurationError(
+            f"models is the module that declares the models (import models), or a list of them; not {shown(source)}"
+        )
     found = [each for each in candidates if isinstance(each, ModelType) and each.declaration is not None]
     return list(dict.fromkeys(found))
 

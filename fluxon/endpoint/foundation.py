@@ -18,11 +18,13 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger, LogLevel, LogLevelFilterPredicate
 
+from fluxon.arguments import shown
 from fluxon.database import schema
 from fluxon.database.database import Database
 from fluxon.endpoint.accounts import NoAccounts
 from fluxon.endpoint.cloud import OpenedCloud
 from fluxon.endpoint.logs import LogFiles
+from fluxon.errors import ConfigurationError
 from fluxon.routing import Setup
 from fluxon.routing.greeting import Greeting
 from fluxon.routing.keeping import Keeping
@@ -110,7 +112,10 @@ class Foundation:
         setup = self.setup
         if setup.database_api is None:
             return
-        database = self.database = setup.database_api(setup.database_path)
+        database = setup.database_api(setup.database_path)
+        if not isinstance(database, Database):
+            raise ConfigurationError(f"database_api made no database, but {shown(database)}; give an adapter's class")
+        self.database = database
         database.login_throttle.limits = setup.limits
         database.bind(setup.models if setup.models is not None else [])
         self._store = SQLStore(database)

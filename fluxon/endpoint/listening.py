@@ -17,6 +17,7 @@ from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
 
+from fluxon.arguments import is_host, shown
 from fluxon.errors import ConfigurationError, FluxonError, Unavailable
 from fluxon.rpc import PeerFactory, send_directly, tls_around
 from fluxon.security.tls import ServerTLS
@@ -27,9 +28,8 @@ def choose_endpoint(
 ) -> IStreamServerEndpoint:
     """The endpoint that a server's options describe. Raises ``ConfigurationError``."""
     if endpoint is not None and not isinstance(endpoint, str):
-        if not IStreamServerEndpoint.providedBy(endpoint):
-            raise ConfigurationError(f"an endpoint is a description or an IStreamServerEndpoint, not {endpoint!r}")
-        return endpoint
+        check_place("endpoint", endpoint)
+        return endpoint  # type: ignore[no-any-return]
     description = endpoint if endpoint is not None else describe(port, host, secure)
     try:
         return serverFromString(reactor, description)  # type: ignore[no-any-return]
@@ -37,6 +37,37 @@ def choose_endpoint(
         raise ConfigurationError(
             f"{description!r} is no endpoint ({error}); write a port, or for example tcp:8080:interface=127.0.0.1"
         ) from error
+
+
+def check_port(port: object) -> None:
+    """Raise ``ConfigurationError`` unless ``port`` is a number of one, or a text, which may describe an endpoint."""
+    number = int(port) if isinstance(port, str) and _is_number(port) else port
+    if isinstance(number, str) and number.strip():
+        return
+    if type(number) is not int or not 0 <= number <= 65_535:
+        raise ConfigurationError(f"port is a number from 0 to 65535, or describes an endpoint; not {shown(port)}")
+
+
+def check_place(name: str, place: object) -> None:
+    """Raise ``ConfigurationError`` unless ``place`` is None, a port, or an endpoint or the description of one."""
+    if place is None or IStreamServerEndpoint.providedBy(place):
+        return
+    try:
+        check_port(place)
+    except ConfigurationError:
+        raise ConfigurationError(
+            f"{name} is a port, an IStreamServerEndpoint, or the description of one, such as "
+            f"tcp:8080:interface=127.0.0.1; not {shown(place)}"
+        ) from None
+
+
+def check_host(host: object) -> None:
+    """Raise ``ConfigurationError`` unless ``host`` is None, or may be an interface."""
+    if host is not None and not is_host(host):
+        raise ConfigurationError(
+            f"host is the address of an interface of this machine, such as 127.0.0.1, or 0.0.0.0 for all; "
+            f"not {shown(host)}"
+        )
 
 
 def choose_operators(reactor: Any, port: Any) -> IStreamServerEndpoint:
@@ -50,16 +81,19 @@ def choose_operators(reactor: Any, port: Any) -> IStreamServerEndpoint:
 
 def describe(port: int | str, host: str | None, secure: bool) -> str:
     """The description of a plain port's endpoint; what is one already stays as it is."""
-    if isinstance(port, str) and not port.isdigit():
+    if isinstance(port, str) and not _is_number(port):
         return port
-    if isinstance(port, bool) or not isinstance(port, (int, str)) or not 0 <= int(port) <= 65_535:
-        raise ConfigurationError(f"a port is a number from 0 to 65535, not {port!r}")
+    check_port(port)
     number = int(port)
     interface = host if host is not None else ("" if secure else "127.0.0.1")
     if ":" in interface:
         interface = interface.replace(":", r"\:")
         return f"tcp6:{number}:interface={interface}"
     return f"tcp:{number}" + (f":interface={interface}" if interface else "")
+
+
+def _is_number(port: str) -> bool:
+    return port.isascii() and port.isdigit()
 
 
 async def listen(endpoint: IStreamServerEndpoint, factory: PeerFactory, tls: ServerTLS | None) -> IListeningPort:

@@ -17,12 +17,13 @@ from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from fluxon.arguments import check_flag, check_reactor
 from fluxon.endpoint.foundation import carried_out
-from fluxon.endpoint.listening import choose_endpoint, choose_operators
+from fluxon.endpoint.listening import check_host, check_place, check_port, choose_endpoint, choose_operators
 from fluxon.endpoint.metrics import Measured, MetricsPort
 from fluxon.endpoint.privileged import TakenPort, take
 from fluxon.endpoint.served import ServedServer, make_manhole
-from fluxon.errors import FluxonError, Unavailable
+from fluxon.errors import ConfigurationError, FluxonError, Unavailable
 
 if TYPE_CHECKING:
     from fluxon.console.ssh.manhole import Manhole
@@ -65,6 +66,13 @@ class ServerService(Service, Generic[R]):
         metrics: Any = None,
         manhole: Any = None,
     ) -> None:
+        check_port(port)
+        check_flag("secure", secure)
+        check_host(host)
+        for place, given in (("endpoint", endpoint), ("metrics", metrics), ("manhole", manhole)):
+            check_place(place, given)
+        if reactor is not None:
+            check_reactor(reactor)
         self.configured_port = port
         self.secure = secure
         self.host = host
@@ -130,7 +138,7 @@ class ServerService(Service, Generic[R]):
             self._served = ServedServer(self, engine, reactor)
             self._served.keep_log()
             if self.manhole is not None:
-                self._manhole = make_manhole(self._served, choose_operators(reactor, self.manhole))
+                self._manhole = make_manhole(self._served, self._operators(reactor, "manhole"))
             if self.metrics is not None:
                 metrics = self._make_metrics(engine, reactor)
             await engine.start()
@@ -161,7 +169,13 @@ class ServerService(Service, Generic[R]):
         self._engine = engine
 
     def _make_metrics(self, engine: R, reactor: Any) -> MetricsPort:
-        return MetricsPort(engine, choose_operators(reactor, self.metrics), reactor, lambda: not self.running)
+        return MetricsPort(engine, self._operators(reactor, "metrics"), reactor, lambda: not self.running)
+
+    def _operators(self, reactor: Any, name: str) -> IStreamServerEndpoint:
+        try:
+            return choose_operators(reactor, getattr(self, name))
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{name}: {error.text}") from error
 
     def _command(self, carry_out: Callable[[], Coroutine[Any, Any, None]], outcome: Self | Failure) -> Deferred[None]:
         self._outcome = None

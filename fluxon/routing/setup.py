@@ -10,22 +10,27 @@ from typing import Any
 
 import attrs
 
+from fluxon.arguments import check_count, check_flag, check_path, is_path
 from fluxon.cloud.authorization_models import RoleBasedAccessControl
 from fluxon.cloud.declaration import AuthorizationType
+from fluxon.cloud.entries import MOST_DAYS
 from fluxon.database.apis import adapter_of
+from fluxon.database.binding import models_of
+from fluxon.database.database import Database
+from fluxon.database.place import check_database_path
 from fluxon.errors import ConfigurationError
-from fluxon.limits import MAX_INT, Limits
+from fluxon.limits import Limits
 from fluxon.routing.events import KINDS
 from fluxon.routing.mapping import View, ViewFunction, make_lifetime, make_listener, make_views
 from fluxon.routing.operator_commands import OperatorCommand, operator_commands
 from fluxon.security import Secrets
 
+#: The folders as the generated project has them.
+_FOLDERS = {"database_schema_dir": "database_schema", "logs_dir": "logs", "cloud_folder": "cloud"}
 
-def _path(value: Any) -> Path | None:
-    try:
-        return None if value is None else Path(value)
-    except TypeError:
-        raise ConfigurationError(f"a folder is a path: BASE_DIR / 'logs'; not {type(value).__name__}") from None
+
+def _path(value: Any) -> Any:
+    return Path(value) if is_path(value) else value  # and told by its name below
 
 
 def _secrets(value: Any) -> Any:
@@ -99,14 +104,12 @@ class Setup:
             raise ConfigurationError("secrets is the secrets folder: secrets=Secrets(BASE_DIR / 'secrets')")
         if not isinstance(self.limits, Limits):
             raise ConfigurationError("limits is a Limits: limits=Limits(view_timeout=60)")
-        if self.database_api is None and self.database_path is not None:
-            object.__setattr__(self, "database_api", adapter_of(self.database_path))
-        if self.models is not None and self.database_api is None:
-            raise ConfigurationError("models need a database: database_path=BASE_DIR / 'database.sqlite3'")
-        if self.database_api is not None and self.database_path is None:
-            raise ConfigurationError("database_api needs to know where: database_path=BASE_DIR / 'database.sqlite3'")
-        if self.database_api is not None and not callable(self.database_api):
-            raise ConfigurationError("database_api is an adapter's class: database_api=SQLiteDatabase, without ()")
+        for name, usual in _FOLDERS.items():
+            if getattr(self, name) is not None:
+                check_path(name, getattr(self, name), f"{name}=BASE_DIR / {usual!r}")
+        check_flag("cloud_reads_synced", self.cloud_reads_synced)
+        check_flag("console_python", self.console_python)
+        self._check_database()
         self._check_cloud()
         object.__setattr__(self, "views", make_views(self.mapping))
         object.__setattr__(self, "listeners", self._functions(KINDS, make_listener))
@@ -126,23 +129,33 @@ class Setup:
         """Whether there is a cloud storage."""
         return self.cloud_folder is not None
 
+    def _check_database(self) -> None:
+        if self.models is not None:
+            models_of(self.models)
+        if self.database_path is not None:
+            check_database_path("database_path", self.database_path)
+        if self.database_api is None and self.database_path is not None:
+            object.__setattr__(self, "database_api", adapter_of(self.database_path))
+        if self.models is not None and self.database_api is None:
+            raise ConfigurationError("models need a database: database_path=BASE_DIR / 'database.sqlite3'")
+        if self.database_api is not None and self.database_path is None:
+            raise ConfigurationError("database_api needs to know where: database_path=BASE_DIR / 'database.sqlite3'")
+        adapter = self.database_api
+        right = issubclass(adapter, Database) if isinstance(adapter, type) else callable(adapter)
+        if adapter is not None and not right:
+            raise ConfigurationError("database_api is an adapter's class: database_api=SQLiteDatabase, without ()")
+
     def _check_cloud(self) -> None:
         if (self.cloud_folder is None) != (self.cloud_auth_model is None):
             raise ConfigurationError(
                 "a cloud storage needs both: cloud_folder=BASE_DIR / 'cloud', cloud_auth_model=CloudAuthorizationModel"
             )
-        for name in ("cloud_versions", "cloud_keep_days", "cloud_user_quota"):
-            _check_count(name, getattr(self, name), optional=name == "cloud_user_quota")
+        check_count("cloud_versions", self.cloud_versions)
+        check_count("cloud_keep_days", self.cloud_keep_days, MOST_DAYS)
+        check_count("cloud_user_quota", self.cloud_user_quota, optional=True)
         if self.cloud_folder is None:
             return
         if not isinstance(self.cloud_auth_model, AuthorizationType) or self.cloud_auth_model is RoleBasedAccessControl:
             raise ConfigurationError("cloud_auth_model is a class that derives from RoleBasedAccessControl, without ()")
         if self.database_api is None:
             raise ConfigurationError("a cloud storage needs a database: database_path=, and models")
-
-
-def _check_count(name: str, value: Any, optional: bool) -> None:
-    if optional and value is None:
-        return
-    if type(value) is not int or not 0 <= value <= MAX_INT:
-        raise ConfigurationError(f"{name} is a whole number from 0 on{', or None' if optional else ''}, not {value!r}")

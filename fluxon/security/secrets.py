@@ -28,6 +28,7 @@ from typing import TypeVar
 
 from twisted.logger import Logger
 
+from fluxon.arguments import check_path
 from fluxon.errors import ConfigurationError
 from fluxon.security import certificate
 from fluxon.security.folder import SecretsFolder, open_folder
@@ -47,6 +48,7 @@ class Secrets:
     """The secrets folder at ``path``; made at the first ``open`` if it is not there."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
+        check_path("secrets", path, "secrets=Secrets(BASE_DIR / 'secrets')", "the path of the secrets folder")
         self.path = Path(path)
         self._signer: TokenSigner | None = None
         self._password_key: bytes | None = None

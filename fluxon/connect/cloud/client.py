@@ -15,6 +15,7 @@ from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.logger import Logger
 
+from fluxon.arguments import check_reactor
 from fluxon.blocking import Pending, pending
 from fluxon.commands import Command, cloud
 from fluxon.connect.arguments import DEFAULT_CLOUD_PORT, check_trust
@@ -75,6 +76,7 @@ class CloudClient(ClientService, DeferredCalls):
         timeout: float = 30.0,
         random: Callable[[], float] = _random.random,
     ) -> None:
+        check_reactor(reactor)
         check_trust(trust, secure)
         address, endpoint = endpoint_of(reactor, where, secure, trust, DEFAULT_CLOUD_PORT)
         self._watches = DeferredWatches(lambda path: self._do(requests.watch, path))

@@ -15,8 +15,15 @@ from typing import Any, ParamSpec, TypeVar
 
 from twisted.logger import Logger
 
+from fluxon.arguments import check_function
 from fluxon.commands import Command, cloud
-from fluxon.connect.arguments import DEFAULT_CLOUD_PORT, check_trust, checked_address, checked_timeout
+from fluxon.connect.arguments import (
+    DEFAULT_CLOUD_PORT,
+    check_heartbeat,
+    check_trust,
+    checked_address,
+    checked_patience,
+)
 from fluxon.connect.cloud import requests
 from fluxon.connect.cloud.blocking_watches import BlockingWatches
 from fluxon.connect.cloud.calls import BlockingCalls
@@ -74,7 +81,9 @@ class CloudStorageConnector(BlockingCalls):
     ) -> None:
         where = checked_address(host, port)
         check_trust(trust, secure)
-        self._timeout = checked_timeout(timeout)
+        self._timeout = checked_patience(timeout)
+        check_heartbeat(heartbeat)
+        check_function("random=", random, optional=False)
         self._watches = BlockingWatches(lambda path: self._do(requests.watch, path), f"fluxon-watches-{where}")
         self._line = Line(
             where,

@@ -23,6 +23,7 @@ from twisted.python.failure import Failure
 from fluxon.blocking import Pending
 from fluxon.database.engine_tables import create_engine_tables
 from fluxon.database.opened import OpenedDatabase
+from fluxon.database.place import check_database_path
 from fluxon.database.schema.record import TABLE as SCHEMA_RECORD
 from fluxon.database.sqlite.connection import SQLiteConnection, open_connection
 from fluxon.database.sqlite.opening import Opening, nothing
@@ -152,10 +153,9 @@ class SQLiteDatabase(OpenedDatabase[Opening]):
         return open_connection(self.path, self.statements, read_only=True)
 
 
-def _file_path(path: str | os.PathLike[str]) -> str:
-    text = os.fspath(path)
-    if not isinstance(text, str):
-        raise ConfigurationError("a database path is a text or a Path")
+def _file_path(path: Any) -> str:
+    check_database_path("the database's path", path)
+    text = path.render_as_string() if isinstance(path, sqlalchemy.URL) else str(os.fspath(path))
     if "://" in text:
         url = sqlalchemy.make_url(text)
         if url.get_backend_name() != "sqlite":

@@ -349,14 +349,12 @@ class ListeningTests(Observed):
         self.assertEqual(answer, [1, "ä"])
 
     async def test_what_is_no_place(self) -> None:
-        """Numbers out of range, other types, unknown kinds: refused in words, before anything is opened."""
+        """Descriptions that Twisted does not know: refused in words, before anything is opened."""
         for keywords, word in (
-            ({"port": 70_000}, "65535"),
-            ({"port": -1}, "65535"),
-            ({"port": True}, "port"),
-            ({"port": None}, "port"),
-            ({"port": "nonsense:1"}, "endpoint"),
-            ({"endpoint": object()}, "endpoint"),
+            ({"port": "nonsense:1"}, "'nonsense:1' is no endpoint"),
+            ({"endpoint": "nonsense"}, "'nonsense' is no endpoint"),
+            ({"manhole": "nonsense:1"}, "manhole: 'nonsense:1' is no endpoint"),
+            ({"metrics": "nonsense:1"}, "metrics: 'nonsense:1' is no endpoint"),
         ):
             server = AsyncServer(setup=self.setup_of(echo, folder="nowhere"), **keywords)  # type: ignore[arg-type]
             server.startService()
@@ -429,7 +427,7 @@ class FailureTests(Observed):
     async def test_on_failure(self) -> None:
         """Whoever asked is told when a start fails, and not when it is stopped meanwhile."""
         told: list[Any] = []
-        server = AsyncServer(port=-1, setup=self.setup_of(echo))
+        server = AsyncServer(port="nonsense:1", setup=self.setup_of(echo))
         server.on_failure(lambda failure: told.append(failure.value))
         server.startService()
         await self.fails(ConfigurationError, server.when_ready())
@@ -440,6 +438,15 @@ class FailureTests(Observed):
             server.startService()
             await server.stopService()
         self.assertEqual(len(told), 1)
+
+    async def test_a_database_that_is_none(self) -> None:
+        """What was given as the adapter makes something else: said by the option's name, with what it made."""
+        setup = self.setup_of(echo, database_path="x.sqlite3", database_api=lambda path: path)
+        server = AsyncServer(setup=setup)
+        server.startService()
+        error = await self.fails(ConfigurationError, server.when_ready())
+        self.assertIn("database_api made no database, but 'x.sqlite3'", error.text)
+        await server.stopService()
 
     async def test_logs_that_cannot_be(self) -> None:
         """A file where the folder should be."""
