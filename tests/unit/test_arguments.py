@@ -59,6 +59,8 @@ async def waits() -> None:
     """What no blocking client can call."""
 
 
+_EVENTS = ("on_start", "on_stop", "on_connect", "on_login", "on_logout", "on_disconnect")
+
 SETUP = {
     "mapping": ("view", 7, None, [view], view),  # its entries: tests/unit/routing/test_mapping.py
     "secrets": (None, *PATH),
@@ -73,7 +75,8 @@ SETUP = {
     "cloud_keep_days": (None, MOST_DAYS + 1, *COUNT),
     "cloud_user_quota": COUNT,
     "cloud_reads_synced": FLAG,
-    **dict.fromkeys(("on_connect", "on_login", "on_logout", "on_disconnect"), (*FUNCTION, two, Model)),
+    **dict.fromkeys(_EVENTS, (*FUNCTION, two, Model)),
+    "console_commands": ("status", 7, None, True, [view], view),
     "console_python": FLAG,
     "limits": (None, 7, "view_timeout", {"view_timeout": 3}, True),
 }
