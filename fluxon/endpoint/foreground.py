@@ -88,9 +88,9 @@ class Foreground:
             signal.signal(signal.SIGHUP, lambda *_: self._reactor.callFromThread(self._hung_up))
         if owns_terminal() and hasattr(type(self._server), "served"):
             ready: Deferred[Any] = self._server.when_ready()
-            ready.addCallback(lambda _: self._open(on_interrupt))
             # Why it did not start is said elsewhere.
-            ready.addErrback(lambda failure: failure.trap(Exception) and None)
+            ready.addCallbacks(lambda _: self._open(on_interrupt), lambda failure: None)
+            ready.addErrback(lambda failure: _log.failure("there is no console on this terminal", failure))
 
     def _open(self, on_interrupt: Callable[[], object]) -> None:
         with contextlib.suppress(OSError, Unavailable):  # the terminal, or the server, went meanwhile

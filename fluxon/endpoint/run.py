@@ -14,6 +14,7 @@ from twisted.python.failure import Failure
 
 from fluxon.config import must_not_be_loading
 from fluxon.endpoint.foreground import Foreground
+from fluxon.endpoint.heap import settle_when_ready
 from fluxon.endpoint.service import ServerService
 from fluxon.errors import ConfigurationError
 
@@ -43,6 +44,7 @@ def run_server(server: ServerService[Any]) -> None:
             reactor.stop()
 
     def start() -> None:
+        settle_when_ready(server)
         server.privilegedStartService()
         server.startService()
         foreground.begin_console(interrupted)

@@ -19,6 +19,7 @@ from typing import Any
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from fluxon.endpoint.heap import settle_when_ready
 from fluxon.endpoint.service import ServerService
 
 _log = Logger(namespace="fluxon.server")
@@ -52,6 +53,7 @@ def supervise(server: ServerService[Any], reactor: Any) -> None:
     def begin() -> None:
         if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL and not _on_terminal():
             signal.signal(signal.SIGHUP, lambda *_: reactor.callFromThread(reload))
+        settle_when_ready(server)
         server.when_ready().addCallbacks(lambda _: tell(READY), _said_elsewhere)
 
     reactor.callWhenRunning(begin)

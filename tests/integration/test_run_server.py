@@ -27,7 +27,7 @@ class User(models.AuthenticatedUser):
 """
 
 SERVER = """
-import sys, threading
+import gc, sys, threading
 from pathlib import Path
 from fluxon.database.apis import SQLiteDatabase
 from fluxon.endpoint import AsyncServer, run_server
@@ -52,9 +52,12 @@ def stuck(request):
 async def go(request):
     finish.set()
 
+async def heap(request):
+    return [gc.get_freeze_count(), len(gc.get_objects())]
+
 BASE = Path(__file__).parent
 setup = Setup(
-    mapping={"echo": echo, "slow": slow, "stuck": stuck, "go": go},
+    mapping={"echo": echo, "slow": slow, "stuck": stuck, "go": go, "heap": heap},
     models=models,
     secrets=Secrets(BASE / "secrets"),
     database_schema_dir=BASE / "schema",
@@ -149,6 +152,12 @@ class RunServerTests(SynchronousTestCase):
         server = self.start()
         self.listening(server)
         self.assertEqual(server.stop(), 0)
+
+    def test_what_stays_is_not_collected_again(self) -> None:
+        """Of the objects of a server that listens, the collector goes through few."""
+        frozen, others = self.connect(self.listening(self.start())).send_request("heap")
+        self.assertGreater(frozen, 50_000)
+        self.assertLess(others, frozen // 5)
 
     def test_a_port_in_use(self) -> None:
         """Status 1 and one line that names the port; the program does not go on."""

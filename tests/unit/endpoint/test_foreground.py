@@ -129,7 +129,7 @@ class ForegroundTests(SynchronousTestCase):
         """A server with a console, which is ready, or not."""
 
         class Server:
-            served: Any = SimpleNamespace(setup=SimpleNamespace(), reactor=self.reactor)
+            served: Any = SimpleNamespace(setup=SimpleNamespace(console_python=False), own={}, reactor=self.reactor)
 
             def when_ready(self) -> Deferred[Any]:
                 return ready
@@ -150,6 +150,15 @@ class ForegroundTests(SynchronousTestCase):
         self.begin()
         self.log.info("nobody sees it")
         self.assertEqual(self.out.getvalue(), "")
+
+    def test_a_console_that_cannot_be_made(self) -> None:
+        """A fault of ours is in the log, and the server serves on without a console."""
+        self.on_terminal()
+        self.serve(succeed(None))
+        self.server.served.setup = None
+        self.begin()
+        self.assertEqual(self.shown(), "")
+        self.assertEqual(len(self.flushLoggedErrors(AttributeError)), 1)
 
     def test_above_the_prompt(self) -> None:
         """Log and prints stand above it, from the reactor's thread at once and from others in its next turn."""
