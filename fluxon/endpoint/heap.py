@@ -2,9 +2,9 @@
 
 Rules kept here:
 
-- What is there when the server is ready stays until its end, and is not looked at again: Python's collector goes
-  through all objects now and then, and everybody waits. (90,000 of modules, models and statements: 30 to 60 ms each time;
-  2 to 4 for what came afterwards. See ``gc.freeze``.)
+- What is there when the server is ready stays until its end, and is not looked at again (``gc.freeze``). Python's
+  collector goes through all objects now and then, and everybody waits: 30 to 60 ms for 90,000 of modules, models and
+  statements, 2 to 4 for what came afterwards.
 - Only whoever runs the process may do so; a server inside another application leaves that application's heap alone.
 """
 
