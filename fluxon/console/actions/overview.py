@@ -77,7 +77,9 @@ def _asked(served: Served, name: str) -> Output:
     found = Table(every.columns, rows)
     if field is None:
         return found
-    return [found, Lines([f"why: {field.metadata['why']}", f"beyond: {field.metadata['beyond']}"])]
+    # They are written for the site, where names are marked.
+    why, beyond = (field.metadata[each].replace("``", "") for each in ("why", "beyond"))
+    return [found, Lines([f"why: {why}", f"beyond: {beyond}"])]
 
 
 def _fullest(served: Served) -> Table:

@@ -328,6 +328,7 @@ class StatusTests(SessionsTestCase):
         self.addCleanup(operator.leave)
         said = await operator.type("status view_timeout")
         self.assertIn("why: Nobody waits longer for an answer.\nbeyond: ", said)
+        self.assertIn("beyond: DeadlineExceeded", said)
         names = [each["limit"] for each in await operator.told("status view_")]
         self.assertEqual(names, ["view_timeout", "view_threads", "view_queue"])
         every = [each["limit"] for each in await operator.told("status all")]
