@@ -124,6 +124,12 @@ class Foundation:
             for line in await self.blocking.submit(schema.prepare, database, setup.database_schema_dir):
                 # What a person has to do stands out.
                 _log.emit(LogLevel.warn if "; type: " in line else LogLevel.info, "{line}", line=line)
+        elif missing := await self.blocking.submit(schema.missing_tables, database):
+            _log.warn(
+                "the database has no tables for {models}, and none are made without a folder for the schema files: "
+                "Setup(database_schema_dir=BASE_DIR / 'database_schema')",
+                models=", ".join(missing),
+            )
 
     def _begin_sessions(self) -> None:
         setup, database = self.setup, self.database

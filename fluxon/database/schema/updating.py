@@ -178,6 +178,14 @@ def create_tables(database: Any) -> None:
     changes_of(database).create_missing()
 
 
+def missing_tables(database: Any) -> list[str]:
+    """The bound models that have no table in the database. Blocks."""
+    changes = changes_of(database)
+    with changes.connection() as connection:
+        have = changes.tables(connection)
+        return [model.__name__ for model in database.models if model.declaration.table_name not in have]
+
+
 def _changed(changes: Changes, connection: Any, known: record.Record) -> list[str]:
     """The names of tables that are not as the last schema made them."""
     name = files.file_name(known.number)

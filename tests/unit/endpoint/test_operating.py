@@ -10,7 +10,7 @@ from serving import Person, ServingTestCase
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IStreamServerEndpoint
 from twisted.internet.testing import MemoryReactorClock
-from twisted.logger import globalLogPublisher
+from twisted.logger import formatEvent, globalLogPublisher
 from zope.interface import implementer
 
 from fluxon.endpoint import AsyncServer
@@ -105,6 +105,19 @@ class StartTests(ServingTestCase):
         self.assertEqual([row.username for row in await Person.Check()], ["ann"])
         self.assertEqual(sorted(Path("project/schema").iterdir()), before)
         self.assertEqual([each for each in said if "schema" in each], [])
+
+    async def test_tables_that_nobody_makes(self) -> None:
+        """Neither there nor to be made, for want of a folder: the log says so at the start, and what to write."""
+        said: list[str] = []
+
+        def observe(event: Any) -> None:
+            said.append(str(formatEvent(event)))
+
+        globalLogPublisher.addObserver(observe)
+        self.addCleanup(globalLogPublisher.removeObserver, observe)
+        await self.serve(echo, users=True, database_schema_dir=None)
+        (line,) = [each for each in said if "database_schema_dir" in each]
+        self.assertIn("no tables for Person", line)
 
     async def test_no_cloud(self) -> None:
         """A server without files says so to a view that asks for them."""
