@@ -24,8 +24,12 @@ from collections import deque
 from collections.abc import Sequence
 from queue import Empty, SimpleQueue
 
+from twisted.logger import Logger
+
 from fluxon.cloud.disk import close, write_at
 from fluxon.cloud.followers import Followers
+
+_log = Logger()
 
 #: Bytes of a block: a multiple of every disk's and page's, and enough for a disk to be busy with one at a time. (Twice
 #: as much and half as much were slower by a fifth.)
@@ -111,6 +115,9 @@ class Uncached:
                 self._write(block, offset)
         except OSError as problem:
             error = problem
+        except BaseException:  # whoever waits for this block must not wait for ever, nor take it for written
+            _log.failure("a block of an upload could not be written")
+            error = OSError(None, "a fault of the server")
         self._lane.give_back(block)
         with self._changed:
             self._error = self._error or error

@@ -148,6 +148,19 @@ class UncachedTests(SynchronousTestCase):
         self.assertEqual([offset for _, offset, _ in self.written], [0, BLOCK])
         self.assertEqual(len([self.lane.take() for _ in range(BLOCKS)]), BLOCKS)
 
+    def test_a_fault(self) -> None:
+        """Whatever is raised instead of an error of the system: it is in the log, and nobody waits for ever."""
+
+        def fault(*_: object) -> int:
+            raise ZeroDivisionError
+
+        self.real = fault
+        file = self.opened()
+        file.write([memoryview(bytes(BLOCK))], 0)
+        self.assertRaises(OSError, file.settle)
+        file.close()
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
     def test_stopped_in_between(self) -> None:
         """Blocks that are on their way when the threads are told to end are written all the same."""
         go, real = threading.Event(), self.real
