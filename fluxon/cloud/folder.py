@@ -8,6 +8,8 @@ Rules of this module:
   be swapped in between.
 - Every process that uses the folder holds a shared ``flock`` on it for life. Whoever gets the exclusive one knows that
   nobody else has anything under way there.
+- A backup holds ``backup-lock`` exclusively, and whoever removes objects shares it meanwhile. So what a row named when
+  the database was copied is there until it is copied, too, however often it is replaced.
 - A folder belongs to the database that first used it, whose mark stands in its lock. To another database every object
   in it would be nobody's, and the sweep would remove them all: so that one is refused.
 - Descriptors are closed when nobody uses them any more, never under the hands of a thread.
@@ -34,6 +36,9 @@ SHELVES = tuple(f"{number:02x}" for number in range(256))
 _MODE = 0o700
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_LOCK = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+
+_BACKUP_LOCK = "backup-lock"
 
 #: Opening waits so long for a sweep of another process, which takes seconds for a million objects.
 _PATIENCE = 120.0
@@ -53,8 +58,9 @@ class CloudFolder:
         self._closed = False
         self._descriptors = [folder]
         try:
-            flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-            self._lock = self._keep(os.open("lock", flags, 0o600, dir_fd=folder))
+            self._lock = self._keep(os.open("lock", _LOCK, 0o600, dir_fd=folder))
+            self._folder = folder
+            self._make_backup_lock()
             self._share(_PATIENCE)
             if owner is not None:
                 self._belong_to(f"of the database {owner}\n".encode())
@@ -65,6 +71,13 @@ class CloudFolder:
         except BaseException:
             self._end()
             raise
+
+    def _make_backup_lock(self) -> None:
+        lock = os.open(_BACKUP_LOCK, _LOCK, 0o600, dir_fd=self._folder)
+        try:
+            os.fchmod(lock, 0o600)  # whatever the umask made of it: it is opened again
+        finally:
+            close(lock)
 
     def _keep(self, descriptor: int) -> int:
         self._descriptors.append(descriptor)
@@ -141,6 +154,24 @@ class CloudFolder:
         finally:
             # Also after a failure: the system gives the shared lock up before it tries for the exclusive one.
             self._share(_PATIENCE)
+
+    @contextmanager
+    def removing(self) -> Iterator[bool]:
+        """Whether objects may be removed in the block, as no backup is under way. Between ``enter`` and ``leave``.
+
+        Raises ``OSError`` when that cannot be told.
+        """
+        # Opened each time: threads that shared a descriptor would let go of each other's locks.
+        lock = os.open(_BACKUP_LOCK, _LOCK, 0o600, dir_fd=self._folder)
+        try:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                may = True
+            except BlockingIOError:
+                may = False
+            yield may
+        finally:
+            close(lock)
 
     def _share(self, patience: float) -> None:
         until = time.monotonic() + patience

@@ -22,6 +22,7 @@ import secrets
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 from twisted.logger import Logger
@@ -206,32 +207,28 @@ class Objects:
     def remove(self, names: Iterable[str]) -> int:
         """Remove objects that no row names any more; how many are gone. One that is gone already is none.
 
-        Never raises for a disk that fails, nor after ``close``: the rows are committed, so that what is left here is
-        only the next sweep's.
+        None while a backup is under way. Never raises for a disk that fails, nor after ``close``: the rows are
+        committed, so that what is left here is only the next sweep's.
         """
-        removed = 0
         try:
             folder = self._used(writing=False)
         except Unavailable:
             return 0
         try:
-            for name in names:
-                try:
-                    os.unlink(_path_of(name), dir_fd=folder.objects)
-                    removed += 1
-                except FileNotFoundError:
-                    pass
-                except OSError as error:
-                    _log.error("An object could not be removed, and is left to the next sweep: {error}", error=error)
+            with folder.removing() as may:
+                return sum(map(partial(_remove, folder.objects), names)) if may else 0
+        except OSError as error:
+            _log.error("Objects could not be removed, and are left to the next sweep: {error}", error=error)
+            return 0
         finally:
             folder.leave()
-        return removed
 
     def sweep(self, is_named: Callable[[list[str]], set[str]]) -> Swept:
         """Remove what no row names. ``is_named`` gets some names, and answers with those of them that rows have.
 
         Everything that is unnamed goes if nobody else has the folder open and nothing was stored since this one
-        opened it, as at a start; else only what is older than a day, which nobody can be about to name.
+        opened it, as at a start; else only what is older than a day, which nobody can be about to name. While a
+        backup is under way, nothing does.
         """
         folder = self._used(writing=False)
         try:
@@ -247,9 +244,12 @@ class Objects:
             folder.leave()
 
     def _sweep(self, folder: CloudFolder, is_named: Callable[[list[str]], set[str]], everything: bool) -> Swept:
-        uploads = {upload.name for upload in self._uploads}
-        swept = sweep_uploads(folder.uploads, uploads, everything)
-        return swept + sweep_objects(folder.objects, is_named, everything)
+        with folder.removing() as may:
+            if not may:
+                return Swept(put_off=1)
+            uploads = {upload.name for upload in self._uploads}
+            swept = sweep_uploads(folder.uploads, uploads, everything)
+            return swept + sweep_objects(folder.objects, is_named, everything)
 
     def _used(self, writing: bool = True) -> CloudFolder:
         folder = self._folder
@@ -300,6 +300,17 @@ class _Home:
         with self._objects._mutex:
             self._objects._uploads.discard(upload)
         self._folder.leave()
+
+
+def _remove(folder: int, name: str) -> bool:
+    try:
+        os.unlink(_path_of(name), dir_fd=folder)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        _log.error("An object could not be removed, and is left to the next sweep: {error}", error=error)
+        return False
+    return True
 
 
 def _path_of(name: str) -> str:

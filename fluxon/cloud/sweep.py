@@ -44,6 +44,8 @@ class Swept:
     young: int = 0
     #: Files that are not ours.
     strange: int = 0
+    #: 1 if nothing was looked at, since a backup is under way.
+    put_off: int = 0
 
     def __add__(self, other: Swept) -> Swept:
         both = zip(attrs.astuple(self), attrs.astuple(other), strict=True)

@@ -72,6 +72,8 @@ class OpenedCloud:
 
 
 def _described(swept: Swept) -> str:
+    if swept.put_off:
+        return "a backup is under way, so what no row names is removed later"
     gone = swept.removed_objects + swept.removed_uploads
     if not gone:
         return f"{swept.objects} objects, all of them named by rows"

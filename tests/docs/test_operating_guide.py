@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
+import threading
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -24,6 +28,7 @@ from fluxon.startproject import generate
 GUIDE = "docs/operating.rst"
 TWISTD = Path(sys.executable).with_name("twistd")
 LOCAL = "tcp:0:interface=127.0.0.1"
+NAMED = "SELECT object FROM filesystem_items WHERE object IS NOT NULL UNION SELECT object FROM filesystem_versions"
 EMMA = {"username": "emma", "email": "emma@example.com", "password": "Secret123"}
 
 
@@ -35,7 +40,7 @@ class OperatingGuideTests(SynchronousTestCase):
         page = Page(self, GUIDE)
         page.write_files()
         self.install, self.foreground, self.metrics, self.backup, self.rotate, self.schema = page.commands()
-        (self.log,) = page.shown()
+        self.log, _ = page.shown()
 
     def serve(self, project: str) -> tuple[Child, int, int]:
         command = [TWISTD, "-n", "--pidfile=", "fluxon", "--config", f"{project}/router.py", "--port", LOCAL]
@@ -77,6 +82,50 @@ class OperatingGuideTests(SynchronousTestCase):
             with CloudStorageConnector(port=cloud_port, connection=connection, timeout=30) as cloud:
                 self.assertEqual(cloud.read_file("/emmas/letter.txt"), b"kept" * 1_000)
                 self.assertEqual([each.name for each in cloud.list_directory("/emmas")], ["letter.txt"])
+
+    def test_backup_under_load(self) -> None:
+        """Every object that the copied database names was copied, though its file is replaced again and again."""
+        router = Path("chat", "router.py")
+        router.write_text(router.read_text().replace("cloud_folder=", "cloud_versions=0,\n    cloud_folder="))
+        _, port, cloud_port = self.serve("chat")
+        backed_up = threading.Event()
+        written = threading.Event()
+
+        def replace(cloud: CloudStorageConnector) -> None:
+            number = 0
+            while not backed_up.is_set():
+                number += 1
+                cloud.write_file("/emmas/letter.txt", b"%d" % number)
+                if number == 10:
+                    written.set()
+
+        with ConnectionInterface(port=port, timeout=30) as connection:
+            connection.send_request("create_user", EMMA)
+            with CloudStorageConnector(port=cloud_port, connection=connection, timeout=30) as cloud:
+                cloud.create_directory("/emmas")
+                connection.send_request("assign_me_as_owner", {"path": "/emmas"})
+                for number in range(500):  # what takes a while to be copied
+                    cloud.write_file(f"/emmas/{number}", b"%d" % number)
+                with ThreadPoolExecutor(1) as pool:
+                    replacing = pool.submit(replace, cloud)
+                    self.assertTrue(written.wait(60))
+                    try:
+                        self.type(self.backup)
+                    finally:
+                        backed_up.set()
+                    replacing.result()
+        with closing(sqlite3.connect("backup/database.sqlite3")) as copy:
+            named = {name for (name,) in copy.execute(NAMED)}
+        self.assertGreater(len(named), 500)
+        self.assertLessEqual(named, {each.name for each in Path("backup/cloud/objects").glob("*/*")})
+
+    def test_backup_of_nothing(self) -> None:
+        """A database that is not where the backup looks for it is an error, and not an empty copy."""
+        Path("chat", "secrets").mkdir(exist_ok=True)
+        done = subprocess.run([sys.executable, "backup.py", "chat", "backup"], capture_output=True, text=True, timeout=60)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("unable to open database file", done.stderr)
+        self.assertFalse(Path("chat", "database.sqlite3").exists())
 
     def test_rotate(self) -> None:
         """A new key signs, and who was logged in before still is after the restart."""

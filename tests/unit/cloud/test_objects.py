@@ -35,8 +35,8 @@ class Stored(SynchronousTestCase):
             return file.read()
 
     def files(self) -> list[Path]:
-        """Every file in the folder but the lock."""
-        return [path for path in self.folder.rglob("*") if path.is_file() and path.name != "lock"]
+        """Every file in the folder but the locks."""
+        return [path for path in self.folder.rglob("*") if path.is_file() and not path.name.endswith("lock")]
 
     def test_store(self) -> None:
         """Bytes of any kind come back, with their size and hash."""

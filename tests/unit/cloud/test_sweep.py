@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import tempfile
@@ -28,8 +29,8 @@ class Sweeps(SynchronousTestCase):
         return objects
 
     def left(self) -> set[str]:
-        """The names of all files but the lock."""
-        return {path.name for path in self.folder.rglob("*") if path.is_file() and path.name != "lock"}
+        """The names of all files but the locks."""
+        return {path.name for path in self.folder.rglob("*") if path.is_file() and not path.name.endswith("lock")}
 
     def rest(self) -> tuple[list[str], list[str]]:
         """Objects that were stored, and what a killed process left of two uploads."""
@@ -44,6 +45,33 @@ class Sweeps(SynchronousTestCase):
     def two_days_later(self) -> None:
         """By the clock of the sweep: when a file changed last cannot be set back."""
         self.patch(time, "time", lambda now=time.time: now() + 2 * 86_400)
+
+    def test_a_backup(self) -> None:
+        """While another program copies the folder nothing is removed, by a sweep or by name; afterwards it goes."""
+        names, _ = self.rest()
+        objects = self.opened()
+        with open(self.folder / "backup-lock") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            self.assertEqual(objects.remove(names), 0)
+            self.assertEqual(objects.sweep(lambda batch: set()), Swept(put_off=1))
+            self.assertEqual(len(self.left()), 12)
+        self.assertEqual(objects.remove(names[:1]), 1)
+        self.assertEqual(objects.sweep(lambda batch: set()).removed_objects, 9)
+        self.assertEqual(self.left(), set())
+
+    def test_a_backup_waits(self) -> None:
+        """What copies the folder begins when what is being removed is gone."""
+        objects = self.opened()
+        self.rest()
+
+        def is_named(batch: list[str]) -> set[str]:
+            with open(self.folder / "backup-lock") as lock, self.assertRaises(BlockingIOError):
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return set(batch)
+
+        self.assertEqual(objects.sweep(is_named).objects, 10)
+        with open(self.folder / "backup-lock") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def test_alone(self) -> None:
         """At a start everything that is unnamed goes, and what is named stays; and it is counted."""
