@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import database_servers
@@ -9,10 +10,15 @@ from schema_cases import MySQLSchema, PostgreSQLSchema, SchemaCase, model, user_
 from twisted.trial.unittest import SynchronousTestCase
 
 from fluxon.database import models, schema
-from fluxon.database.mysql import connection as mysql_connection
 from fluxon.database.query import where
 from fluxon.database.schema.kinds import changes_of
+from fluxon.database.schema.servers import mysql_changes
 from fluxon.errors import Conflict, InvalidPayload, OutcomeUnknown
+
+_WAIT_FOR_A_TABLE = (
+    "SELECT 1 FROM information_schema.processlist "
+    "WHERE state = 'Waiting for table metadata lock' AND db = DATABASE()"
+)
 
 
 class OnPostgreSQL(PostgreSQLSchema, SchemaCase, SynchronousTestCase):
@@ -106,13 +112,39 @@ class OnMySQL(MySQLSchema, SchemaCase, SynchronousTestCase):
         self.with_users()
         self.use(user_model(mail=models.CharField(null=True), age=models.IntegerField(default=1)))
         schema.save_schema(self.database, self.files)
-        self.patch(mysql_connection, "WRITE_SECONDS", 1)
+        self.patch(mysql_changes, "_STEP_SECONDS", 0.0)
         with self.open(self.where).administration() as other:
             other.begin()
             other.answer("SELECT * FROM user")
             self.stopped("another program holds")
             other.rollback()
         self.goes_on()
+
+    def test_a_table_in_use_crosswise(self) -> None:
+        """Who uses the table waits for a row of somebody who wants the table next: all three get on, in seconds."""
+        self.with_users()
+        self.use(user_model(mail=models.CharField(null=True), age=models.IntegerField(default=1)))
+        schema.save_schema(self.database, self.files)
+        database_servers.fetch(self.where, "CREATE TABLE room (id INTEGER PRIMARY KEY)")
+        self.addCleanup(database_servers.fetch, self.where, "DROP TABLE room")
+        database_servers.fetch(self.where, "INSERT INTO room VALUES (1)")
+        row = "SELECT * FROM room WHERE id = 1 FOR UPDATE"
+        other = self.open(self.where)
+        with ThreadPoolExecutor(2) as pool, other.administration() as first, other.administration() as second:
+            first.begin()
+            first.answer(row)
+            second.begin()
+            second.answer("SELECT * FROM user")
+            waiting = pool.submit(second.answer, row)
+            updating = pool.submit(self.update, 2)
+            while not database_servers.fetch(self.where, _WAIT_FOR_A_TABLE):
+                self.assertFalse(updating.done())
+            self.assertEqual(len(first.answer("SELECT * FROM user")), 2)
+            first.commit()
+            self.assertEqual(waiting.result(), [(1,)])
+            second.commit()
+            updating.result()
+        self.assertEqual(schema.check(self.database, self.files), [])
 
     def copies(self) -> list[str]:
         return [name for name in self.state()[0] if name not in ("pet", "user")]

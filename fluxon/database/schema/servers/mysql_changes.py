@@ -6,6 +6,8 @@ Rules kept here:
   was interrupted goes on (or back) from what is there: the next plan starts from the tables as they are.
 - What would fail in the middle is looked for before the first statement: duplicates, rows without the row that they
   refer to, rows that break a check.
+- A step that cannot have its table lets those who wait behind it go on, and tries again. The server does not see that
+  whoever uses the table may wait, for a row, for somebody whom the step keeps waiting.
 - What drops data comes last, and tables whose values change type or go are copied before anything else.
 - A target is read by running its file in a scratch database, dropped afterwards; the user needs the right to make it.
 """
@@ -13,6 +15,7 @@ Rules kept here:
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -33,6 +36,13 @@ _WRITER = MySQLWriter()
 
 #: Seconds to wait for another process that makes the tables.
 _LOCK_SECONDS = 10
+
+#: Seconds that a step waits for its table, and that nobody else can begin to use it; and how long it tries.
+_TABLE_SECONDS = 1
+_STEP_SECONDS = 60.0
+
+#: Seconds between two tries, for those who waited behind the first.
+_PAUSE = 0.1
 
 _SCRATCH = "fluxon_scratch_"
 
@@ -107,6 +117,7 @@ class MySQLChanges(Changes):
         steps = [*copies.statements(_WRITER, taken), *statements_of(plan)]
         number = goal.file.number
         if steps:
+            connection.script(f"SET SESSION lock_wait_timeout = {_TABLE_SECONDS}")
             journal.begin(connection, number, goal.file.content.text(number), goal.drop, len(steps))
         for done, sql in enumerate(steps):
             journal.note(connection, done, sql)
@@ -122,7 +133,14 @@ class MySQLChanges(Changes):
 
     def carry_out(self, connection: Any, sql: str) -> None:
         """One step."""
-        connection.script(sql)
+        until = time.monotonic() + _STEP_SECONDS
+        while True:
+            try:
+                return connection.script(sql)
+            except Locked:
+                if time.monotonic() >= until:
+                    raise
+            time.sleep(_PAUSE)
 
     def create_missing(self) -> None:
         with self.locked(_LOCK_SECONDS), self.connection() as connection:
