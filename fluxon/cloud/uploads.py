@@ -99,6 +99,11 @@ class Upload:
         self._ended = False
         self._discarded = False
 
+    @property
+    def error(self) -> FluxonError | None:
+        """What the disk has ended it with, if it has."""
+        return self._error
+
     def append(self, data: bytes | bytearray | memoryview) -> bool:
         """Add ``data`` at the end. False asks for a pause, until ``ready`` is called, in another thread.
 

@@ -6,6 +6,7 @@ Rules of this module:
   their own session. To all others it does not exist.
 - Bytes are appended as they come; nothing is a file's content before its commit, which decides about everything again.
 - A commit happens once. Asked again, it answers what it answered before.
+- What the disk refused is given up at once, since nobody can go on with it; a commit is told why.
 - An upload outlives its connection by ``Limits.cloud_upload_kept``. The oldest that nobody sends to makes room for a
   new one of the same user.
 """
@@ -169,6 +170,8 @@ class Uploads:
             raise InvalidPayload("this upload was begun with other arguments; repeat those, or begin another")
         await self.ask_again(peer, upload)
         upload = self._find(peer, name)
+        if isinstance(upload.answer, FluxonError):
+            raise _again(upload.answer)
         if upload.closed or upload.answer is not None:
             raise Conflict("this upload is complete; commit it")
         return upload
@@ -203,8 +206,13 @@ class Uploads:
         if upload.arrival is not arrival or error is None:
             return  # it goes on elsewhere; or it waits for its commit, and with it its connection
         self._detach(upload)
-        nothing_to_resume = isinstance(error, Cancelled) and not upload.content.size
-        if not upload.closed and (nothing_to_resume or isinstance(error, _FINAL)):
+        if upload.closed:
+            return
+        if upload.content.error is not None:
+            upload.answer = upload.content.error
+            self._drop(upload)
+            self._remember(upload)
+        elif isinstance(error, _FINAL) or (isinstance(error, Cancelled) and not upload.content.size):
             self._drop(upload)
 
     def _detach(self, upload: Upload) -> None:
@@ -232,7 +240,7 @@ class Uploads:
             await self._commits.run(key, lambda: Deferred.fromCoroutine(self._commit(peer, upload)))
         assert upload.answer is not None
         if isinstance(upload.answer, FluxonError):
-            raise type(upload.answer)(upload.answer.text, details=upload.answer.details)
+            raise _again(upload.answer)
         return upload.answer
 
     async def _commit(self, peer: Peer, upload: Upload) -> None:
@@ -255,9 +263,7 @@ class Uploads:
             self._take_out(upload)
             raise
         self._take_out(upload)
-        self._done[upload.name] = upload
-        if len(self._done) > _ANSWERS:
-            self._done.popitem(last=False)
+        self._remember(upload)
 
     def _make_content(self, agent: Agent, upload: Upload) -> dict[str, Any]:
         assert upload.committed is not None
@@ -306,6 +312,11 @@ class Uploads:
         dropped = self._in_thread(content.discard)
         return dropped.addErrback(lambda failure: _log.failure("an upload's bytes stay until the next sweep", failure))
 
+    def _remember(self, upload: Upload) -> None:
+        self._done[upload.name] = upload
+        if len(self._done) > _ANSWERS:
+            self._done.popitem(last=False)
+
     def _take_out(self, upload: Upload) -> None:
         """It is no longer under way."""
         del self._open[upload.name]
@@ -319,6 +330,11 @@ class Uploads:
         for upload in list(self._open.values()):
             if not upload.closed:
                 await self._drop(upload)
+
+
+def _again(error: FluxonError) -> FluxonError:
+    """The same error, of which each who is told has one of their own."""
+    return type(error)(error.text, details=error.details)
 
 
 def _end_pause(upload: Upload) -> None:

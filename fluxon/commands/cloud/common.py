@@ -7,6 +7,7 @@ from fluxon.commands.base import Command
 from fluxon.errors import (
     AlreadyExists,
     Conflict,
+    DeadlineExceeded,
     InvalidPayload,
     Locked,
     NotFound,
@@ -59,6 +60,7 @@ class CloudCommand(Command):
     errors = (
         AlreadyExists,
         Conflict,
+        DeadlineExceeded,
         InvalidPayload,
         Locked,
         NotFound,

@@ -7,8 +7,9 @@ from typing import Any
 
 from cloud_serving import CloudTestCase
 
+from fluxon.cloud import tree
 from fluxon.commands import Command, cloud
-from fluxon.errors import Conflict, InvalidPayload, Locked, NotFound, PermissionDenied
+from fluxon.errors import Conflict, DeadlineExceeded, InvalidPayload, Locked, NotFound, PermissionDenied
 
 USER = {"name": "bob"}
 
@@ -70,6 +71,15 @@ class CommandTests(CloudTestCase):
         self.assertEqual((await self.ann.do(cloud.Move, path="/ann/d", to="/ann/D"))["item"]["path"], "/ann/D")
         self.assertEqual((await self.ann.do(cloud.Copy, path="/ann/D", to="/ann/copy"))["item"]["type"], "directory")
         self.assertEqual(await self.ann.read("/ann/copy/a"), b"1")
+
+    async def test_a_database_without_time(self) -> None:
+        """Work that the database undid, since it took too long, is told as that, and is no fault of the server's."""
+
+        def overdue(*_: Any) -> None:
+            raise DeadlineExceeded("the work in the database took too long and was undone")
+
+        self.patch(tree, "take_turn", overdue)
+        await self.fails(DeadlineExceeded, self.ann.do(cloud.MakeDirectory, path="/ann/x", parents=False))
 
     async def test_roles(self) -> None:
         """Given with limits, by name and by key; listed, held, and taken."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from pathlib import Path
@@ -14,7 +15,7 @@ from fluxon.cloud import uploads as disk_uploads
 from fluxon.cloud.serving import uploads as room
 from fluxon.commands import cloud
 from fluxon.endpoint import AsyncServer
-from fluxon.errors import Conflict, NotFound, Unavailable
+from fluxon.errors import Conflict, NotFound, ResourceExhausted, Unavailable
 
 
 class InBetween(CloudTestCase):
@@ -63,6 +64,23 @@ class InBetween(CloudTestCase):
         source.go_on()
         await self.fails(Conflict, sending.when_done())
         self.assertEqual(await wire.read("/ann/a.bin"), data[:MIB])
+
+    async def test_a_disk_that_is_full(self) -> None:
+        """Said to who sends, who commits and who would go on, and at once nothing of it is left on the disk."""
+
+        def full(*_: Any) -> None:
+            raise OSError(errno.ENOSPC, "no space left on device")
+
+        self.patch(disk_uploads, "AHEAD", 2 * MIB)
+        wire, data = await self.begun(), content_of(8 * MIB)
+        self.patch(disk_uploads, "start_writing_out", full)
+        answer = await wire.begin("/ann/a.bin")
+        await self.fails(ResourceExhausted, wire.send(answer, Held(data)).when_done())
+        for _ in range(2):
+            await self.fails(ResourceExhausted, wire.commit(answer, data))
+        await self.fails(ResourceExhausted, wire.begin("/ann/a.bin", upload=answer["upload"]))
+        self.assertEqual((self.uploads._open, self.uploads.slots.count), ({}, 0))
+        await self.until(lambda: os.listdir("project/cloud/uploads") == [])
 
     async def test_discarded_while_it_is_committed(self) -> None:
         """Too late: it is refused, and the file is there."""
