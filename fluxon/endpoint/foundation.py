@@ -29,7 +29,7 @@ from fluxon.routing import Setup
 from fluxon.routing.greeting import Greeting
 from fluxon.routing.keeping import Keeping
 from fluxon.security.tls import ServerTLS
-from fluxon.sessions import DatabaseAccounts, Session, Sessions, SQLStore
+from fluxon.sessions import DatabaseAccounts, KeyLooks, Session, Sessions, SQLStore
 from fluxon.workers import WorkerPool
 
 _log = Logger(namespace="fluxon.server")
@@ -98,12 +98,18 @@ class Foundation:
         return await self.blocking.submit(self._tls.reload)
 
     async def reload(self) -> str:
-        """``reload_certificate``, and new log files where somebody moved the present ones away."""
+        """``reload_certificate``, new log files where somebody moved the present ones away, and new session keys."""
         if self._logs is not None:
             await self.blocking.submit(self._logs.reopen)
+        await carried_out("looking for session keys", self._read_session_keys)
         outcome = await self.reload_certificate()
         _log.info("reloaded: {outcome}", outcome=outcome)
         return outcome
+
+    async def _read_session_keys(self) -> None:
+        secrets = self.setup.secrets
+        if await self.blocking.submit(secrets.read_session_keys):
+            _log.info("reloaded: signing sessions with key {key}", key=secrets.signer().key_id)
 
     def _look_in_thread(self, look: Any) -> None:
         self.blocking.submit(look).addErrback(lambda failure: _log.failure("looking for a certificate", failure))
@@ -133,6 +139,7 @@ class Foundation:
 
     def _begin_sessions(self) -> None:
         setup, database = self.setup, self.database
+        self._key_looks = KeyLooks(lambda: self.blocking.submit(setup.secrets.read_session_keys), self.reactor)
         self.sessions = Sessions(
             setup.secrets.signer(),
             NoAccounts() if database is None else DatabaseAccounts(database),
@@ -141,6 +148,7 @@ class Foundation:
             digest=setup.secrets.digest,
             persistent=None if database is None else self._store,
             on_end=self._session_ended,
+            look_for_keys=self._key_looks.after_a_look,
         )
         self.keeping = Keeping(self.reactor, setup.limits)
         self.greeting = Greeting(self.sessions, setup.limits, self.keeping)
@@ -162,6 +170,7 @@ class Foundation:
         """Close everything that is open."""
         if self._purging is not None and self._purging.running:
             self._purging.stop()
+            self._key_looks.stop()
             self.keeping.stop()
         if self.cloud is not None:
             await carried_out("closing the cloud storage", self._close_cloud)

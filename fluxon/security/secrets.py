@@ -108,12 +108,26 @@ class Secrets:
         state.update(len(label).to_bytes(4, "big") + label + data)
         return state.digest()
 
+    def read_session_keys(self) -> bool:
+        """Take up the session keys that are in the folder now; whether they are others than before. Blocking.
+
+        Where none is left the present ones go on, until the next start. Raises ``InsecureSecrets``.
+        """
+        signer = _opened(self._signer)
+        with open_folder(self.path) as folder:
+            keys = _session_keys(folder)
+        if not keys or tuple(keys) == signer.key_ids:
+            return False
+        signer.use_keys(keys)
+        return True
+
     def rotate_session_key(self, retire_after: float | None = None) -> str:
         """Make a new session key, sign with it from now on, and return its id. Blocking.
 
         Older keys go on verifying. With ``retire_after`` (seconds; the longest life of a session), keys that were
         superseded longer ago than that are removed: no token of theirs can still be alive. Other processes that use
-        the folder take the new key with ``open()`` or at their next start.
+        the folder take the new key with ``read_session_keys``, as a server does when it is reloaded, or shown a token
+        that the new key signed.
         """
         signer = _opened(self._signer)
         with open_folder(self.path) as folder:

@@ -10,6 +10,7 @@ Rules of this module:
 - ``verify`` compares in constant time before anything else is looked at, does the same work for a key that it does
   not know, and never raises, whatever a stranger sent.
 - The newest key signs; the older ones verify until they are removed.
+- A key that is not known may be another process's newest: ``is_of_unknown_key`` tells it by what anybody may read.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ MAX_TOKEN = 87
 
 _KEY_ID = re.compile(r"[0-9A-Za-z_-]{1,17}", re.ASCII)
 _SESSION_ID = re.compile(rb"[0-9A-Za-z_-]{22}")
+_TOKEN = re.compile(r"v1\.([0-9A-Za-z_-]{1,17})\.[0-9A-Za-z_-]{22}\.[0-9A-Za-z_-]{43}", re.ASCII)
 
 
 class TokenSigner:
@@ -96,6 +98,11 @@ class TokenSigner:
         if version != b"v1" or not _SESSION_ID.fullmatch(session_id):
             return None
         return urlsafe_b64decode(session_id + b"==")
+
+    def is_of_unknown_key(self, token: object) -> bool:
+        """Whether ``token`` says that a key signed it which is none of these."""
+        found = _TOKEN.fullmatch(token) if isinstance(token, str) else None
+        return found is not None and found[1].encode("ascii") not in self._keys
 
 
 def _encode(data: bytes) -> bytes:

@@ -59,7 +59,8 @@ class Sessions:
 
     ``digest`` is ``Secrets.digest``; ``random(n)`` gives n unpredictable bytes; ``clock`` tells POSIX seconds, as
     reactors do. Without ``persistent`` logged-in sessions live in this process only. ``on_end`` hears of each session
-    once, at its end, with ``session.ending`` and its connections still there.
+    once, at its end, with ``session.ending`` and its connections still there. ``look_for_keys()`` has ``signer`` take
+    up keys that another process has made.
     """
 
     log = Logger()
@@ -76,8 +77,10 @@ class Sessions:
         persistent: SessionStore | None = None,
         random: Callable[[int], bytes] = os.urandom,
         on_end: Callable[[Session], None] | None = None,
+        look_for_keys: Callable[[], Deferred[None]] | None = None,
     ) -> None:
         self._signer = signer
+        self._look_for_keys = look_for_keys
         self._accounts = accounts
         self._clock = clock
         self._limits = limits
@@ -125,9 +128,11 @@ class Sessions:
         return self._persistent.list_user(user_id)
 
     def resume(self, token: str | None) -> Deferred[Resumed]:
-        """The session of ``token``, or a new anonymous one. Fails only when the store does."""
+        """The session of ``token``, or a new anonymous one. Fails only when the store, or a look for keys, does."""
         session_id = None if token is None else self._signer.verify(token)
         if session_id is None:
+            if self._look_for_keys is not None and self._signer.is_of_unknown_key(token):
+                return Deferred.fromCoroutine(self._resume_after(self._look_for_keys(), token))
             return succeed(self._begin_anonymous(refused=token is not None))
         return Deferred.fromCoroutine(self._resume(session_id))
 
@@ -163,6 +168,11 @@ class Sessions:
     def purge(self) -> Deferred[int]:
         """Forget what has expired: how many. For a service to call now and then."""
         return Deferred.fromCoroutine(self._purge())
+
+    async def _resume_after(self, look: Deferred[None], token: str | None) -> Resumed:
+        await look
+        session_id = self._signer.verify(token)
+        return self._begin_anonymous(refused=True) if session_id is None else await self._resume(session_id)
 
     async def _resume(self, session_id: bytes) -> Resumed:
         key = key_of(session_id)

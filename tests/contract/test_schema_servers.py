@@ -16,8 +16,7 @@ from fluxon.database.schema.servers import mysql_changes
 from fluxon.errors import Conflict, InvalidPayload, OutcomeUnknown
 
 _WAIT_FOR_A_TABLE = (
-    "SELECT 1 FROM information_schema.processlist "
-    "WHERE state = 'Waiting for table metadata lock' AND db = DATABASE()"
+    "SELECT 1 FROM information_schema.processlist WHERE state = 'Waiting for table metadata lock' AND db = DATABASE()"
 )
 
 

@@ -122,7 +122,9 @@ class OperatingGuideTests(SynchronousTestCase):
     def test_backup_of_nothing(self) -> None:
         """A database that is not where the backup looks for it is an error, and not an empty copy."""
         Path("chat", "secrets").mkdir(exist_ok=True)
-        done = subprocess.run([sys.executable, "backup.py", "chat", "backup"], capture_output=True, text=True, timeout=60)
+        done = subprocess.run(
+            [sys.executable, "backup.py", "chat", "backup"], capture_output=True, text=True, timeout=60
+        )
         self.assertEqual(done.returncode, 1)
         self.assertIn("unable to open database file", done.stderr)
         self.assertFalse(Path("chat", "database.sqlite3").exists())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from fluxon.connect import CloudStorageConnector, ConnectionInterface
 from fluxon.errors import PermissionDenied
+from fluxon.security import Secrets
 from fluxon.startproject import generate
 
 TWISTD = Path(sys.executable).with_name("twistd")
@@ -221,6 +223,39 @@ class ProcessesTests(CloudProjectTestCase):
         # Two that rotated one file would each take it away from the other.
         logs = {each.name for each in (self.project / "logs").glob("*.log")}
         self.assertEqual(logs, {"fluxon.log", "fluxon-cloud.log"})
+
+    def test_new_session_key(self) -> None:
+        """A restart of one of the two takes up a new key; who is logged in is so in the other as well, all the time."""
+        server, storage = self.two()
+        port, cloud = self.port(server, False), self.port(storage, True)
+        main, files = self.enter("emma", port, cloud)
+        files.create_directory("/emma")
+        secrets = Secrets(self.project / "secrets")
+        secrets.open()
+        self.assertEqual(secrets.rotate_session_key(), "2")
+        server.stop()
+        server = self.twistd("fluxon", "--config", "router.py", "--port", f"tcp:{port}:interface=127.0.0.1")
+        self.assertEqual(self.port(server, False), port)
+        self.assertEqual(main.send_request("whoami"), {"response": "emma"})
+        assert main.session.token is not None
+        self.assertEqual(main.session.token.split(".")[1], "2")
+        for connection in (files, CloudStorageConnector(host="localhost", port=cloud, connection=main, timeout=20)):
+            self.addCleanup(connection.close)
+            self.assertEqual([each.name for each in connection.list_directory("/")], ["emma"])
+
+    def test_reloaded_with_a_session_key(self) -> None:
+        """SIGHUP takes a new key up without a restart."""
+        server, _ = self.two()
+        port = self.port(server, False)
+        secrets = Secrets(self.project / "secrets")
+        secrets.open()
+        secrets.rotate_session_key()
+        os.kill(server.pid, signal.SIGHUP)
+        server.expect("reloaded: signing sessions with key 2")
+        with ConnectionInterface(host="localhost", port=port, timeout=20) as main:
+            main.send_request("whoami")
+            assert main.session.token is not None
+            self.assertEqual(main.session.token.split(".")[1], "2")
 
     def test_stopped_while_it_sends(self) -> None:
         """SIGTERM in the middle of an upload: it goes on to its end, and then the process ends."""

@@ -214,6 +214,22 @@ class RotationTests(SecretsCase):
         there.open()
         self.assertEqual(signer.verify(token), b"s" * 16)
 
+    def test_read_again(self) -> None:
+        """Keys that another process made or removed are taken up; without any, the present ones go on."""
+        one, other = self.opened(), self.opened()
+        self.assertFalse(one.read_session_keys())
+        other.rotate_session_key()
+        token = other.signer().sign(bytes(16))
+        self.assertIsNone(one.signer().verify(token))
+        self.assertTrue(one.read_session_keys())
+        self.assertEqual((one.signer().verify(token), one.signer().key_id), (bytes(16), "2"))
+        (self.folder / "session_00001.key").unlink()
+        self.assertTrue(one.read_session_keys())
+        self.assertEqual(one.session_keys, ("2",))
+        (self.folder / "session_00002.key").unlink()
+        self.assertFalse(one.read_session_keys())
+        self.assertEqual(one.session_keys, ("2",))
+
     def test_retirement(self) -> None:
         """A key goes when its successor is older than any session, and not before; the newest never goes."""
         secrets = self.opened()

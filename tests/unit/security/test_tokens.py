@@ -108,6 +108,16 @@ class SigningTests(SynchronousTestCase):
             mac = base64.urlsafe_b64encode(hmac.digest(KEYS["2"], signed.encode(), "sha256")).rstrip(b"=").decode()
             self.assertIsNone(signer.verify(f"{signed}.{mac}"), signed)
 
+    def test_unknown_keys(self) -> None:
+        """A token whose key is not here is told from a forged one, and from what is no token."""
+        here, there = TokenSigner({"1": os.urandom(32)}), TokenSigner({"1": os.urandom(32), "2": os.urandom(32)})
+        newer = there.sign(os.urandom(16))
+        self.assertTrue(here.is_of_unknown_key(newer))
+        self.assertFalse(there.is_of_unknown_key(newer))
+        forged = TokenSigner({"1": os.urandom(32)}).sign(os.urandom(16))
+        for token in (forged, newer[:-1], newer + "A", newer.replace("v1", "v2"), "", None, 2, newer.encode()):
+            self.assertFalse(here.is_of_unknown_key(token), token)
+
     def test_refused_keys(self) -> None:
         """Short keys, ids that would break the token apart, and no keys at all are refused at once."""
         for keys in ({}, {"1": b"short"}, {"a.b": KEYS["1"]}, {"": KEYS["1"]}, {"k" * 18: KEYS["1"]}, {"é": KEYS["1"]}):

@@ -136,7 +136,8 @@ class MySQLChanges(Changes):
         until = time.monotonic() + _STEP_SECONDS
         while True:
             try:
-                return connection.script(sql)
+                connection.script(sql)
+                return
             except Locked:
                 if time.monotonic() >= until:
                     raise
