@@ -44,6 +44,15 @@ class Pending(Deferred[T]):
     ``inlineCallbacks`` and callbacks work as with any Deferred.
     """
 
+    _source: Deferred[Any] | None = None
+
+    def cancel(self) -> None:
+        """End what it is the promise of. It fails when that has ended, which may have files to close first."""
+        if self._source is None or self.called:
+            super().cancel()
+        else:
+            self._source.cancel()
+
     def _forgotten(self, *_: object) -> NoReturn:
         raise TypeError(_FORGOTTEN)
 
@@ -68,7 +77,8 @@ def pending(deferred: Deferred[T]) -> Pending[T]:
     """``deferred``'s result as a ``Pending``; cancelling it cancels ``deferred``."""
     if isinstance(deferred, Pending):
         return deferred
-    outer: Pending[T] = Pending(lambda _: deferred.cancel())
+    outer: Pending[T] = Pending()
+    outer._source = deferred
     deferred.addBoth(_pass_on, outer)
     return outer
 

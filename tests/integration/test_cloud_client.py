@@ -18,7 +18,6 @@ from cloud_children import CuttingLine, RealCloud
 from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred, DeferredQueue, gatherResults
 from twisted.internet.task import deferLater
-from twisted.internet.threads import deferToThread
 from twisted.python import threadable
 from twisted.trial.unittest import TestCase
 
@@ -42,10 +41,14 @@ from fluxon.errors import (
 LARGE = random.Random(2).randbytes(5 * 2**20 + 77)
 
 
-def let_go(path: Path) -> None:
-    """Return when nobody writes to a file any more: whoever does holds a lock on it."""
+def is_let_go(path: Path) -> bool:
+    """Whether nobody writes to a file any more: whoever does holds a lock on it."""
     with open(path, "rb") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True
 
 
 @pytest.fixture(scope="class")
@@ -284,6 +287,7 @@ class PlainTransferTests(CloudTestCase, TransferCases):
         upload.cancel()
         await self.assertFailure(upload, CancelledError)
         self.assertFalse(await self.files.exists(f"{self.place}/a"))
+        self.assertEqual((await self.files.upload_file(f"{self.place}/a", self.local())).version, 1)
 
     async def test_server_gone(self) -> None:
         """A transfer fails when its time is over."""
@@ -344,11 +348,32 @@ class InterruptedTests(CloudTestCase):
         await came
         download.cancel()
         await self.assertFailure(download, CancelledError)
-        await files.close()
         self.assertFalse(target.exists())
         [part] = target.parent.iterdir()
-        await deferToThread(let_go, part)
+        self.assertTrue(is_let_go(part))
+        await files.close()
         return part
+
+    async def test_closed_in_the_middle(self) -> None:
+        """When the client is closed, what was under way has failed, and its files are closed."""
+        await self.files.write_file(f"{self.place}/a", LARGE)
+        came: Deferred[None] = Deferred()
+
+        def progress(done: int, total: int) -> None:
+            if done > 2_000_000 and not came.called:
+                came.callback(None)
+
+        line = self.line()
+        line.stall_down = 3_000_000
+        files = await self.connect(line.port)
+        target = self.target()
+        download = files.download_file(f"{self.place}/a", target, progress=progress)
+        failed = self.assertFailure(download, Unavailable)
+        await came
+        await files.close()
+        self.assertTrue(failed.called)
+        [part] = target.parent.iterdir()
+        self.assertTrue(is_let_go(part))
 
     async def test_lost_answers(self) -> None:
         """A write whose answer is lost was carried out or is done again; in both cases there is one version."""

@@ -141,6 +141,22 @@ class PendingTests(SynchronousTestCase):
         promise.cancel()
         self.assertEqual(self.successResultOf(promise), 5)
 
+    def test_cancelled_and_not_over_yet(self) -> None:
+        """What is cancelled may have files to close: the promise fails when it has."""
+        closed: Deferred[None] = Deferred()
+
+        async def work() -> None:
+            try:
+                await Deferred()
+            finally:
+                await closed
+
+        promise = pending(Deferred.fromCoroutine(work()))
+        promise.cancel()
+        self.assertNoResult(promise)
+        closed.callback(None)
+        self.failureResultOf(promise, CancelledError)
+
     def test_a_failure_is_not_lost(self) -> None:
         """Wrapped and never looked at, a failure is still logged as unhandled, once."""
         pending(fail(NotFound()))

@@ -11,7 +11,7 @@ import random as _random
 from collections.abc import Callable, Coroutine
 from typing import Any, ParamSpec, TypeVar
 
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import Deferred, DeferredList, fail
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.logger import Logger
 
@@ -21,6 +21,7 @@ from fluxon.commands import Command, cloud
 from fluxon.connect.arguments import DEFAULT_CLOUD_PORT, check_trust
 from fluxon.connect.cloud import deferred_downloads, deferred_uploads, requests
 from fluxon.connect.cloud.calls import DeferredCalls
+from fluxon.connect.cloud.deferred_transfers import to_its_end
 from fluxon.connect.cloud.deferred_watches import DeferredWatches
 from fluxon.connect.cloud.following import ANONYMOUS, session_for
 from fluxon.connect.cloud.given import CloudPath, content_of, local_path_of, path_of
@@ -46,6 +47,9 @@ _log = Logger(namespace="fluxon.connect")
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+#: How long ``stopService`` waits for local files to be closed, in seconds: a disk that hangs must not keep a program.
+_LET_GO = 5.0
 
 #: Local files that are read, written or hashed at once; the disk is slower than these.
 _THREADS = 8
@@ -81,6 +85,8 @@ class CloudClient(ClientService, DeferredCalls):
         address, endpoint = endpoint_of(reactor, where, secure, trust, DEFAULT_CLOUD_PORT)
         self._watches = DeferredWatches(lambda path: self._do(requests.watch, path))
         self._pool = WorkerPool("cloud-files", _THREADS, reactor)
+        # Those that have local files open.
+        self._transfers: set[Deferred[Any]] = set()
         super().__init__(
             reactor,
             address,
@@ -155,7 +161,7 @@ class CloudClient(ClientService, DeferredCalls):
             path = local_path_of(local_path)
             return await deferred_uploads.upload_file(self._asker, path, writing, progress)
 
-        return _pending(upload())
+        return self._transfer(upload())
 
     def download_file(
         self,
@@ -172,7 +178,17 @@ class CloudClient(ClientService, DeferredCalls):
             path = local_path_of(local_path)
             return await deferred_downloads.download_file(self._asker, state, path, progress)
 
-        return _pending(download())
+        return self._transfer(download())
+
+    def _transfer(self, coroutine: Coroutine[Any, Any, T]) -> Pending[T]:
+        transfer = Deferred.fromCoroutine(coroutine)
+        self._transfers.add(transfer)
+
+        def over(result: Any) -> Any:
+            self._transfers.discard(transfer)
+            return result
+
+        return pending(transfer.addBoth(over))
 
     async def _reading(self, path: CloudPath, version: int | None, offset: int, length: int | None) -> DownloadState:
         state = reading_of(path, version, offset, length)
@@ -259,7 +275,13 @@ class CloudClient(ClientService, DeferredCalls):
     def stopService(self) -> Deferred[None]:
         """End the connection; what is under way fails. Fires when nothing is left."""
         self._pool.stop()
-        return super().stopService()
+        return super().stopService().addCallback(self._let_go)
+
+    def _let_go(self, _: None) -> Deferred[Any]:
+        """Fires when no transfer has a local file open, or when its disk does not answer."""
+        ends = [to_its_end(transfer) for transfer in list(self._transfers)]
+        ended = DeferredList(ends, consumeErrors=True)
+        return ended.addTimeout(_LET_GO, self._reactor, lambda *_: None).addCallback(lambda _: None)
 
 
 class _Asker:
@@ -281,6 +303,12 @@ class _Asker:
     async def connection(self, timeout: float) -> Connection:
         client = self._client
         return await client._connector.when_connected(client._deadline(timeout))
+
+    def is_connected(self) -> bool:
+        return self._client._connector.current is not None
+
+    def pause(self, seconds: float) -> Deferred[None]:
+        return self._client._connector.pause(seconds)
 
     def may_come_back(self) -> bool:
         connector = self._client._connector

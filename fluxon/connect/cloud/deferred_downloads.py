@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.logger import Logger
 
 from fluxon.commands import cloud
-from fluxon.connect.cloud.deferred_transfers import Asker, Transfer
+from fluxon.connect.cloud.deferred_transfers import Asker, Transfer, to_its_end
 from fluxon.connect.cloud.downloads import File, Memory, target_for
 from fluxon.connect.cloud.items import CloudItem
 from fluxon.connect.cloud.patience import PASSING
@@ -40,8 +40,9 @@ async def download_file(client: Asker, state: DownloadState, path: str, progress
     # One thread: what comes is written in order.
     pool = WorkerPool("download", 1, client.reactor)
     version, sha256 = state.version, state.sha256
-    file = File(await pool.submit(target_for, path, state))
+    file: File | None = None
     try:
+        file = File(await pool.submit(target_for, path, state))
         while True:
             found = await _Download(client, state, file, pool.submit, progress).run()
             if await pool.submit(file.sha256) == state.sha256:
@@ -53,8 +54,9 @@ async def download_file(client: Asker, state: DownloadState, path: str, progress
             state = DownloadState(state.path, version=version, sha256=sha256)
             file = File(file.target)
     finally:
-        pool.submit(file.close).addErrback(lambda failure: _log.failure("closing a download failed", failure))
+        closed = succeed(None) if file is None else pool.submit(file.close)
         pool.stop()
+        await to_its_end(closed.addErrback(lambda failure: _log.failure("closing a download failed", failure)))
 
 
 def _at_once(function: Callable[..., T], *arguments: Any) -> Deferred[T]:
@@ -122,7 +124,7 @@ class _Download(Transfer):
                 raise ProtocolError("the server sent another number of bytes than it said")
             await self._submit(target.whole if first else target.write, data)
             state.received += coming
-            self.tell(state.received, state.total)
+            await self.tell(state.received, state.total)
             return
         incoming = Incoming(_Sink(self._take))
         if first and (there := await self._submit(target.begin, state)):
@@ -132,7 +134,7 @@ class _Download(Transfer):
             incoming.give_up(Cancelled())
             return  # the rest of it only
         connection.peer.attach(answer["stream"], incoming)
-        await self.over(incoming, lambda: state.received, lambda: self.tell(state.received, state.total))
+        await self.over(incoming, lambda: state.received, lambda: (state.received, state.total))
         if not state.is_complete:
             raise state.short()
 

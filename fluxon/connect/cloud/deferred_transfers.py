@@ -1,6 +1,7 @@
 """What uploads and downloads of Twisted programs have in common.
 
-Rules of this module: a stream is waited for as long as its bytes move; whatever ends the waiting ends the stream.
+Rules of this module: a stream is waited for as long as its bytes move; whatever ends the waiting ends the stream. A
+transfer is over, cancelled or not, when it has let go of its local file: whoever hears of it may begin anew.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
 from twisted.internet.defer import Deferred
-from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
 from fluxon.commands import Command
@@ -40,8 +40,26 @@ class Asker(Protocol):
 
     async def connection(self, timeout: float) -> Connection: ...
 
+    def is_connected(self) -> bool:
+        """Whether there is a connection now."""
+
     def may_come_back(self) -> bool:
         """Whether it is worth waiting for the connection."""
+
+    def pause(self, seconds: float) -> Deferred[None]:
+        """Fires after ``seconds``. Fails when the client is closed meanwhile."""
+
+
+def to_its_end(deferred: Deferred[Any]) -> Deferred[None]:
+    """Fires when ``deferred`` has ended, well or not. To cancel the waiting leaves alone what is waited for."""
+    waiting: Deferred[None] = Deferred()
+
+    def ended(result: Any) -> Any:
+        _settle(waiting, None)
+        return result
+
+    deferred.addBoth(ended)
+    return waiting
 
 
 class Transfer:
@@ -52,7 +70,28 @@ class Transfer:
         self.patience = Patience(client.timeout, client.reactor.seconds)
         self._progress = progress
 
-    def tell(self, done: int, total: int) -> None:
+    async def tell(self, done: int, total: int) -> None:
+        """Tell the program, which may then cancel the transfer: so it is told while that waits."""
+        if self._progress is None:
+            return
+        told: Deferred[None] = Deferred()
+
+        def tell() -> None:
+            try:
+                self._tell(done, total)
+            except BaseException:
+                _settle(told, Failure())
+            else:
+                _settle(told, None)
+
+        timer = self.client.reactor.callLater(0, tell)
+        try:
+            await told
+        finally:
+            if timer.active():
+                timer.cancel()
+
+    def _tell(self, done: int, total: int) -> None:
         if self._progress is not None:
             self._progress(done, total)
 
@@ -60,40 +99,44 @@ class Transfer:
         """Wait a while before another try; raises ``error`` when that would be no use."""
         if not self.client.may_come_back():
             raise error
-        await deferLater(self.client.reactor, self.patience.delay(error), lambda: None)
+        await self.client.pause(self.patience.delay(error))
 
-    async def over(self, stream: Incoming | Outgoing, moved: Callable[[], int], look: Callable[[], Any]) -> None:
-        """Wait for a stream's end, as long as bytes move. ``look`` is called now and then."""
+    async def over(
+        self, stream: Incoming | Outgoing, moved: Callable[[], int], progress: Callable[[], tuple[int, int]]
+    ) -> None:
+        """Wait for a stream's end, as long as bytes move. ``progress`` says how many of how many have."""
         reactor, patience = self.client.reactor, self.patience
-        outcome: list[Any] = []
         waiting: Deferred[None] = Deferred()
-
-        def ended(result: Any) -> None:
-            outcome.append(result)
-            if not waiting.called:
-                waiting.callback(None)
-
-        stream.when_done().addBoth(ended)
         before = -1
-        try:
-            while not outcome:
+        timer: Any = None
+
+        def look() -> None:
+            nonlocal before, timer
+            timer = reactor.callLater(_LOOK, look)
+            try:
                 if (now := moved()) != before:
                     before = now
                     patience.gained()
-                    look()
+                    self._tell(*progress())
                 elif reactor.seconds() >= patience.deadline:
                     raise DeadlineExceeded(f"nothing of the file went over for {patience.seconds:g} s")
-                waiting = Deferred()
-                timer = reactor.callLater(_LOOK, waiting.callback, None)
-                try:
-                    await waiting
-                finally:
-                    if timer.active():
-                        timer.cancel()
+            except BaseException:
+                _settle(waiting, Failure())
+
+        timer = reactor.callLater(0, look)
+        stream.when_done().addBoth(lambda outcome: _settle(waiting, outcome))
+        try:
+            await waiting
         except BaseException as error:
             stream.give_up(error if isinstance(error, FluxonError) else Cancelled())
             raise
-        if isinstance(outcome[0], Failure):
-            outcome[0].raiseException()
+        finally:
+            if timer.active():
+                timer.cancel()
         patience.gained()
-        look()
+        await self.tell(*progress())
+
+
+def _settle(waiting: Deferred[None], outcome: Any) -> None:
+    if not waiting.called:
+        waiting.callback(outcome)

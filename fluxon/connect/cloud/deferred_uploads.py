@@ -12,12 +12,12 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from fluxon.commands import cloud
-from fluxon.connect.cloud.deferred_transfers import Asker, Transfer
+from fluxon.connect.cloud.deferred_transfers import Asker, Transfer, to_its_end
 from fluxon.connect.cloud.items import CloudItem
 from fluxon.connect.cloud.patience import PASSING
 from fluxon.connect.cloud.requests import item
 from fluxon.connect.cloud.transfers import Progress, UploadState, Writing, fits_in_a_command
-from fluxon.connect.cloud.uploads import FSYNC_RATE, Bytes, LocalFile
+from fluxon.connect.cloud.uploads import FAREWELL, FSYNC_RATE, Bytes, LocalFile
 from fluxon.errors import NotFound, PermissionDenied
 from fluxon.rpc import FileSource, Outgoing
 
@@ -75,7 +75,7 @@ class _Upload(Transfer):
                 if unsure and (found := await self._already_there(hashlib.sha256(data).hexdigest())) is not None:
                     return found
                 _, answer = await self.client.ask(cloud.Write, arguments, self.patience.left)
-                self.tell(len(data), len(data))
+                await self.tell(len(data), len(data))
                 return item(answer)
             except PASSING as error:
                 unsure = True
@@ -106,7 +106,7 @@ class _Upload(Transfer):
                 except PASSING as error:
                     await self.pause(error)
         except BaseException:
-            self._give_up()
+            await self._give_up()
             raise
 
     async def _send(self) -> None:
@@ -120,7 +120,7 @@ class _Upload(Transfer):
             source = _BytesSource(content.all(), offset)
         outgoing = Outgoing(source)
         connection.peer.attach(answer["stream"], outgoing)
-        await self.over(outgoing, lambda: outgoing.sent, lambda: self.tell(offset + outgoing.sent, state.size))
+        await self.over(outgoing, lambda: outgoing.sent, lambda: (offset + outgoing.sent, state.size))
         state.complete = True
 
     async def _commit(self) -> CloudItem:
@@ -129,7 +129,7 @@ class _Upload(Transfer):
         _, answer = await self.client.ask(cloud.Commit, arguments, seconds)
         return item(answer)
 
-    def _give_up(self) -> None:
-        if self._state.key is not None and self.client.may_come_back():
-            farewell = Deferred.fromCoroutine(self.client.ask(cloud.Discard, {"upload": self._state.key}, 1.0))
-            farewell.addErrback(lambda _: None)  # the server forgets it by itself
+    async def _give_up(self) -> None:
+        if self._state.key is not None and self.client.is_connected():
+            farewell = Deferred.fromCoroutine(self.client.ask(cloud.Discard, {"upload": self._state.key}, FAREWELL))
+            await to_its_end(farewell.addErrback(lambda _: None))  # the server forgets it by itself

@@ -5,36 +5,64 @@ Rules of this module:
 - The file appears under its own name whole, or not at all: what is there already stays until then.
 - What has come is kept when a download ends early, and the next one of the same content goes on from there. The name
   says of which target and of which content it is a part.
-- One download writes to it at a time; a second one of the same file has a part of its own.
+- One download writes to it at a time; a second one of the same file has a part of its own. A part that was named or
+  removed by its owner while somebody else opened it is nobody's: its name is looked at again under the lock.
+- Where somebody else may write to the folder, a link of the part's name is not followed.
+- A file that is replaced lends the new one its permissions: what was private is not published by a download.
 - It blocks. What the operating system refuses is an ``OSError``: no server has anything to do with it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import secrets
+import stat
 import sys
 from pathlib import Path
 
 if sys.platform != "win32":
     import fcntl
 
-    def _take(descriptor: int) -> bool:
-        """Whether nobody else writes to it."""
+    def _lock(descriptor: int) -> bool:
+        """Whether nobody else writes to it. Raises ``OSError`` where that cannot be known: there are no locks."""
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             return False
         return True
 
+    def _give(descriptor: int, mode: int) -> None:
+        """Its permissions, where the file system has any."""
+        with contextlib.suppress(OSError):
+            os.fchmod(descriptor, mode)
+
 else:  # pragma: no cover
 
-    def _take(descriptor: int) -> bool:
+    def _lock(descriptor: int) -> bool:
         return True
 
+    def _give(descriptor: int, mode: int) -> None:
+        return
 
-_FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    """Whether the open file is (still) the one of this name."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.lstat(path))
+    except FileNotFoundError:
+        return False
+
+
+#: A link is not followed, and a pipe not waited for.
+_FLAGS = (
+    os.O_RDWR
+    | getattr(os, "O_BINARY", 0)
+    | getattr(os, "O_CLOEXEC", 0)
+    | getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_NONBLOCK", 0)
+)
 
 #: Bytes read at once from a part that is there.
 _PIECE = 1024 * 1024
@@ -55,22 +83,16 @@ class PartFile:
     def open(self, sha256: str) -> int:
         """Begin to write the content with this hash; how many bytes of it are there."""
         self.close()
-        path = self._target.with_name(f"{self._prefix}{sha256[:16]}.part")
-        descriptor = os.open(path, _FLAGS, 0o666)
-        if not _take(descriptor):
-            os.close(descriptor)
-            path = self._target.with_name(f"{self._prefix}{secrets.token_hex(8)}.part")
-            descriptor = os.open(path, _FLAGS | os.O_EXCL, 0o666)
-            _take(descriptor)
-        self._path, self._descriptor, self._worth_keeping = path, descriptor, True
+        if not self._take_left(self._target.with_name(f"{self._prefix}{sha256[:16]}.part")):
+            self._take_new()
+        self._worth_keeping = True
         self._remove_others()
-        return os.lseek(descriptor, 0, os.SEEK_END)
+        return os.lseek(self._descriptor, 0, os.SEEK_END)
 
     def open_new(self) -> None:
         """Begin to write a content that comes at once, of which no part is worth keeping."""
         self.close()
-        self._path = self._target.with_name(f"{self._prefix}{secrets.token_hex(8)}.part")
-        self._descriptor = os.open(self._path, _FLAGS | os.O_EXCL, 0o666)
+        self._take_new()
         self._worth_keeping = False
 
     def read(self, offset: int) -> bytes:
@@ -94,10 +116,13 @@ class PartFile:
     def complete(self) -> None:
         """It is whole: give it its name."""
         assert self._path is not None
-        path, self._path = self._path, None
+        if (mode := self._mode()) is not None:
+            _give(self._descriptor, mode)
         if sys.platform == "win32":  # pragma: no cover (an open file gets no other name there)
-            self.close()
-        os.replace(path, self._target)
+            os.close(self._descriptor)
+            self._descriptor = -1
+        os.replace(self._path, self._target)
+        self._path = None
         self.close()
 
     def remove(self) -> None:
@@ -109,9 +134,54 @@ class PartFile:
         """Leave it as it is, for the next download. Closing twice is no error."""
         if self._descriptor >= 0:
             descriptor, self._descriptor = self._descriptor, -1
-            if self._path is not None and not (self._worth_keeping and os.fstat(descriptor).st_size):
-                self._path.unlink(missing_ok=True)
+            try:
+                if self._path is not None and not (self._worth_keeping and os.fstat(descriptor).st_size):
+                    self._path.unlink(missing_ok=True)
+            finally:
+                os.close(descriptor)
+
+    def _mode(self) -> int | None:
+        """The permissions of the file that will be replaced, if there is one."""
+        try:
+            there = os.lstat(self._target)
+        except OSError:
+            return None
+        return stat.S_IMODE(there.st_mode) & 0o777 if stat.S_ISREG(there.st_mode) else None
+
+    def _mode_meanwhile(self) -> int:
+        mode = self._mode()
+        return 0o666 if mode is None else mode | stat.S_IRUSR | stat.S_IWUSR
+
+    def _take_left(self, path: Path) -> bool:
+        """Open the part at ``path``, or make it; whether it is ours: not somebody else's, nor a link or a folder."""
+        while True:
+            try:
+                descriptor = os.open(path, _FLAGS | os.O_CREAT, self._mode_meanwhile())
+            except OSError:
+                return False
+            try:
+                ours = _lock(descriptor) and stat.S_ISREG(os.fstat(descriptor).st_mode)
+            except OSError:
+                ours = False
+            if ours and _is_at(descriptor, path):
+                self._path, self._descriptor = path, descriptor
+                return True
             os.close(descriptor)
+            if not ours:
+                return False
+            # Its owner gave it the file's name, or removed it, since it was opened: look again.
+
+    def _take_new(self) -> None:
+        """Make a part that nobody else knows of."""
+        while True:
+            path = self._target.with_name(f"{self._prefix}{secrets.token_hex(8)}.part")
+            descriptor = os.open(path, _FLAGS | os.O_CREAT | os.O_EXCL, self._mode_meanwhile())
+            with contextlib.suppress(OSError):
+                _lock(descriptor)
+            if _is_at(descriptor, path):
+                self._path, self._descriptor = path, descriptor
+                return
+            os.close(descriptor)  # somebody took it for one that was left, and removed it
 
     def _others(self) -> list[Path]:
         folder = self._target.parent
@@ -121,10 +191,13 @@ class PartFile:
         """Parts of contents that the file no longer has, unless somebody still writes them."""
         for path in self._others():
             if path != self._path:
-                try:
-                    descriptor = os.open(path, os.O_RDWR)
-                except OSError:
-                    continue
-                if _take(descriptor):
-                    path.unlink(missing_ok=True)
-                os.close(descriptor)
+                with contextlib.suppress(OSError):
+                    self._remove_left(path)
+
+    def _remove_left(self, path: Path) -> None:
+        descriptor = os.open(path, _FLAGS)
+        try:
+            if _lock(descriptor) and _is_at(descriptor, path):
+                path.unlink(missing_ok=True)
+        finally:
+            os.close(descriptor)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from time import monotonic, sleep
+from time import monotonic
 from types import TracebackType
 from typing import Protocol
 
@@ -28,7 +28,7 @@ from fluxon.connect.streams import Outgoing
 from fluxon.errors import FluxonError, InvalidPayload, NotFound, PermissionDenied
 
 #: The server is told within so many seconds that an upload is given up, or finds out by itself.
-_FAREWELL = 1.0
+FAREWELL = 1.0
 
 #: Bytes a second that any disk can make durable: what a commit may take longer than other commands.
 FSYNC_RATE = 20 * 1024 * 1024
@@ -132,7 +132,7 @@ def wait_for_another_try(line: Line, patience: Patience, error: FluxonError) -> 
     """Wait a while before what failed with ``error`` is tried again; raises it when that would be no use."""
     if not line.connector.was_connected or line.connector.closed:
         raise error
-    sleep(patience.delay(error))
+    line.connector.pause(patience.delay(error))
 
 
 class _Small:
@@ -236,6 +236,6 @@ class _Large:
     def _give_up(self) -> None:
         if self._state.key is not None and self._line.connector.link is not None:
             try:
-                self._line.ask(cloud.Discard.name, {"upload": self._state.key}, _FAREWELL, "cloud.discard")
+                self._line.ask(cloud.Discard.name, {"upload": self._state.key}, FAREWELL, "cloud.discard")
             except FluxonError:
                 pass  # the server forgets it by itself

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from fluxon.connect.cloud import hashes
+from fluxon.connect.cloud import hashes, parts
 from fluxon.connect.cloud.hashes import FileHash, RunningHash
 from fluxon.connect.cloud.parts import PartFile
 
@@ -86,6 +88,127 @@ class PartFileTests(SynchronousTestCase):
         second.complete()
         self.assertEqual(self.target.read_bytes(), b"second")
         self.assertEqual(os.listdir(self.folder), ["file.bin"])
+
+    def meanwhile(self, owner: Callable[[], None]) -> None:
+        """``owner`` does it when the next part has been opened, before its lock is asked for."""
+        really = parts._lock
+
+        def lock(descriptor: int) -> bool:
+            self.patch(parts, "_lock", really)
+            owner()
+            return really(descriptor)
+
+        self.patch(parts, "_lock", lock)
+
+    def test_completed_while_it_is_opened(self) -> None:
+        """What was a part when it was opened is the whole file when it is locked: it is not written to."""
+        first, second = self.part(), self.part()
+        first.open(SHA)
+        first.write(b"first")
+        self.meanwhile(first.complete)
+        self.assertEqual(second.open(SHA), 0)
+        second.restart()
+        self.assertEqual(self.target.read_bytes(), b"first")
+        second.write(b"second")
+        second.complete()
+        self.assertEqual(self.target.read_bytes(), b"second")
+
+    def test_removed_while_it_is_opened(self) -> None:
+        """Its owner had no use for it, and removes it: it is made anew."""
+        first, second = self.part(), self.part()
+        first.open(SHA)
+        self.meanwhile(first.remove)
+        second.open(SHA)
+        second.write(b"second")
+        second.complete()
+        self.assertEqual(self.target.read_bytes(), b"second")
+
+    def test_taken_for_one_that_was_left(self) -> None:
+        """Another download removes what nobody seems to write: a new part that is not locked yet is made anew."""
+
+        def tidy() -> None:
+            for path in self.folder.glob(".fluxon-*"):
+                path.unlink()
+
+        part = self.part()
+        self.meanwhile(tidy)
+        part.open_new()
+        part.write(b"small")
+        part.complete()
+        self.assertEqual(self.target.read_bytes(), b"small")
+
+    def test_small_ones_are_locked(self) -> None:
+        """A download of another content, in a stream, leaves the part of a small one alone."""
+        small, large = self.part(), self.part()
+        small.open_new()
+        small.write(b"small")
+        large.open(SHA)
+        small.complete()
+        self.assertEqual(self.target.read_bytes(), b"small")
+
+    def test_link_of_its_name(self) -> None:
+        """Somebody else put a link, a folder or a pipe there: nothing is done to what it leads to."""
+        first = self.part()
+        first.open(SHA)
+        first.write(b"abc")
+        first.close()
+        [name] = os.listdir(self.folder)
+        precious = self.folder / "precious"
+        (self.folder / name).unlink()
+        for make, remove in (
+            (lambda path: path.symlink_to(precious), Path.unlink),
+            (os.mkfifo, Path.unlink),
+            (Path.mkdir, Path.rmdir),
+        ):
+            precious.write_bytes(b"precious")
+            make(self.folder / name)
+            part = self.part()
+            self.assertEqual(part.open(SHA), 0)
+            part.restart()
+            part.write(b"abc")
+            part.complete()
+            self.assertEqual((self.target.read_bytes(), precious.read_bytes()), (b"abc", b"precious"))
+            if os.path.lexists(self.folder / name):  # a pipe is removed as a part that was left
+                remove(self.folder / name)
+
+    def test_permissions(self) -> None:
+        """The new file has those of the one that it replaces, and nobody else can read it before."""
+        self.target.write_bytes(b"old")
+        for mode in (0o600, 0o755, 0o444):
+            self.target.chmod(mode)
+            part = self.part()
+            part.open(SHA)
+            part.write(b"new")
+            [path] = self.folder.glob(".fluxon-*")
+            self.assertEqual(path.stat().st_mode & 0o777 & ~(mode | 0o600), 0)
+            part.complete()
+            self.assertEqual(self.target.stat().st_mode & 0o777, mode)
+
+    def test_target_that_is_a_folder(self) -> None:
+        """It cannot be replaced. A part that was whole is kept for the next time, a small one is not."""
+        self.target.mkdir()
+        whole, small = self.part(), self.part()
+        whole.open(SHA)
+        small.open_new()
+        for part in (whole, small):
+            part.write(b"abc")
+            self.assertRaises(OSError, part.complete)
+            part.close()
+        self.assertEqual(len(list(self.folder.glob(".fluxon-*"))), 1)
+
+    def test_no_locks(self) -> None:
+        """Where the file system has no locks each download has a part of its own, and none is gone on with."""
+
+        def none(descriptor: int) -> bool:
+            raise OSError(errno.ENOLCK, "no locks available")
+
+        self.patch(parts, "_lock", none)
+        for data in (b"first", b"second"):
+            part = self.part()
+            self.assertEqual(part.open(SHA), 0)
+            part.write(data)
+            part.complete()
+            self.assertEqual(self.target.read_bytes(), data)
 
     def test_nothing_is_left_of_nothing(self) -> None:
         """An empty part, a small file that failed, and one that was thrown away leave no file."""
