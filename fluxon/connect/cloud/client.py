@@ -251,15 +251,10 @@ class CloudClient(ClientService, DeferredCalls):
 
     def _all(self, request: Callable[P, Paged[T]], *arguments: P.args, **named: P.kwargs) -> Pending[list[T]]:
         async def all_pages() -> list[T]:
-            paged = request(*arguments, **named)
-            found: list[T] = []
-            after: str | None = None
-            while True:
-                answer = await self._asked(paged.command, paged.page(after, len(found)))
-                found += paged.read(answer)
-                after = answer["next"]
-                if paged.is_over(after, len(found)):
-                    return found
+            pages = request(*arguments, **named).pages()
+            while not pages.over:
+                pages.take(await self._asked(pages.command, pages.arguments()))
+            return pages.found
 
         return _pending(all_pages())
 

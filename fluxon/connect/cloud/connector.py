@@ -248,15 +248,10 @@ class CloudStorageConnector(BlockingCalls):
         return made.result(self._ask(made.command, made.arguments))
 
     def _all(self, request: Callable[P, Paged[T]], *arguments: P.args, **named: P.kwargs) -> list[T]:
-        paged = request(*arguments, **named)
-        found: list[T] = []
-        after: str | None = None
-        while True:
-            answer = self._ask(paged.command, paged.page(after, len(found)))
-            found += paged.read(answer)
-            after = answer["next"]
-            if paged.is_over(after, len(found)):
-                return found
+        pages = request(*arguments, **named).pages()
+        while not pages.over:
+            pages.take(self._ask(pages.command, pages.arguments()))
+        return pages.found
 
     def _ask(self, command: type[Command], arguments: dict[str, Any]) -> Any:
         self._line.check_thread(command.name)

@@ -18,7 +18,7 @@ from fluxon.connect.cloud.downloads import File, Memory, target_for
 from fluxon.connect.cloud.items import CloudItem
 from fluxon.connect.cloud.patience import PASSING
 from fluxon.connect.cloud.transfers import DownloadState, Progress, damaged
-from fluxon.errors import Cancelled, FluxonError, NotFound, ProtocolError
+from fluxon.errors import Cancelled, FluxonError, NotFound
 from fluxon.rpc import Incoming
 from fluxon.workers import WorkerPool
 
@@ -102,6 +102,7 @@ class _Download(Transfer):
             except NotFound as error:
                 state.gone(error)
                 await self._submit(self._target.restart)
+                await self.pause(error)
             except FluxonError as error:
                 if self._broken is not None:
                     raise self._broken from None
@@ -117,13 +118,11 @@ class _Download(Transfer):
         state, target = self._state, self._target
         first = state.item is None
         connection, answer = await self.client.ask(cloud.Read, state.arguments(), self.patience.left)
-        coming = state.opened(answer)
+        state.opened(answer)
         data = answer["data"]
         if data is not None:
-            if len(data) != coming:
-                raise ProtocolError("the server sent another number of bytes than it said")
             await self._submit(target.whole if first else target.write, data)
-            state.received += coming
+            state.came(len(data))
             await self.tell(state.received, state.total)
             return
         incoming = Incoming(_Sink(self._take))
@@ -139,7 +138,7 @@ class _Download(Transfer):
             raise state.short()
 
     def _take(self, piece: memoryview) -> Deferred[Any]:
-        self._state.received += len(piece)
+        self._state.came(len(piece))
         return self._submit(self._write, piece)
 
     def _write(self, piece: memoryview) -> None:

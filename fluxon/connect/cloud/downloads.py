@@ -16,6 +16,7 @@ from time import monotonic
 from typing import Protocol
 
 from fluxon.commands import cloud
+from fluxon.connect.cloud.asking import opened
 from fluxon.connect.cloud.hashes import RunningHash
 from fluxon.connect.cloud.items import CloudItem
 from fluxon.connect.cloud.parts import PartFile
@@ -182,6 +183,7 @@ class _Download:
             except NotFound as error:
                 state.gone(error)
                 self._target.restart()
+                wait_for_another_try(self._line, self._patience, error)
             except PASSING as error:
                 wait_for_another_try(self._line, self._patience, error)
             else:
@@ -192,17 +194,16 @@ class _Download:
     def _receive(self) -> None:
         state, patience = self._state, self._patience
         first = state.item is None
-        link, answer = self._line.open(cloud.Read.name, state.arguments(), patience.left, "cloud.read")
+        link, answer = opened(self._line, cloud.Read, state.arguments(), patience.left)
         data = answer["data"]
         if data is not None:
-            coming = state.opened(answer)
-            if len(data) != coming:
-                raise ProtocolError("the server sent another number of bytes than it said")
+            state.opened(answer)
             if first:
                 self._target.whole(data)
             else:
                 self._target.write(data)
-            self._came(len(data))
+            state.came(len(data))
+            self._gained(len(data))
             return
         with Incoming(link, answer["stream"]) as incoming:
             state.opened(answer)
@@ -210,15 +211,14 @@ class _Download:
                 state.received = there
                 return  # the rest of it only
             while piece := incoming.read(monotonic() + patience.seconds):
+                state.came(len(piece))
                 self._target.write(piece)
-                self._came(len(piece))
+                self._gained(len(piece))
         if not state.is_complete:
             raise state.short()
 
-    def _came(self, count: int) -> None:
-        state = self._state
-        state.received += count
+    def _gained(self, count: int) -> None:
         if count:
             self._patience.gained()
         if self._progress is not None:
-            self._progress(state.received, state.total)
+            self._progress(self._state.received, self._state.total)

@@ -23,7 +23,7 @@ from fluxon.connect.cloud.items import (
     read,
 )
 from fluxon.connect.cloud.leases import CloudLock, lock_id
-from fluxon.errors import InvalidPayload
+from fluxon.errors import InvalidPayload, ProtocolError
 
 T = TypeVar("T")
 
@@ -47,16 +47,43 @@ class Paged(Generic[T]):
     kind: type[T]
     limit: int | None
 
-    def page(self, after: str | None, fetched: int) -> dict[str, Any]:
-        """The arguments of the next page."""
-        left = cloud.MAX_PAGE if self.limit is None else min(self.limit - fetched, cloud.MAX_PAGE)
-        return {**self.arguments, "after": after, "limit": left}
+    def pages(self) -> Pages[T]:
+        """To fetch them all."""
+        return Pages(self)
 
-    def read(self, answer: dict[str, Any]) -> list[T]:
-        return [read(self.kind, each) for each in answer[self.field]]
 
-    def is_over(self, after: str | None, fetched: int) -> bool:
-        return after is None or (self.limit is not None and fetched >= self.limit)
+class Pages(Generic[T]):
+    """The pages of one listing, as they come. One that goes in circles, or is too large, is a broken server's."""
+
+    def __init__(self, paged: Paged[T]) -> None:
+        self.command = paged.command
+        #: What has come.
+        self.found: list[T] = []
+        self.over = False
+        self._paged = paged
+        self._after: str | None = None
+        self._begun_after: set[str | None] = {None}
+
+    def arguments(self) -> dict[str, Any]:
+        """Of the command that fetches the next page."""
+        return {**self._paged.arguments, "after": self._after, "limit": self._wanted()}
+
+    def take(self, answer: dict[str, Any]) -> None:
+        """The next page."""
+        page = answer[self._paged.field]
+        if len(page) > self._wanted():
+            raise ProtocolError("the server listed more than it was asked for")
+        self.found += [read(self._paged.kind, each) for each in page]
+        limit, self._after = self._paged.limit, answer["next"]
+        self.over = self._after is None or (limit is not None and len(self.found) >= limit)
+        if not self.over:
+            if self._after in self._begun_after:
+                raise ProtocolError("the server lists the same page again and again")
+            self._begun_after.add(self._after)
+
+    def _wanted(self) -> int:
+        limit = self._paged.limit
+        return cloud.MAX_PAGE if limit is None else min(limit - len(self.found), cloud.MAX_PAGE)
 
 
 def item(answer: dict[str, Any]) -> CloudItem:

@@ -1,11 +1,13 @@
 """What an upload and a download know of themselves, whoever carries them out. Pure.
 
 Rules of this module: after every loss of the connection a transfer goes on where the other side is; what was sent or
-received is whole only if its hash says so.
+received is whole only if its hash says so. What a server says is held against what it was asked, and said before: a
+range that does not fit, or more bytes than announced, is a broken server's, and no other attempt is made.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -22,6 +24,11 @@ from fluxon.errors import Conflict, FluxonError, InvalidPayload, NotFound, Proto
 
 #: Told how many bytes of how many have gone over.
 Progress = Callable[[int, int], object]
+
+#: How often an upload is begun anew that the server has forgotten: one that keeps none would be sent it for ever.
+_BEGUN_ANEW = 5
+
+_SHA256 = re.compile("[0-9a-f]{64}")
 
 #: What the rest of a message with a content in it takes, at most: its path, and the names of its arguments.
 _ENVELOPE = 8 * 1024
@@ -57,6 +64,7 @@ class UploadState:
     complete: bool = False
     #: Whether the server was asked to make them the file's content.
     committing: bool = False
+    _begun_anew: int = attrs.field(default=0, init=False)
 
     def arguments(self) -> dict[str, Any]:
         """Of the command that begins it, or goes on with it."""
@@ -78,8 +86,9 @@ class UploadState:
 
     def forgotten(self, error: NotFound) -> None:
         """The server knows no such upload, or no such path: raises ``error`` unless beginning anew may help."""
-        if self.key is None:
+        if self.key is None or self._begun_anew >= _BEGUN_ANEW:
             raise error
+        self._begun_anew += 1
         self.key = None
         self.complete = False
 
@@ -118,15 +127,31 @@ class DownloadState:
     def opened(self, answer: dict[str, Any]) -> int:
         """How many bytes will come."""
         coming = int(answer["length"])
+        if coming and answer["offset"] != self.offset + self.received:
+            raise ProtocolError("the server sends another part of the file than it was asked for")
+        if self.length is not None and coming > self.length - self.received:
+            raise ProtocolError("the server sends more of the file than it was asked for")
+        if answer["data"] is None and answer["stream"] is None:
+            raise ProtocolError("the server sends no content, and does not say why")
+        if answer["data"] is not None and len(answer["data"]) != coming:
+            raise ProtocolError("the server sent another number of bytes than it said")
         if self.item is None:
             self.item = item(answer)
             self.total = self.received + coming
             if self.version is None:
                 self.version, self.sha256 = self.item.version, self.item.sha256
                 self._pinned = True
+            if self.sha256 is not None and not _SHA256.fullmatch(self.sha256):
+                raise ProtocolError("the server said a hash that is none")
         if self.received + coming != self.total:
             raise Conflict("the server has another content under the same version; download it again")
         return coming
+
+    def came(self, count: int) -> None:
+        """So many bytes of it have come."""
+        self.received += count
+        if self.received > self.total:
+            raise ProtocolError("the server sends more bytes than it said")
 
     @property
     def is_whole_file(self) -> bool:

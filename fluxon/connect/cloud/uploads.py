@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Protocol
 
 from fluxon.commands import cloud
+from fluxon.connect.cloud.asking import asked, opened
 from fluxon.connect.cloud.hashes import FileHash
 from fluxon.connect.cloud.items import CloudItem
 from fluxon.connect.cloud.patience import PASSING, Patience
@@ -153,7 +154,7 @@ class _Small:
                     found = self._done()
                     if found is not None:
                         return found
-                return item(self._line.ask(cloud.Write.name, arguments, self._patience.left, "cloud.write"))
+                return item(asked(self._line, cloud.Write, arguments, self._patience.left))
             except PASSING as error:
                 unsure = True
                 wait_for_another_try(self._line, self._patience, error)
@@ -169,7 +170,7 @@ def already_there(line: Line, state: UploadState, sha256: str | None, patience: 
     If it has another one, writing it (again) is what was asked for: the last complete write wins.
     """
     try:
-        found = item(line.ask(cloud.Stat.name, {"path": state.writing.path}, patience.left, "cloud.stat"))
+        found = item(asked(line, cloud.Stat, {"path": state.writing.path}, patience.left))
     except (NotFound, PermissionDenied):
         return None
     return found if state.is_done(found, sha256) else None
@@ -209,7 +210,7 @@ class _Large:
 
     def _send(self) -> None:
         state, patience, content = self._state, self._patience, self._content
-        link, answer = self._line.open(cloud.Upload.name, state.arguments(), patience.left, "cloud.upload")
+        link, answer = opened(self._line, cloud.Upload, state.arguments(), patience.left)
         with Outgoing(link, answer["stream"]) as outgoing:
             position = state.begun(answer)
             self._tell(position)
@@ -227,7 +228,7 @@ class _Large:
     def _commit(self) -> CloudItem:
         arguments = self._state.commit_arguments(self._content.sha256())
         seconds = self._patience.seconds + self._state.size / FSYNC_RATE
-        return item(self._line.ask(cloud.Commit.name, arguments, seconds, "cloud.commit"))
+        return item(asked(self._line, cloud.Commit, arguments, seconds))
 
     def _tell(self, done: int) -> None:
         if self._progress is not None:

@@ -13,7 +13,7 @@ from fluxon.connect.cloud import given, requests
 from fluxon.connect.cloud.items import CloudAction, CloudItem, CloudVersion, DeletedItem, RoleAssignment, read
 from fluxon.connect.cloud.leases import CloudLock
 from fluxon.connect.cloud.transfers import sha256_of
-from fluxon.errors import InvalidPayload, NotFound
+from fluxon.errors import InvalidPayload, NotFound, ProtocolError
 
 NOW = datetime(2027, 1, 31, 12, tzinfo=UTC)
 
@@ -90,8 +90,10 @@ class ArgumentTests(SynchronousTestCase):
             requests.deleted("a"),
             requests.log("a", user="Mike", since=NOW, limit=100),
         ):
-            paged.command.check_arguments(paged.page(None, 0))
-            paged.command.check_arguments(paged.page("cursor", 3))
+            pages = paged.pages()
+            paged.command.check_arguments(pages.arguments())
+            pages.take({paged.field: [], "next": "cursor"})
+            paged.command.check_arguments(pages.arguments())
 
     def test_users(self) -> None:
         """A text is a username, a number an id."""
@@ -132,17 +134,34 @@ class PageTests(SynchronousTestCase):
 
     def test_everything(self) -> None:
         """Without a limit, until there is no next page."""
-        paged = requests.read_tree_directory("/")
-        self.assertEqual(paged.page(None, 0)["limit"], cloud.MAX_PAGE)
-        self.assertFalse(paged.is_over("next", 10_000))
-        self.assertTrue(paged.is_over(None, 10_000))
+        pages = requests.read_tree_directory("/").pages()
+        for after in (None, "one", "two"):
+            self.assertEqual((pages.arguments()["after"], pages.arguments()["limit"]), (after, cloud.MAX_PAGE))
+            self.assertFalse(pages.over)
+            pages.take({"items": [ITEM] * 1_000, "next": {None: "one", "one": "two", "two": None}[after]})
+        self.assertTrue(pages.over)
+        self.assertEqual(len(pages.found), 3_000)
 
     def test_limit(self) -> None:
         """No more than that is asked for."""
-        paged = requests.read_tree_directory("/", limit=1_500)
-        self.assertEqual(paged.page(None, 0)["limit"], 1_000)
-        self.assertEqual(paged.page("next", 1_000)["limit"], 500)
-        self.assertTrue(paged.is_over("next", 1_500))
+        pages = requests.read_tree_directory("/", limit=1_500).pages()
+        self.assertEqual(pages.arguments()["limit"], 1_000)
+        pages.take({"items": [ITEM] * 1_000, "next": "next"})
+        self.assertEqual(pages.arguments()["limit"], 500)
+        pages.take({"items": [ITEM] * 500, "next": "another"})
+        self.assertTrue(pages.over)
+
+    def test_in_circles(self) -> None:
+        """Pages that lead back to one that was read would never end. One with nothing in it is none of those."""
+        pages = requests.read_tree_directory("/").pages()
+        for after in ("one", "two", "three"):
+            pages.take({"items": [], "next": after})
+        self.assertRaises(ProtocolError, pages.take, {"items": [ITEM], "next": "one"})
+
+    def test_more_than_was_asked_for(self) -> None:
+        """A limit is the program's: it has reckoned with no more."""
+        pages = requests.read_tree_directory("/", limit=2).pages()
+        self.assertRaises(ProtocolError, pages.take, {"items": [ITEM] * 3, "next": None})
 
 
 class AnswerTests(SynchronousTestCase):

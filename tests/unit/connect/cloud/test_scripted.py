@@ -6,6 +6,7 @@ import hashlib
 import os
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -133,6 +134,29 @@ class DownloadTests(CloudScriptCase):
         )
         self.assertRaises(ProtocolError, files.read_file, "/a/b")
 
+    def test_more_than_was_said(self) -> None:
+        """A stream that does not end where it should is not written to the disk until that is full, nor begun again."""
+        script = self.script(lambda cloud: cloud.sends(b"abcdef", 3, ends=False, item=item(b"abc")), lives)
+        target = Path(self.mktemp())
+        target.mkdir()
+        self.assertRaises(ProtocolError, self.serve_cloud(script).download_file, "/a/b", target / "c")
+        self.assertTrue(all(each.stat().st_size <= 3 for each in target.iterdir()))
+
+    def test_what_is_no_answer(self) -> None:
+        """It is the server that is broken, whatever the program was about to do with the answer."""
+        garbage = {"item": item(b"abc"), "offset": 0, "length": -3, "data": None, "stream": 1}
+        large = bytes(300_000)
+        calls: tuple[tuple[str, Any, Callable[[Any], Any]], ...] = (
+            ("cloud.read", {}, lambda files: files.read_file("/a/b")),
+            ("cloud.read", garbage, lambda files: files.read_file("/a/b")),
+            ("cloud.write", {"item": None}, lambda files: files.write_file("/a/b", b"abc")),
+            ("cloud.upload", {"upload": KEY, "offset": 0}, lambda files: files.write_file("/a/b", large)),
+        )
+        acts = [partial(CloudVisitor.answers, command=command, value=wrong) for command, wrong, _ in calls]
+        files = self.serve_cloud(self.script(*acts, lives))
+        for _, _, call in calls:
+            self.assertRaises(ProtocolError, call, files)
+
     def test_without_a_hash(self) -> None:
         """A file of which the server does not say what it is to be is not begun."""
         script = self.script(lambda cloud: cloud.sends(b"abc", 3, ends=False, item=item(b"abc", sha256=None)), lives)
@@ -175,6 +199,26 @@ class DownloadTests(CloudScriptCase):
         self.assertEqual(files.read_file("/a/b"), b"new")
         self.assertEqual([self.heard(each).arguments["offset"] for each in (1, 2)], [4, 0])
         self.assertIsNone(self.heard(2).arguments["version"])
+
+    def test_gone_again_and_again(self) -> None:
+        """A server that opens what it does not have is not asked without pause, nor for ever."""
+        gone = NotFound("there is no such file")
+
+        def opens_nothing(cloud: CloudVisitor) -> None:
+            visitor = cloud.visitor
+            for number in range(1, 10_000):
+                ask = visitor.next(Ask)
+                if ask is None:
+                    return
+                flow = visitor.conversation.streams.open(True, "server")
+                visitor.answer(ask, content(b"abc", data=None, stream=flow.tag))
+                visitor.conversation.streams.give_up(flow, gone)
+                visitor.flush()
+                self.opened = number
+
+        files = self.serve_cloud(self.script(opens_nothing), timeout=1)
+        self.assertRaises(NotFound, files.read_file, "/a/b")
+        self.assertLess(self.opened, 20)
 
     def test_refused_for_now(self) -> None:
         """A server that cannot open it now is asked again; one that leaves, on the next connection."""

@@ -92,6 +92,18 @@ class DownloadTests(CloudScriptCase):
         await self.answers("cloud.read", content(b"abc", length=4))
         await self.assertFailure(reading, ProtocolError)
 
+    async def test_more_than_was_said(self) -> None:
+        """A stream that does not end where it should is not written to the disk until that is full, nor begun again."""
+        folder = Path(self.mktemp())
+        folder.mkdir()
+        reading = self.files.download_file("/a/b", folder / "target")
+        ask = await self.asked("cloud.read")
+        flow = self.visit.open(ask, True, item=item(b"abc"), offset=0, length=3, data=None)
+        await self.until(Credit)
+        self.visit.send(flow, b"abcdef")
+        await self.assertFailure(reading, ProtocolError)
+        self.assertTrue(all(each.stat().st_size <= 3 for each in folder.iterdir()))
+
     async def test_wrong_hash(self) -> None:
         """What came is thrown away, and nothing is left beside the file that was there."""
         folder = Path(self.mktemp())

@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from fluxon.connect.cloud.patience import FIRST_PIECE, Patience
 from fluxon.connect.cloud.transfers import DownloadState, UploadState, fits_in_a_command, reading_of, writing_of
-from fluxon.errors import Conflict, InvalidPayload, NotFound, Unavailable
+from fluxon.errors import Conflict, InvalidPayload, NotFound, ProtocolError, Unavailable
 
 from .test_requests import ITEM, requests
 
@@ -87,6 +87,15 @@ class UploadTests(SynchronousTestCase):
         self.assertFalse(self.state.complete)
         self.assertRaises(NotFound, self.state.forgotten, NotFound())
 
+    def test_forgotten_again_and_again(self) -> None:
+        """A server that keeps no upload is not sent the same for ever."""
+        state = self.state
+        with self.assertRaises(NotFound):
+            for _ in range(100):
+                state.begun({"upload": "k" * 16, "offset": 0, "stream": 1})
+                state.forgotten(NotFound())
+        self.assertIsNotNone(state.key)
+
     def test_more_than_there_is(self) -> None:
         """A server that has more bytes than the file is not believed."""
         self.assertRaises(Conflict, self.state.begun, {"upload": "k" * 16, "offset": 101, "stream": 1})
@@ -118,8 +127,8 @@ class UploadTests(SynchronousTestCase):
 class DownloadTests(SynchronousTestCase):
     """A download over several connections."""
 
-    def answer(self, length: int, **item: Any) -> dict[str, Any]:
-        return {"item": {**ITEM, "size": 100, **item}, "offset": 0, "length": length, "data": None, "stream": 1}
+    def answer(self, length: int, offset: int = 0, **item: Any) -> dict[str, Any]:
+        return {"item": {**ITEM, "size": 100, **item}, "offset": offset, "length": length, "data": None, "stream": 1}
 
     def test_goes_on_with_the_same_content(self) -> None:
         """The version that was begun is asked for from where it is."""
@@ -128,7 +137,7 @@ class DownloadTests(SynchronousTestCase):
         self.assertEqual(state.opened(self.answer(100)), 100)
         state.received = 60
         self.assertEqual(state.arguments(), {"path": "/a", "offset": 60, "length": None, "version": 2})
-        self.assertEqual(state.opened(self.answer(40)), 40)
+        self.assertEqual(state.opened(self.answer(40, 60)), 40)
         self.assertFalse(state.is_complete)
         state.received = 100
         self.assertTrue(state.is_complete)
@@ -142,12 +151,31 @@ class DownloadTests(SynchronousTestCase):
         self.assertEqual(state.arguments(), {"path": "/a", "offset": 30, "length": 30, "version": 2})
         state.check("1" * 64)
 
+    def test_broken_servers(self) -> None:
+        """What does not fit to what was asked, or said before, is believed in no part."""
+        data = {"stream": None, "data": b"ab"}
+        for wrong in (
+            self.answer(20, 11),
+            self.answer(51, 10),
+            {**self.answer(20, 10), "stream": None},
+            {**self.answer(3, 10), **data},
+            self.answer(20, 10, sha256="../" * 21 + "."),
+            self.answer(20, 10, sha256="A" * 64),
+        ):
+            self.assertRaises(ProtocolError, reading_of("/a", None, 10, 50).opened, wrong)
+        state = reading_of("/a", None, 10, 50)
+        self.assertEqual(state.opened({**self.answer(2, 10), **data}), 2)
+        state.came(2)
+        self.assertRaises(ProtocolError, state.came, 1)
+        # Behind the end there is nothing, wherever that is.
+        self.assertEqual(reading_of("/a", None, 1_000, None).opened(self.answer(0, 100)), 0)
+
     def test_another_content_under_the_same_version(self) -> None:
         """Two halves of different contents are never put together."""
         state = DownloadState("/a")
         state.opened(self.answer(100))
         state.received = 60
-        self.assertRaises(Conflict, state.opened, self.answer(41))
+        self.assertRaises(Conflict, state.opened, self.answer(41, 60))
 
     def test_no_longer_kept(self) -> None:
         """What was begun is gone: the present content is read from its start; a second time it is an error."""
