@@ -91,6 +91,15 @@ def check_events(waiting_allowed: bool, **functions: Any) -> None:
             )
 
 
+def checked_wait(seconds: float) -> float:
+    """``seconds`` for which a server may be waited for. Raises ``ConfigurationError``."""
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds <= MAX_TIMEOUT:
+        raise ConfigurationError(
+            f"wait_for_server= is a number of seconds, from 0 to {MAX_TIMEOUT:,.0f}, not {shown(seconds)}"
+        )
+    return float(seconds)
+
+
 def checked_timeout(timeout: float) -> float:
     """Raises ``InvalidPayload`` unless ``timeout`` is a number of seconds that the wire takes."""
     if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not 0 < timeout <= MAX_TIMEOUT:

@@ -34,6 +34,11 @@ class Client(ClientService):
     TLS to a ``"host:port"``, ``trust`` the path of a PEM file with the server's certificate or its authority, where
     the platform does not know it. ``session`` is another client whose session this one shares.
 
+    ``wait_for_server`` is for programs that may start before their server: for so many seconds from its start on,
+    ``connect``, ``when_connected`` and requests wait for a server that is not there yet, within their own timeouts,
+    instead of failing with the first attempt. A certificate that is not trusted, and a server of another kind, are told
+    at once all the same.
+
     Started as a service it connects, comes back by itself when the connection is lost, still logged in, and stays
     until it is stopped. ``fluxon.connect.connect`` makes, starts and awaits one. ``on_disconnect``, ``on_reconnect``
     and ``on_session_lost`` are called as those of ``ConnectionInterface``, and may be ``async def``.
@@ -51,6 +56,7 @@ class Client(ClientService):
         functions: Mapping[str, Function] | None = None,
         session: Client | ConnectionInterface | None = None,
         timeout: float = 30.0,
+        wait_for_server: float = 0.0,
         on_session_lost: Callable[[], Any] | None = None,
         on_reconnect: Callable[[bool], Any] | None = None,
         on_disconnect: Callable[[], Any] | None = None,
@@ -74,6 +80,7 @@ class Client(ClientService):
             responders={Call: self._call_function, Deliver: self._deliver},
             on_session_lost=on_session_lost,
             random=random,
+            wait_for_server=wait_for_server,
             connected=self._connected,
             on_disconnect=on_disconnect,
         )
@@ -154,8 +161,9 @@ class Client(ClientService):
 def connect(reactor: Any, where: str | IStreamClientEndpoint, **keywords: Any) -> Deferred[Client]:
     """A ``Client`` of ``where``, connected and greeted. The keywords are those of ``Client``.
 
-    Fails with the reason when the first attempt does (nobody listens, the certificate is not trusted, …). Once
-    connected it comes back by itself; ``await client.close()`` ends it.
+    Fails with the reason when the first attempt does (nobody listens, the certificate is not trusted, …), or, with
+    ``wait_for_server``, when the server has not come up after so many seconds. Once connected it comes back by itself;
+    ``await client.close()`` ends it.
     """
     try:
         client = Client(reactor, where, **keywords)

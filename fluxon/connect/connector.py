@@ -4,7 +4,8 @@ Rules of this module:
 
 - One daemon thread per client does all of it, and is the receiving thread of the link.
 - A client that was never connected fails its requests with the reason at once: the address is probably wrong. One that
-  was connected lets them wait, within their own deadlines: the server is probably coming back.
+  was connected lets them wait, within their own deadlines: the server is probably coming back. So does one that is told
+  to wait for its server, for so long; what waiting does not mend fails all the same.
 - No thread waits longer than its deadline, whatever the network does.
 """
 
@@ -53,6 +54,7 @@ class Connector:
         backoff: Backoff,
         heartbeat: float | None,
         owner: Owner,
+        wait_for_server: float,
         greeted: Callable[[str | None, Greeting], str | None],
         connected: Callable[[], None] = lambda: None,
         disconnected: Callable[[], None] = lambda: None,
@@ -64,6 +66,9 @@ class Connector:
         self._backoff = backoff
         self._heartbeat = heartbeat
         self._owner = owner
+        self._wait_for_server = wait_for_server
+        # A first connection is waited for until then.
+        self._patient_until = 0.0
         self._greeted = greeted
         self._connected = connected
         self._disconnected = disconnected
@@ -82,6 +87,7 @@ class Connector:
         self._thread = threading.Thread(target=self._run, name=f"fluxon-{where}", daemon=True)
 
     def start(self) -> None:
+        self._patient_until = monotonic() + self._wait_for_server
         self._thread.start()
 
     # --- from any thread ----------------------------------------------------------------------------------------------
@@ -90,6 +96,9 @@ class Connector:
         """The connection, as soon as there is one. Raises why there is none."""
         with self._changed:
             failures = self._failures
+            if self.link is None:
+                self._wanted = True
+                self._changed.notify_all()
             while (link := self.link) is None:
                 if self.closed:
                     raise reasons.closed()
@@ -97,16 +106,17 @@ class Connector:
                 if (
                     trouble is not None
                     and self._failures != failures
-                    and reasons.gives_up(trouble, was_connected=self.was_connected)
+                    and reasons.gives_up(trouble, patient=self._is_patient())
                 ):
                     raise type(trouble)(trouble.text, details=trouble.details) from trouble
                 left = deadline - monotonic()
                 if left <= 0:
                     raise reasons.still_waiting(self.where, trouble)
-                self._wanted = True
-                self._changed.notify_all()
                 self._changed.wait(min(left, SLICE))
             return link
+
+    def _is_patient(self) -> bool:
+        return self.was_connected or monotonic() < self._patient_until
 
     def pause(self, seconds: float) -> None:
         """Return after ``seconds``. Raises when it is closed meanwhile."""
@@ -227,7 +237,10 @@ class Connector:
             self._changed.notify_all()
 
     def _pause(self) -> None:
-        end = monotonic() + self._backoff.next()
+        now = monotonic()
+        end = now + self._backoff.next()
+        if now < self._patient_until < end and not self.was_connected:
+            end = self._patient_until  # for a last attempt
         with self._changed:
             while not self.closed and (left := end - monotonic()) > 0:
                 if self._wanted and not self.was_connected:

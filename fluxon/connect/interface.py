@@ -33,6 +33,7 @@ from fluxon.connect.arguments import (
     checked_address,
     checked_patience,
     checked_timeout,
+    checked_wait,
 )
 from fluxon.connect.functions import Function, Functions
 from fluxon.connect.line import Line
@@ -57,7 +58,12 @@ class ConnectionInterface:
     has to log in again. ``on_disconnect`` is called without arguments each time that the connection is lost, and
     ``on_reconnect`` each time that it has come back, with ``recovered``. All run like a function that the server calls.
 
-    Raises ``ConfigurationError`` for arguments that cannot be right; that nobody listens is said by the first request.
+    ``wait_for_server`` is for programs that may start before their server: for so many seconds from now on, requests
+    wait for a server that is not there yet, within their own timeouts, instead of failing with the first attempt. A
+    certificate that is not trusted, and a server of another kind, are told at once all the same.
+
+    Raises ``ConfigurationError`` for arguments that cannot be right; that nobody listens is said by the first request,
+    or by ``when_connected``.
     """
 
     def __init__(
@@ -69,6 +75,7 @@ class ConnectionInterface:
         session: HasSession | None = None,
         timeout: float = 30.0,
         *,
+        wait_for_server: float = 0.0,
         heartbeat: float | None = None,
         on_session_lost: Callable[[], object] | None = None,
         on_reconnect: Callable[[bool], object] | None = None,
@@ -78,6 +85,7 @@ class ConnectionInterface:
         where = checked_address(host, port)
         check_trust(trust, secure)
         self._timeout = checked_patience(timeout)
+        self._wait_for_server = checked_wait(wait_for_server)
         check_heartbeat(heartbeat)
         check_events(False, on_session_lost=on_session_lost, on_reconnect=on_reconnect, on_disconnect=on_disconnect)
         check_function("random=", random, optional=False)
@@ -93,6 +101,7 @@ class ConnectionInterface:
             trust=trust,
             session=self._session,
             heartbeat=heartbeat,
+            wait_for_server=self._wait_for_server,
             random=random,
             user="ConnectionInterface",
             instead="fluxon.connect.connect",
@@ -139,6 +148,16 @@ class ConnectionInterface:
             return self._line.ask_once(CallOnce.name, arguments, seconds, view_name)
         Call.check_arguments(arguments)
         return self._line.ask(Call.name, arguments, seconds, view_name)
+
+    def when_connected(self, timeout: float | None = None) -> ConnectionInterface:
+        """Return this object when the server has answered hello. Raises why it has not, as ``send_request`` does.
+
+        It waits no longer than ``timeout`` seconds; without one, as long as a request, or as ``wait_for_server`` says
+        if that is longer.
+        """
+        longest = max(self._timeout, self._wait_for_server) if timeout is None else checked_timeout(timeout)
+        self._line.wait_until_connected(longest)
+        return self
 
     def reverse_request_mapping(self, mapping: Mapping[str, Function]) -> None:
         """Let the server call these functions, by these names; earlier ones of other names stay.

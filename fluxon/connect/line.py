@@ -70,6 +70,7 @@ class Line:
         trust: str | os.PathLike[str] | None,
         session: Session,
         heartbeat: float | None,
+        wait_for_server: float,
         random: Callable[[], float],
         user: str,
         instead: str,
@@ -97,6 +98,7 @@ class Line:
             backoff=Backoff(random),
             heartbeat=heartbeat,
             owner=self,
+            wait_for_server=wait_for_server,
             greeted=self._greeted,
             connected=lambda: connected(self),
             disconnected=disconnected,
@@ -218,6 +220,14 @@ class Line:
                     raise
             except Overdue as overdue:
                 raise overdue_error(what, seconds, overdue.sent) from None
+
+    def wait_until_connected(self, seconds: float) -> None:
+        """Return when the server has answered hello. Raises why it has not."""
+        self.check_thread("when_connected")
+        try:
+            self.greeted_link(monotonic() + seconds)
+        except Overdue:
+            raise reasons.silent(self.connector.where) from None
 
     def greeted_link(self, deadline: float) -> Link:
         """The connection, with the session's newest token. Raises why there is none by ``deadline``."""

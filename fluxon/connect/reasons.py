@@ -119,9 +119,10 @@ def closed() -> Unavailable:
     return Unavailable("this connection was closed by the program; make a new one")
 
 
-def gives_up(trouble: FluxonError, *, was_connected: bool) -> bool:
+def gives_up(trouble: FluxonError, *, patient: bool) -> bool:
     """Whether a request should fail with ``trouble`` instead of waiting for the next attempt.
 
-    A client that never was connected has probably the wrong address; one that was has a server that comes back.
+    A client that never was connected has probably the wrong address, unless its program knows better; one that was has
+    a server that comes back.
     """
-    return not was_connected or isinstance(trouble, _LASTING)
+    return not patient or isinstance(trouble, _LASTING)

@@ -99,6 +99,7 @@ class Reconnecting:
         secure: bool,
         session: Session,
         backoff: Backoff,
+        wait_for_server: float,
         greeted: Callable[[str | None, Greeting], str | None],
         connected: Callable[[], None] = lambda: None,
         disconnected: Callable[[], None] = lambda: None,
@@ -110,6 +111,9 @@ class Reconnecting:
         self._endpoint: IStreamClientEndpoint | None = None
         self._session = session
         self._backoff = backoff
+        self._wait_for_server = wait_for_server
+        # A first connection is waited for until then.
+        self._patient_until = 0.0
         self._greeted = greeted
         self._connected = connected
         self._disconnected = disconnected
@@ -134,6 +138,7 @@ class Reconnecting:
     def start(self) -> None:
         """Connect, and stay connected until ``stop``."""
         self.closed = False
+        self._patient_until = float(self._reactor.seconds()) + self._wait_for_server
         self._running = Deferred.fromCoroutine(self._run())
         self._running.addErrback(lambda failure: _log.failure("a client's connection failed for good", failure))
 
@@ -241,11 +246,15 @@ class Reconnecting:
     async def _pause(self) -> None:
         self._pausing = True
         try:
-            await self._stepping(deferLater(self._reactor, self._backoff.next(), lambda: None))
+            await self._stepping(deferLater(self._reactor, self._delay(), lambda: None))
         except CancelledError:
             pass
         finally:
             self._pausing = False
+
+    def _delay(self) -> float:
+        delay, left = self._backoff.next(), self._patient_until - float(self._reactor.seconds())
+        return left if 0 < left < delay and not self.was_connected else delay  # for a last attempt
 
     async def _connect(self) -> Connection:
         deadline = self._reactor.seconds() + ATTEMPT
@@ -323,7 +332,8 @@ class Reconnecting:
 
     def _failed(self, error: FluxonError) -> None:
         self._trouble = error
-        if reasons.gives_up(error, was_connected=self.was_connected):
+        patient = self.was_connected or float(self._reactor.seconds()) < self._patient_until
+        if reasons.gives_up(error, patient=patient):
             for waiting in self._take_waiting():
                 waiting.errback(type(error)(error.text, details=error.details))
 

@@ -26,6 +26,7 @@ from fluxon.connect.arguments import (
     check_events,
     checked_patience,
     checked_timeout,
+    checked_wait,
     parsed_address,
 )
 from fluxon.connect.attempts import Attempts
@@ -68,11 +69,13 @@ class ClientService(Service):
         responders: dict[type[Command], Responder],
         on_session_lost: Callable[[], Any] | None,
         random: Callable[[], float],
+        wait_for_server: float,
         connected: Callable[[], None] = lambda: None,
         on_disconnect: Callable[[], Any] | None = None,
     ) -> None:
         self._reactor = reactor
         self._timeout = checked_patience(timeout)
+        self._wait_for_server = checked_wait(wait_for_server)
         check_events(True, on_session_lost=on_session_lost, on_disconnect=on_disconnect)
         check_function("random=", random, optional=False)
         self._random = random
@@ -89,6 +92,7 @@ class ClientService(Service):
             secure=secure,
             session=session,
             backoff=Backoff(random),
+            wait_for_server=self._wait_for_server,
             greeted=self._greeted,
             connected=connected,
             disconnected=self._disconnected,
@@ -117,8 +121,13 @@ class ClientService(Service):
         return self.stopService() if self.running else succeed(None)
 
     def when_connected(self: S, timeout: float | None = None) -> Deferred[S]:
-        """Fires with the client when the server has answered hello; fails with why it has not."""
-        waiting = self._connector.when_connected(self._deadline(timeout))
+        """Fires with the client when the server has answered hello; fails with why it has not.
+
+        It waits no longer than ``timeout`` seconds; without one, as long as a request, or as ``wait_for_server`` says
+        if that is longer.
+        """
+        longest = max(self._timeout, self._wait_for_server) if timeout is None else timeout
+        waiting = self._connector.when_connected(self._deadline(longest))
         return waiting.addCallback(lambda _: self)
 
     # --- asking -------------------------------------------------------------------------------------------------------
@@ -253,7 +262,7 @@ class ClientService(Service):
 
 
 def connected(client: S) -> Deferred[S]:
-    """``client``, started and greeted; closed again if its first attempt fails."""
+    """``client``, started and greeted; closed again if that fails."""
     client.startService()
 
     def give_up(failure: Failure) -> Deferred[S]:

@@ -36,6 +36,7 @@ class FirstPagesTests(SynchronousTestCase):
             "guessed 5",
         ):
             self.assertIn(line, said)
+        self.assertEqual(terminal.type("python starts_early.py"), "3\n")
         self.assertIn("[1, 2, 3, 4, 5]", terminal.type("python in_asyncio.py"))
         self.assertIn("guessed 10", terminal.type("python with_deferreds.py"))
         terminal.environment["XDG_CONFIG_HOME"] = str(terminal.folder / "config")

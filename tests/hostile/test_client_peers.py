@@ -106,8 +106,17 @@ class BeforeHelloTests(ScriptedTestCase):
 
     def test_comes_to_its_senses(self) -> None:
         """A port that was something else and is a Fluxon server later works, without a new object."""
-        connection = self.serve(lambda visitor: visitor.send(b"HTTP/1.1 503 Busy\r\n\r\n"), serve_echo)
+        cured = threading.Event()
+
+        def script(visitor: Visitor) -> None:
+            if cured.is_set():
+                serve_echo(visitor)
+            else:
+                visitor.send(b"HTTP/1.1 503 Busy\r\n\r\n")
+
+        connection = self.serve(script)
         self.refused(connection, ProtocolError)
+        cured.set()
         self.assertEqual(connection.send_request("echo", 2), 2)
 
 

@@ -17,7 +17,7 @@ from twisted.internet.threads import deferToThread
 from twisted.python import threadable
 from twisted.trial.unittest import TestCase
 
-from fluxon.connect import Client, connect
+from fluxon.connect import Client, ConnectionInterface, connect
 from fluxon.connect import reconnecting as reconnecting_module
 from fluxon.database import models
 from fluxon.database.apis import SQLiteDatabase
@@ -305,6 +305,14 @@ class SecureTests(ClientTestCase):
         error = await self.assertFailure(connect(reactor, f"localhost:{self.port}", secure=True), UntrustedServer)
         self.assertIn("trust=", error.text)
 
+    async def test_untrusted_and_waited_for(self) -> None:
+        """Waiting does not mend a certificate: both clients tell at once."""
+        where = f"localhost:{self.port}"
+        await self.assertFailure(connect(reactor, where, secure=True, wait_for_server=3_600), UntrustedServer)
+        blocking = ConnectionInterface("localhost", self.port, secure=True, wait_for_server=3_600)
+        self.addCleanup(blocking.close)
+        await self.assertFailure(deferToThread(blocking.when_connected), UntrustedServer)
+
     async def test_plain_client(self) -> None:
         """The advice is secure=True."""
         error = await self.assertFailure(connect(reactor, f"localhost:{self.port}"), Unavailable, ProtocolError)
@@ -399,7 +407,5 @@ class NotConnectedTests(TestCase):
         await client.when_connected()
         self.assertEqual(await client.call("echo", 1), 1)
         # Called from a thread, a Deferred client is of no use; its blocking sibling is.
-        from fluxon.connect import ConnectionInterface
-
         with ConnectionInterface("127.0.0.1", port) as blocking:
             self.assertEqual(await deferToThread(blocking.send_request, "echo", 2), 2)

@@ -58,10 +58,10 @@ _THREADS = 8
 class CloudClient(ClientService, DeferredCalls):
     """A connection to a cloud storage server, as a Twisted service.
 
-    ``where``, ``secure`` and ``trust`` are those of ``Client``, but that the port is 8888 unless given. ``connection``
-    is the ``Client`` (or ``ConnectionInterface``) whose user this one acts for, whoever that is at the moment of each
-    call; without it this is a stranger. ``timeout`` is for answers, in seconds; transfers may take longer, as long as
-    they do not stand still for that time.
+    ``where``, ``secure``, ``trust`` and ``wait_for_server`` are those of ``Client``, but that the port is 8888 unless
+    given. ``connection`` is the ``Client`` (or ``ConnectionInterface``) whose user this one acts for, whoever that is
+    at the moment of each call; without it this is a stranger. ``timeout`` is for answers, in seconds; transfers may
+    take longer, as long as they do not stand still for that time.
 
     Started as a service it connects, comes back by itself when the connection is lost, and stays until it is stopped.
     ``fluxon.connect.connect_cloud`` makes, starts and awaits one.
@@ -78,6 +78,7 @@ class CloudClient(ClientService, DeferredCalls):
         secure: bool = False,
         trust: str | os.PathLike[str] | None = None,
         timeout: float = 30.0,
+        wait_for_server: float = 0.0,
         random: Callable[[], float] = _random.random,
     ) -> None:
         check_reactor(reactor)
@@ -97,6 +98,7 @@ class CloudClient(ClientService, DeferredCalls):
             responders={cloud.Changed: self._watches.changed},
             on_session_lost=None,
             random=random,
+            wait_for_server=wait_for_server,
             connected=self._watches.connected,
         )
 
@@ -313,8 +315,8 @@ class _Asker:
 def connect_cloud(reactor: Any, where: str | IStreamClientEndpoint, **keywords: Any) -> Deferred[CloudClient]:
     """A ``CloudClient`` of ``where``, connected and greeted. The keywords are those of ``CloudClient``.
 
-    Fails with the reason when the first attempt does. Once connected it comes back by itself; ``await client.close()``
-    ends it.
+    Fails with the reason when the first attempt does, or, with ``wait_for_server``, when the server has not come up
+    after so many seconds. Once connected it comes back by itself; ``await client.close()`` ends it.
     """
     try:
         client = CloudClient(reactor, where, **keywords)

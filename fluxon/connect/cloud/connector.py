@@ -23,6 +23,8 @@ from fluxon.connect.arguments import (
     check_trust,
     checked_address,
     checked_patience,
+    checked_timeout,
+    checked_wait,
 )
 from fluxon.connect.cloud import requests
 from fluxon.connect.cloud.blocking_watches import BlockingWatches
@@ -57,9 +59,9 @@ class CloudStorageConnector(BlockingCalls):
 
     ``connection`` is the ``ConnectionInterface`` whose user this one acts for, whoever that is at the moment of each
     call. Without it that is the process's only one, if that goes to the same ``host``, and does not use TLS where this
-    one does not; if there is none this is a stranger, as with ``connection=ANONYMOUS``. ``secure``, ``trust`` and
-    ``timeout`` are those of ``ConnectionInterface``; transfers of any length may take longer than ``timeout`` seconds,
-    as long as they do not stand still for so long.
+    one does not; if there is none this is a stranger, as with ``connection=ANONYMOUS``. ``secure``, ``trust``,
+    ``timeout`` and ``wait_for_server`` are those of ``ConnectionInterface``; transfers of any length may take longer
+    than ``timeout`` seconds, as long as they do not stand still for so long.
 
     Raises ``ConfigurationError`` for arguments that cannot be right. Every call raises what the server answers
     (``PermissionDenied``, ``NotFound``, ``AlreadyExists``, ``Conflict``, ``Locked``, ``ResourceExhausted``, …),
@@ -76,12 +78,14 @@ class CloudStorageConnector(BlockingCalls):
         trust: str | os.PathLike[str] | None = None,
         timeout: float = 30.0,
         *,
+        wait_for_server: float = 0.0,
         heartbeat: float | None = None,
         random: Callable[[], float] = _random.random,
     ) -> None:
         where = checked_address(host, port)
         check_trust(trust, secure)
         self._timeout = checked_patience(timeout)
+        self._wait_for_server = checked_wait(wait_for_server)
         check_heartbeat(heartbeat)
         check_function("random=", random, optional=False)
         self._watches = BlockingWatches(lambda path: self._do(requests.watch, path), f"fluxon-watches-{where}")
@@ -91,6 +95,7 @@ class CloudStorageConnector(BlockingCalls):
             trust=trust,
             session=session_for(connection, where.host, secure),
             heartbeat=heartbeat,
+            wait_for_server=self._wait_for_server,
             random=random,
             user="CloudStorageConnector",
             instead="fluxon.connect.connect_cloud",
@@ -222,6 +227,12 @@ class CloudStorageConnector(BlockingCalls):
                 pass  # it ended with its connection
 
     # --- the object itself --------------------------------------------------------------------------------------------
+
+    def when_connected(self, timeout: float | None = None) -> CloudStorageConnector:
+        """Return this object when the server has answered hello; see ``ConnectionInterface.when_connected``."""
+        longest = max(self._timeout, self._wait_for_server) if timeout is None else checked_timeout(timeout)
+        self._line.wait_until_connected(longest)
+        return self
 
     def close(self) -> None:
         """End the connection. What is under way fails; later calls raise ``Unavailable``. Closing twice is no error."""

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from fluxon.connect.arguments import Address, check_trust, checked_address, checked_timeout, parsed_address
+from fluxon.connect.arguments import (
+    Address,
+    check_trust,
+    checked_address,
+    checked_timeout,
+    checked_wait,
+    parsed_address,
+)
 from fluxon.errors import ConfigurationError, InvalidPayload
 
 
@@ -39,6 +46,12 @@ class AddressTests(SynchronousTestCase):
         check_trust("certificate.pem", True)
         check_trust(None, False)
         self.assertRaises(ConfigurationError, check_trust, "certificate.pem", False)
+
+    def test_waiting_for_a_server(self) -> None:
+        """As timeouts, and zero: not at all."""
+        self.assertEqual((checked_wait(0), checked_wait(3)), (0.0, 3.0))
+        for wrong in (-1, float("nan"), float("inf"), 86_401, True, "3", None):
+            self.assertRaises(ConfigurationError, checked_wait, wrong)
 
     def test_timeouts(self) -> None:
         """Positive, finite, a day at most, and a number."""

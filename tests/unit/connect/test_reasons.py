@@ -43,6 +43,6 @@ class ReasonsTests(SynchronousTestCase):
     def test_waiting_or_giving_up(self) -> None:
         """Waiting helps when the server was there before and the trouble is one that passes."""
         passing, lasting = Unavailable("away"), ProtocolError("not Fluxon")
-        self.assertTrue(reasons.gives_up(passing, was_connected=False))
-        self.assertFalse(reasons.gives_up(passing, was_connected=True))
-        self.assertTrue(reasons.gives_up(lasting, was_connected=True))
+        self.assertTrue(reasons.gives_up(passing, patient=False))
+        self.assertFalse(reasons.gives_up(passing, patient=True))
+        self.assertTrue(reasons.gives_up(lasting, patient=True))
