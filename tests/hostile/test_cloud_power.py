@@ -20,7 +20,8 @@ import failing_disk
 import power_loss
 from twisted.trial.unittest import SynchronousTestCase
 
-from fluxon.cloud import folder, objects, shelves, storing, sweep, syncing
+from fluxon.cloud import folder, objects, shelves, storing, sweep, syncing, uncached, uploads
+from fluxon.cloud.followers import Followers, Following
 from fluxon.cloud.objects import Objects
 from fluxon.errors import FluxonError
 
@@ -35,6 +36,17 @@ SYNC = re.compile(r"\s+(os\.fsync\([\w.\[\]]+\)|shelf\.sync\(\)|_sync_parent\(pa
 
 #: What ``Objects`` is made of, by the names that it knows them by.
 PARTS = ("Shelves", "Syncs", "open_folder", "sync")
+
+
+#: Of memory, and of a file: what goes past the cache is a block of one here, so that there are many of them.
+PAGE = 4096
+
+
+class AtOnce(Followers):
+    """In place of threads, which would not hear of the end of the power."""
+
+    def put(self, work: Following) -> None:
+        work.follow()
 
 
 class Rows:
@@ -61,8 +73,8 @@ class Rows:
 
 def work(cloud: Objects, rows: Rows, chance: random.Random, mine: list[str]) -> None:
     """One operation of a random kind."""
-    kind = chance.choice(["store", "store", "upload", "copy", "overwrite", "delete"])
-    old = chance.choice(mine) if mine and kind not in ("store", "upload") else None
+    kind = chance.choice(["store", "store", "upload", "large upload", "copy", "overwrite", "delete"])
+    old = chance.choice(mine) if mine and kind not in ("store", "upload", "large upload") else None
     if kind == "delete" and old is not None:
         rows.commit(None, b"", old)
         mine.remove(old)
@@ -73,6 +85,12 @@ def work(cloud: Objects, rows: Rows, chance: random.Random, mine: list[str]) -> 
         upload = cloud.begin()
         upload.append(content[:9])
         upload.append(content[9:])
+        name = upload.finish().name
+    elif kind == "large upload":
+        content = chance.randbytes(chance.choice([4 * PAGE, 20_000]))
+        upload = cloud.begin()
+        for start in range(0, len(content), 3_000):
+            upload.append(content[start : start + 3_000])
         name = upload.finish().name
     elif kind == "copy" and old is not None:
         name, content = cloud.copy(old).name, rows.contents[old]
@@ -95,6 +113,14 @@ class Power(SynchronousTestCase):
         for room in (folder, shelves, sweep):
             self.patch(room, "SHELVES", ("00", "7f", "ff"))
         self.patch(shelves, "BATCH", 4)
+        for room, name, value in (
+            (uncached, "BLOCK", PAGE),
+            (uploads, "BLOCK", PAGE),
+            (uploads, "STEP", 2 * PAGE),
+            (uncached, "Followers", AtOnce),
+            (uploads, "Followers", AtOnce),
+        ):
+            self.patch(room, name, value)
         self.base = Path(tempfile.mkdtemp())
         self.addCleanup(shutil.rmtree, self.base)
 
@@ -116,6 +142,7 @@ class Power(SynchronousTestCase):
         disk.after(found, chance, chance.choice([0.0, 0.3, 0.7, 1.0]))
         for end in ends:
             end()
+        self.flushLoggedErrors(power_loss.PowerLoss)
         return self.check(Objects(found / "cloud"), rows)
 
     def one_process(self, disk: power_loss.Disk, rows: Rows, seed: int, threads: int) -> Callable[[], None]:
