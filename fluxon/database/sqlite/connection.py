@@ -5,9 +5,7 @@ Rules kept here:
 - A connection is used by one thread at a time, and never by the reactor's.
 - No cursor stays open: every answer is fetched whole, so no read transaction outlives its call.
 - Transactions are begun and ended by the writer alone (``isolation_level=None``); pysqlite's own BEGIN loses updates.
-- Writers of several programs take turns: who wants to begin takes the write lock's file, and lets go of it when he has
-  begun. SQLite alone gives its lock to whoever asks at the right moment, and who writes without pause asks first: a
-  second program got nothing at all done in its five seconds (measured).
+- Writers of several programs take turns to begin, as ``fluxon.database.sqlite.turn`` says.
 - Every error of the driver leaves as what ``errors.translate`` says.
 """
 
@@ -25,7 +23,8 @@ from sqlalchemy.sql.elements import ClauseElement
 from fluxon.database.prepared import Prepared
 from fluxon.database.rows import Row
 from fluxon.database.sqlite.errors import is_busy, is_constraint, locked, translate
-from fluxon.database.sqlite.lock_file import LockFile, patiently
+from fluxon.database.sqlite.lock_file import patiently
+from fluxon.database.sqlite.turn import Turn
 from fluxon.database.statements import Statements
 from fluxon.errors import ConfigurationError
 
@@ -42,7 +41,7 @@ _PARSED_STATEMENTS = 500
 class SQLiteConnection:
     """What a function given to ``database.read`` or ``database.write`` works with."""
 
-    def __init__(self, raw: sqlite3.Connection, statements: Statements, turn: LockFile | None = None) -> None:
+    def __init__(self, raw: sqlite3.Connection, statements: Statements, turn: Turn | None = None) -> None:
         """``turn`` is where the writers of a file queue; None for who does not write, or has the database alone."""
         self.raw = raw
         self._statements = statements
@@ -87,9 +86,8 @@ class SQLiteConnection:
         """
         if self._turn is None:
             self._execute("BEGIN IMMEDIATE")
-        elif not self._turn.take(BUSY_SECONDS):
-            raise locked()
         else:
+            taken = self._turn.take(BUSY_SECONDS)
             # SQLite's own wait naps for a millisecond and more, which is many of the transactions it waits for.
             self._execute("PRAGMA busy_timeout = 0")
             try:
@@ -97,7 +95,8 @@ class SQLiteConnection:
                     raise locked()
             finally:
                 self._execute(_BUSY_TIMEOUT)
-                self._turn.let_go()
+                if taken:
+                    self._turn.let_go()
         self._undone += self._open
         self._open = True
 
@@ -204,9 +203,11 @@ class SQLiteConnection:
         self._execute(text)
 
     def close(self) -> None:
-        self.raw.close()
-        if self._turn is not None:
-            self._turn.close()
+        try:
+            self.raw.close()
+        finally:
+            if self._turn is not None:
+                self._turn.close()
 
     def _execute(self, text: str, arguments: Sequence[Any] = ()) -> sqlite3.Cursor:
         try:
@@ -239,9 +240,9 @@ def open_connection(path: str, statements: Statements, *, read_only: bool = Fals
     return SQLiteConnection(raw, statements, turn)
 
 
-def _turn_of(path: str) -> LockFile:
+def _turn_of(path: str) -> Turn:
     try:
-        return LockFile(path, ".write-lock")
+        return Turn(path)
     except OSError as error:
         raise _not_made(f"{path}.write-lock", error) from error
 

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import shutil
+import signal
 import sqlite3
 import stat
+import subprocess
+import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from descriptors import open_below
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
@@ -18,8 +25,22 @@ from twisted.trial.unittest import SynchronousTestCase
 from fluxon.database.sqlite import connection as connections
 from fluxon.database.sqlite.connection import SQLiteConnection, open_connection
 from fluxon.database.sqlite.lock_file import LockFile, patiently
+from fluxon.database.sqlite.turn import Turn
 from fluxon.database.statements import Statements
 from fluxon.errors import ConfigurationError, Locked, Unavailable
+
+#: A program that is killed when it has a child.
+FORK = """
+import os, signal, sys
+from fluxon.database.sqlite.lock_file import LockFile
+lock = LockFile(sys.argv[1], ".lock")
+assert lock.take(0)
+if os.fork():
+    os.kill(os.getpid(), signal.SIGKILL)
+print("child", flush=True)
+sys.stdin.read()
+print("over", flush=True)
+"""
 
 
 def eventually(holds: Callable[[], bool]) -> None:
@@ -78,12 +99,58 @@ class Turns(SynchronousTestCase):
         self.assertEqual(begun, ["other", "one"] * 20)
 
     def test_a_turn_that_does_not_come(self) -> None:
-        """It is told as locked; a transaction begins when the place is free again."""
+        """Somebody was stopped when it was his: others do without. It is heeded when it comes again."""
         self.patch(connections, "BUSY_SECONDS", 0.02)
         connection, ahead = self.connected(), self.lock()
         self.assertTrue(ahead.take(0))
-        self.assertIn("try again", str(self.assertRaises(Locked, connection.begin)))
+        for _ in range(2):
+            connection.begin()
+            connection.commit()
+        turn = Turn(self.path)
+        self.addCleanup(turn.close)
+        self.assertFalse(turn.take(0))
+        begun = time.monotonic()
+        self.assertFalse(turn.take(60))
+        self.assertLess(time.monotonic() - begun, 30)  # not waited for again
         ahead.let_go()
+        self.assertTrue(turn.take(60))
+        self.assertFalse(self.free(ahead))
+        turn.let_go()
+        self.assertTrue(self.free(ahead))
+
+    def test_writing_without_a_turn_waits_for_the_transaction(self) -> None:
+        """What guards the rows is the database's own lock."""
+        self.patch(connections, "BUSY_SECONDS", 0.02)
+        one, other, ahead = self.connected(), self.connected(), self.lock()
+        self.assertTrue(ahead.take(0))
+        one.begin()
+        self.assertIn("try again", str(self.assertRaises(Locked, other.begin)))
+        one.commit()
+        other.begin()
+        other.commit()
+
+    def test_a_lock_that_this_program_may_not_open(self) -> None:
+        """It is another user's, who lets this one write to the database: no reason to refuse that."""
+        really = os.open
+
+        def guarded(path: Any, *rest: Any, **keywords: Any) -> int:
+            if str(path).endswith("-lock"):
+                raise PermissionError(errno.EACCES, "not for you")
+            return really(path, *rest, **keywords)
+
+        self.patch(os, "open", guarded)
+        connection = self.connected()
+        connection.begin()
+        connection.commit()
+
+    def test_a_file_system_without_locks(self) -> None:
+        """As some that are mounted have none of this kind: the database's own decides alone."""
+
+        def refused(*_: int) -> None:
+            raise OSError(errno.ENOLCK, "no locks available")
+
+        connection = self.connected()
+        self.patch(fcntl, "flock", refused)
         connection.begin()
         connection.commit()
 
@@ -140,6 +207,45 @@ class LockFiles(SynchronousTestCase):
         lock.close()
         lock.close()
         self.assertEqual(self.descriptors(), [])
+
+    def test_deleted_while_it_is_in_use(self) -> None:
+        """Who had it open queues with those who make it anew."""
+        file = self.folder / "d.sqlite3.lock"
+        one = LockFile(str(self.database), ".lock")
+        file.unlink()
+        other = LockFile(str(self.database), ".lock")
+        self.addCleanup(one.close)
+        self.addCleanup(other.close)
+        self.assertTrue(other.take(0))
+        self.assertFalse(one.take(0))
+        other.let_go()
+        self.assertTrue(one.take(0))
+        one.let_go()
+        file.unlink()
+        self.assertTrue(one.take(0))
+        self.assertTrue(file.exists())
+        self.assertEqual(len(self.descriptors()), 2)
+
+    def test_deleted_with_its_folder(self) -> None:
+        """Nobody can queue there."""
+        lock = LockFile(str(self.database), ".lock")
+        self.addCleanup(lock.close)
+        shutil.rmtree(self.folder)
+        self.assertRaises(FileNotFoundError, lock.take, 0)
+        self.folder.mkdir()
+
+    def test_a_child_does_not_hold_it_for_a_dead_parent(self) -> None:
+        """A program that was killed when it had forked lets go of its locks though its children live on."""
+        command = [sys.executable, "-c", FORK, str(self.database)]
+        pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "cwd": Path(__file__).parents[3]}
+        with subprocess.Popen(command, **pipes) as parent:
+            self.assertEqual(parent.stdout.readline(), b"child\n")
+            self.assertEqual(parent.wait(30), -signal.SIGKILL)
+            lock = LockFile(str(self.database), ".lock")
+            self.addCleanup(lock.close)
+            self.assertTrue(lock.take(0))
+            parent.stdin.close()
+            self.assertEqual(parent.stdout.read(), b"over\n")
 
     def test_one_database_has_one_lock(self) -> None:
         """Under whatever name it is opened."""
