@@ -4,8 +4,8 @@ Rules kept here:
 
 - At most one opening at a time, whoever calls first; after a stop the next call opens anew, unless it was for good.
 - Closing waits for what runs, so it never happens on the reactor's thread.
-- A child process opens anew and leaves alone what its parent opened: threads do not follow a fork, and neither SQLite
-  nor a server lets two processes share a connection.
+- A child process opens anew and leaves alone what its parent opened: threads do not follow a fork, and no server lets
+  two processes share a connection. (SQLite lets a child open only what its parent had closed.)
 """
 
 from __future__ import annotations

@@ -11,7 +11,6 @@ Rules kept here:
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,11 +21,12 @@ from sqlalchemy.sql.elements import ClauseElement
 
 from fluxon.database.prepared import Prepared
 from fluxon.database.rows import Row
+from fluxon.database.sqlite import forks
 from fluxon.database.sqlite.errors import is_busy, is_constraint, locked, translate
 from fluxon.database.sqlite.lock_file import patiently
+from fluxon.database.sqlite.new_file import create_private, not_made
 from fluxon.database.sqlite.turn import Turn
 from fluxon.database.statements import Statements
-from fluxon.errors import ConfigurationError
 
 #: Seconds to wait for the turn to begin, and then for another program's lock, before ``Locked``.
 BUSY_SECONDS = 5.0
@@ -203,6 +203,7 @@ class SQLiteConnection:
         self._execute(text)
 
     def close(self) -> None:
+        forks.closed(self)
         try:
             self.raw.close()
         finally:
@@ -218,9 +219,10 @@ class SQLiteConnection:
 
 def open_connection(path: str, statements: Statements, *, read_only: bool = False) -> SQLiteConnection:
     """Open ``path`` (made with mode 0600 when missing), with the settings every connection here has."""
+    forks.check_not_inherited(path)
     writes_file = path != ":memory:" and not read_only
     if writes_file:
-        _create_private(path)
+        create_private(path)
     try:
         raw = sqlite3.connect(
             path,
@@ -237,14 +239,17 @@ def open_connection(path: str, statements: Statements, *, read_only: bool = Fals
             raise
     except sqlite3.Error as error:
         raise translate(error) from error
-    return SQLiteConnection(raw, statements, turn)
+    connection = SQLiteConnection(raw, statements, turn)
+    if path != ":memory:":
+        forks.opened(connection, path)
+    return connection
 
 
 def _turn_of(path: str) -> Turn:
     try:
         return Turn(path)
     except OSError as error:
-        raise _not_made(f"{path}.write-lock", error) from error
+        raise not_made(f"{path}.write-lock", error) from error
 
 
 def _configure(raw: sqlite3.Connection, read_only: bool) -> None:
@@ -273,28 +278,3 @@ def _use_wal(raw: sqlite3.Connection) -> None:
 
     if not patiently(switched, BUSY_SECONDS):
         raise locked()
-
-
-def _create_private(path: str) -> None:
-    """The file holds password hashes: nobody else may read it. SQLite gives its other files the same mode."""
-    try:
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-    except FileExistsError:
-        pass
-    except OSError as error:
-        raise _not_made(path, error) from error
-
-
-def _not_made(path: str, error: OSError) -> Exception:
-    """Why there is no file at ``path``, in words without the path: of it only the last names."""
-    folder, name = os.path.basename(os.path.dirname(path)) or "/", os.path.basename(path)
-    if isinstance(error, (FileNotFoundError, NotADirectoryError)):
-        return ConfigurationError(f"the folder {folder!r} for the database {name} does not exist; type: mkdir {folder}")
-    if isinstance(error, PermissionError):
-        return ConfigurationError(
-            f"the database {name} cannot be made, since the server's user may not write to the folder {folder!r}; "
-            f"type: chown $(id -un) {folder}"
-        )
-    answer = sqlite3.OperationalError(str(error))
-    answer.sqlite_errorcode = sqlite3.SQLITE_CANTOPEN
-    return translate(answer)
