@@ -103,6 +103,7 @@ CLIENT = {
     "secure": FLAG,
     "trust": PATH,
     "timeout": (None, 0, math.inf, 86_401, *SECONDS),
+    "wait_for_server": (None, math.inf, *SECONDS),
     "random": (None, 0.5, "x"),
 }
 TOLD = dict.fromkeys(("on_session_lost", "on_reconnect", "on_disconnect"), FUNCTION)
