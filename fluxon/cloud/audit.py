@@ -141,8 +141,9 @@ def place_of(path: tuple[str, ...]) -> str:
 def search(connection: Any, wanted: Search, before: int | None, limit: int) -> list[Any]:
     """At most ``limit`` rows, the newest first, that are older than the row ``before``."""
     values: dict[str, Any] = {
-        "first": 0 if wanted.since is None else first_of(wanted.since.timestamp()),
-        "before": MAX_INT if wanted.until is None else first_of(wanted.until.timestamp()),
+        "first": 0 if wanted.since is None else min(first_of(wanted.since.timestamp()), MAX_INT),
+        # The last keys are drawn in 2248.
+        "before": MAX_INT if wanted.until is None else min(first_of(wanted.until.timestamp()), MAX_INT),
         "limit": limit,
     }
     if before is not None:

@@ -1,11 +1,16 @@
 """What was: the versions of a file, and what the audit log has of a path.
 
-Rules kept here: the log is for those who may assign roles, and shows nobody what is below an item at which they
-may not.
+Rules kept here:
+
+- The log is for those who may assign roles, and shows nobody what is below an item at which they may not.
+- What was tried where nothing was is the administration's to see: were it shown, a path of which the log says nothing
+  would be one at which something hidden is.
+- Where something was moved or copied to is shown as that place's own rows are.
 """
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -73,7 +78,7 @@ def log(
         shown = [row for row in rows if item_id is not None or audit.is_at(row, place.parts)]
         if not agent.admin:
             may = _Rights(op)
-            shown = [row for row in shown if may.see(row)]
+            shown = [may.told(row) for row in shown if may.see(row)]
         return Page(list(audit.actions(shown)), str(rows[-1].id) if len(rows) == limit else None)
 
     return storage.act(agent, "log", path, work)
@@ -83,8 +88,11 @@ def _user_key(op: Operation, user: Any) -> str | None:
     if user is None:
         return None
     found = op.storage.find_user(op.connection, user)
-    # Who is no user any more is found by the key they had.
-    return str(user) if found is None else str(found.id)
+    if found is not None:
+        return str(found.id)
+    # Who is no user any more is found by the key they had. Of what cannot be one not every database can be asked.
+    key = str(user)
+    return key if key.isprintable() else ""
 
 
 class _Rights:
@@ -95,15 +103,25 @@ class _Rights:
         self._known: dict[Any, bool] = {}
 
     def see(self, row: Any) -> bool:
-        key = row.path if row.item_id is None else row.item_id
+        return row.item_id is not None and self._at(row.item_id, row.path)
+
+    def told(self, row: Any) -> Any:
+        """The row without what is about a place that is not theirs."""
+        details = json.loads(row.details) if row.details else {}
+        if "to" not in details or self._at(details["to"], details["to"]):
+            return row
+        del details["to"]
+        return row._replace(details=json.dumps(details, ensure_ascii=False) if details else None)
+
+    def _at(self, key: int | str, path: str) -> bool:
         if key not in self._known:
-            self._known[key] = self._may(row)
+            self._known[key] = self._may(key, path)
         return self._known[key]
 
-    def _may(self, row: Any) -> bool:
-        item = None if row.item_id is None else tree.item(self._op.connection, row.item_id)
+    def _may(self, key: int | str, path: str) -> bool:
+        item = tree.item(self._op.connection, key) if isinstance(key, int) else None
         if item is not None:
-            return P.ASSIGN_ROLES in way_to(self._op, item)[1].permissions
+            return P.ASSIGN_ROLES in way_to(self._op, item)[1][-1].permissions
         # Nothing is there (any more): who may see it is decided at the nearest directory that is.
-        place = self._op.locate(paths.parse(row.path), main=False)
+        place = self._op.locate(paths.parse(path), main=False)
         return P.ASSIGN_ROLES in place.grants[-1].permissions

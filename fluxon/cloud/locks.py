@@ -32,7 +32,12 @@ _held = (
     .cte("held", recursive=True)
 )
 _held = _held.union_all(
-    select(_held.c.lock, ITEMS.c.parent_id).where(ITEMS.c.id == _held.c.id, ITEMS.c.parent_id.is_not(None))
+    select(_held.c.lock, ITEMS.c.parent_id).where(
+        # In what is deleted nobody is kept from anything.
+        ITEMS.c.id == _held.c.id,
+        ITEMS.c.parent_id.is_not(None),
+        ITEMS.c.deleted_at.is_(None),
+    )
 )
 _BELOW = select(_held.c.lock).where(_held.c.id == bindparam("top")).limit(1)
 

@@ -29,10 +29,10 @@ def make_directory(storage: Storage, agent: Agent, path: Any, parents: bool) -> 
         else:
             if place.is_visible and place.item.type == tree.DIRECTORY:
                 return op.entry(place.item, place.path)
-            if place.is_there:
-                raise refusals.taken() if place.is_visible else op.unknown(place)
+            if place.is_visible:
+                raise refusals.taken()
             nearest = place
-            while not nearest.is_there:
+            while nearest.parts and not nearest.is_visible:
                 nearest = nearest.parent
             if not nearest.is_visible:
                 raise op.unknown(place)
@@ -40,6 +40,10 @@ def make_directory(storage: Storage, agent: Agent, path: Any, parents: bool) -> 
             missing = place.parts[len(nearest.parts) :]
             if len(missing) > 1 and P.CREATE_SUB_DIRECTORY not in op.of_new(nearest.grant).permissions:
                 raise refusals.denied(P.CREATE_SUB_DIRECTORY)
+            if len(place.rows) > len(nearest.rows):
+                # Something hidden has the name. Only who could have made a directory there learns as much.
+                raise op.unknown(place)
+        op.require_short(place)
         done = place.path[: len(place.parts) - len(missing)]
         for name in missing:
             item_id = storage.draw()

@@ -63,7 +63,7 @@ def move(storage: Storage, agent: Agent, path: Any, to: Any, lock: str | None) -
             must_not_gain(place.grant, op.effective(target.parent.grant, row, op.held([row.id])))
         must_fit(op, target, row)
         if directory.id != row.parent_id:
-            move_quota(op, place.ids[:-1], target.parent.ids, row.id)
+            move_quota(op, place.ids[:-1], target.parent, row.id)
         tree.set_place(op.connection, row.id, directory.id, wanted[-1])
         now = tree.item(op.connection, row.id)
         op.tell(new_path, now, place.path)
@@ -105,7 +105,7 @@ def _source(op: Operation, wanted: tuple[str, ...]) -> tuple[Place, Place, list[
     if len(rows) > 1 and not {CREATES[each.type] for each in rows[1:]} <= op.of_new(target.parent.grant).permissions:
         raise refusals.denied_below()
     must_fit(op, target, row)
-    op.room(op.agent.user_id, target.parent.ids, sum(each.size for each in rows))
+    op.room(op.agent.user_id, target.parent, sum(each.size for each in rows))
     return place, target, rows
 
 
@@ -115,7 +115,7 @@ def _make(op: Operation, wanted: tuple[str, ...], rows: list[Any], stored: dict[
         (each.id, each.version, each.parent_id) for each in rows
     ]:
         raise refusals.Refused(_moved_on())
-    room = op.room(op.agent.user_id, target.parent.ids, 0)
+    room = op.room(op.agent.user_id, target.parent, 0)
     copies: dict[int, int] = {}
     for row in rows:
         copies[row.id] = op.storage.draw()

@@ -120,7 +120,8 @@ class Operation:
         if way is None and parts and not any(map(assignments.is_limited, assigned)):
             self._note_way(place.parent)
         if main:
-            self.path = place.path
+            # As it was asked for if it cannot be a path any more: whoever reads the log takes it for one.
+            self.path = place.path if paths.fits(place.path) else parts
             self.item = place.item if place.is_there else None
         return place
 
@@ -198,7 +199,13 @@ class Operation:
         directory = self.require_directory(place.parent, permission)
         if place.is_there:
             raise refusals.taken()
+        self.require_short(place)
         return directory
+
+    def require_short(self, place: Place) -> None:
+        """Refuse a path that is too long with the names as they were given, which case may have made longer."""
+        if not paths.fits(place.path):
+            raise refusals.too_long()
 
     def grants_below(self, place: Place) -> Iterable[tuple[str, Grant]]:
         """What the actor may do at the items in a tree, the top included: kinds of items, and rights they have.
@@ -267,9 +274,9 @@ class Operation:
         known: bool | None = self._memo.known("directory quotas")
         return self._memo.note(quotas.any_directory(self.connection), "directory quotas") if known is None else known
 
-    def room(self, creator_id: Any, directories: list[int], more: int) -> Room:
-        """The quotas that ``more`` bytes of a creator count in; refuses if they do not fit."""
-        return Room(self, creator_id, directories, more)
+    def room(self, creator_id: Any, directory: Place, more: int) -> Room:
+        """The quotas that ``more`` bytes of a creator in a directory count in; refuses if they do not fit."""
+        return Room(self, creator_id, directory, more)
 
 
 def _by_item(rows: list[Any]) -> dict[int, list[Any]]:

@@ -113,3 +113,8 @@ def join(parts: tuple[str, ...]) -> str:
 def size(parts: tuple[str, ...]) -> int:
     """Bytes of ``join(parts)``."""
     return sum(1 + len(each.encode()) for each in parts) or 1
+
+
+def fits(parts: tuple[str, ...]) -> bool:
+    """Whether ``join(parts)`` is no longer than a path may be."""
+    return len(parts) * (1 + MAX_COMPONENT) <= MAX_PATH or size(parts) <= MAX_PATH

@@ -71,6 +71,11 @@ def no_file() -> Refused:
     return Refused(InvalidPayload("this is a directory, not a file"))
 
 
+def too_long() -> Refused:
+    """A path whose names are longer as they were given than as they were asked for."""
+    return Refused(InvalidPayload("with the names as they were given the path would be too long"))
+
+
 def changed(expected: int, version: int) -> Refused:
     """``if_version`` does not hold."""
     return Refused(
@@ -101,9 +106,9 @@ def over_quota(whose: str, limit: int, used: int, replaced: int, more: int) -> R
     )
 
 
-def over_other_quota() -> Refused:
-    """The same, of somebody else."""
-    return Refused(ResourceExhausted("the quota of the file's creator has no room for this"))
+def over_other_quota(whose: str) -> Refused:
+    """The same, for one who may not know how much is kept there."""
+    return Refused(ResourceExhausted(f"the quota of {whose} has no room for this"))
 
 
 def gain() -> Refused:

@@ -22,6 +22,7 @@ from fluxon.cloud.permissions import Permissions
 from fluxon.cloud.place import Place
 from fluxon.cloud.policy import Grant
 from fluxon.cloud.reading import MAX_PAGE
+from fluxon.cloud.room import of_directory
 from fluxon.cloud.steps import Steps
 from fluxon.cloud.tables import ITEMS
 from fluxon.cloud.writing import must_open
@@ -126,8 +127,10 @@ def deleted(storage: Storage, agent: Agent, path: Any, after: str | None, limit:
         names = storage.users.names(op.connection, (row.deleted_by for row in rows))
         found = []
         for row in rows:
-            way, grant = way_to(op, row)
-            if grant.permissions:
+            way, grants = way_to(op, row)
+            # As while it was there: what is in a directory is shown to those who may look into it.
+            open_ = all(P.READ_TREE_DIRECTORY in each.permissions for each in grants[len(place.parts) : -1])
+            if open_ and grants[-1].permissions:
                 by = names.get(row.deleted_by)
                 where = paths.join(tuple(each.name for each in way[1:]))
                 found.append(DeletedEntry(row.id, where, row.type, row.size, row.deleted_at, by))
@@ -155,15 +158,14 @@ def _moment_of(after: str | None) -> tuple[datetime, int]:
     raise InvalidPayload("this is not where a page ended; begin again without after")
 
 
-def way_to(op: Operation, row: Any) -> tuple[list[Any], Grant]:
-    """The rows from ``/`` to an item, wherever it is, and what the actor may do at it."""
+def way_to(op: Operation, row: Any) -> tuple[list[Any], list[Grant]]:
+    """The rows from ``/`` to an item, wherever it is, and what the actor may do at each."""
     way = list(reversed(tree.upwards(op.connection, row.id)))
     held = op.held([each.id for each in way])
-    grant: Grant | None = None
+    grants: list[Grant] = []
     for each in way:
-        grant = op.effective(grant, each, held)
-    assert grant is not None
-    return way, grant
+        grants.append(op.effective(grants[-1] if grants else None, each, held))
+    return way, grants
 
 
 def restore_deleted(storage: Storage, agent: Agent, path: Any, deleted_id: Any) -> Entry:
@@ -175,17 +177,19 @@ def restore_deleted(storage: Storage, agent: Agent, path: Any, deleted_id: Any) 
         target = op.locate(op.path)
         row = tree.item(op.connection, deleted_id)
         kept = row is not None and row.deleted_at is not None and row.deleted_at > _kept_since(op)
-        way, old = way_to(op, row) if kept else ([], None)
-        if old is None or not old.permissions:
-            raise refusals.missing(is_hidden=old is not None)
+        way, grants = way_to(op, row) if kept else ([], [])
+        if not grants or not grants[-1].permissions:
+            raise refusals.missing(is_hidden=bool(grants))
+        old = grants[-1]
         if _DELETES[row.type] not in old.permissions:
             raise refusals.denied(_DELETES[row.type])
         directory = op.require_free(target, CREATES[row.type])
         new = op.effective(target.parent.grant, row, op.held([row.id]))
+        # In its own directory too: by another name, or that has been moved since.
+        must_fit(op, target, row)
         if directory.id != row.parent_id:
             must_not_gain(old, new)
-            must_fit(op, target, row)
-            move_quota(op, [each.id for each in way[:-1]], target.parent.ids, row.id)
+            move_quota(op, [each.id for each in way[:-1]], target.parent, row.id)
         op.item, op.details["deleted"] = row, deleted_id
         tree.set_place(op.connection, row.id, directory.id, target.path[-1])
         now = tree.item(op.connection, row.id)
@@ -208,8 +212,9 @@ def must_fit(op: Operation, target: Place, row: Any) -> None:
         raise refusals.Refused(InvalidPayload("what is in the directory would have paths that are too long there"))
 
 
-def move_quota(op: Operation, old: list[int], new: list[int], top: int) -> None:
+def move_quota(op: Operation, old: list[int], directory: Place, top: int) -> None:
     """Count what is kept of a tree in the directories that it goes to, and no more in those that it leaves."""
+    new = directory.ids
     rows = {row.item_id: row for row in quotas.of_directories(op.connection, sorted({*old, *new}))}
     left = [rows[each] for each in old if each in rows and each not in new]
     entered = [rows[each] for each in new if each in rows and each not in old]
@@ -219,6 +224,6 @@ def move_quota(op: Operation, old: list[int], new: list[int], top: int) -> None:
     for row in entered:
         limit = quotas.limit_of(row, None)
         if limit is not None and row.used + change.used > limit:
-            raise refusals.over_quota("a directory that it would be in", limit, row.used, row.replaced, change.used)
+            raise of_directory("a directory that it would be in", limit, row, change.used, directory)
     quotas.add(op.connection, entered, change)
     quotas.add(op.connection, left, quotas.Change(-change.used, -change.replaced))

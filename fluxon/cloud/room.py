@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fluxon.cloud import quotas, refusals
+from fluxon.cloud.permissions import Permissions
+from fluxon.cloud.place import Place
 
 if TYPE_CHECKING:
     from fluxon.cloud.operation import Operation
@@ -13,12 +15,13 @@ if TYPE_CHECKING:
 class Room:
     """The quotas that a file's bytes count in: its creator's, and those of the directories that it is in."""
 
-    def __init__(self, operation: Operation, creator_id: Any, directories: list[int], more: int) -> None:
+    def __init__(self, operation: Operation, creator_id: Any, directory: Place, more: int) -> None:
         self._operation = operation
+        self._place = directory
         self._creator_id = creator_id
         connection = operation.connection
         self._user = None if creator_id is None else quotas.of_user(connection, creator_id)
-        self._directories = quotas.of_directories(connection, directories) if operation.has_directory_quotas() else []
+        self._directories = quotas.of_directories(connection, directory.ids) if operation.has_directory_quotas() else []
         if more > 0:
             self._check(more)
 
@@ -29,16 +32,11 @@ class Room:
             used, replaced = (0, 0) if user is None else (user.used, user.replaced)
             if limit is not None and used + more > limit:
                 own = agent.admin or agent.user_id == self._creator_id
-                # How much somebody else keeps is not everybody's to know.
-                raise (
-                    refusals.over_quota("the file's creator", limit, used, replaced, more)
-                    if own
-                    else (refusals.over_other_quota())
-                )
+                raise refused("the file's creator", limit, used, replaced, more, own)
         for row in self._directories:
             limit = quotas.limit_of(row, None)
             if limit is not None and row.used + more > limit:
-                raise refusals.over_quota("a directory that it is in", limit, row.used, row.replaced, more)
+                raise of_directory("a directory that it is in", limit, row, more, self._place)
 
     def count(self, change: quotas.Change) -> None:
         """Count what was kept more, or less."""
@@ -55,3 +53,17 @@ class Room:
                 used=quotas.Usage(change.used, change.replaced, None),
             )
         quotas.add(connection, rows, change)
+
+
+def refused(whose: str, limit: int, used: int, replaced: int, more: int, is_told: bool) -> refusals.Refused:
+    """No room; how much somebody else keeps is not everybody's to know."""
+    if is_told:
+        return refusals.over_quota(whose, limit, used, replaced, more)
+    return refusals.over_other_quota(whose)
+
+
+def of_directory(whose: str, limit: int, row: Any, more: int, place: Place) -> refusals.Refused:
+    """No room in the quota ``row`` of a directory on the way to ``place``: told in figures to whom ``usage`` tells."""
+    grant = dict(zip(place.ids, place.grants, strict=True))[row.item_id]
+    is_told = Permissions.ASSIGN_ROLES in grant.permissions
+    return refused(whose, limit, row.used, row.replaced, more, is_told)

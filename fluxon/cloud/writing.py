@@ -159,7 +159,7 @@ def _existing(op: Operation, place: Place, wanted: Wanted) -> _Decision:
     trimmed = versions.beyond(op.connection, row.id, max(options.versions - 1, 0) if options.keeps else 0)
     freed = sum(each.size for each in trimmed) + (0 if options.keeps else row.size)
     more = wanted.size - freed
-    return _Decision(place, op.room(row.creator_id, place.ids[:-1], more), trimmed, more)
+    return _Decision(place, op.room(row.creator_id, place.parent, more), trimmed, more)
 
 
 def _new(op: Operation, place: Place, wanted: Wanted) -> _Decision:
@@ -170,7 +170,8 @@ def _new(op: Operation, place: Place, wanted: Wanted) -> _Decision:
         raise refusals.hidden()
     if wanted.if_version:
         raise refusals.changed(wanted.if_version, 0)
-    return _Decision(place, op.room(op.agent.user_id, place.ids, wanted.size), [], wanted.size)
+    op.require_short(place)
+    return _Decision(place, op.room(op.agent.user_id, place.parent, wanted.size), [], wanted.size)
 
 
 def must_open(op: Operation, place: Place, token: str | None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from cloud_cases import BEGIN, MySQLCloud, PostgreSQLCloud, SQLiteCloud
@@ -152,19 +152,53 @@ class Audit:
         for wrong in ({"after": "x"}, {"after": "9" * 30}, {"limit": 0}, {"since": BEGIN.replace(tzinfo=None)}):
             self.refused(InvalidPayload, self.storage.log, self.admin, **wrong)
 
+    def test_what_nobody_has(self: Any) -> None:
+        """Times before and after all rows, and names and cursors that none can be: answers, not failures."""
+        self.storage.write(self.admin, "/f", b"x")
+        first, last = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)
+        self.assertEqual(len(self.storage.log(self.admin, since=first, until=last).entries), 1)
+        self.assertEqual(self.storage.log(self.admin, since=last).entries, [])
+        self.assertEqual(self.storage.log(self.admin, until=first).entries, [])
+        for nobody in ("\0", "a\0", "\ud800", "x" * 10_000, 2**70):
+            self.assertEqual(self.storage.log(self.admin, user=nobody).entries, [])
+        for nowhere in ("/\0", "/a\0/b", "/\ud800"):
+            self.refused(InvalidPayload, self.storage.listing, self.admin, "/", nowhere)
+            self.refused(InvalidPayload, self.storage.tree, self.admin, "/", nowhere)
+
     def test_who_may_see_it(self: Any) -> None:
-        """Those who may assign roles; and not what is below an item where they may not."""
+        """Those who may assign roles; and not what is below an item where they may not, nor what is not there."""
         self.storage.make_directory(self.jane, "/d")
         self.assign("/d", self.jane, "owner")
         self.storage.write(self.jane, "/d/f", b"x")
         self.storage.write(self.admin, "/d/secret", b"x")
         self.attempt(self.storage.read, self.mike, "/d/guess")
         shown = {each.path for each in self.storage.log(self.jane, "/d").entries}
-        self.assertEqual(shown, {"/d", "/d/f", "/d/guess"})
+        self.assertEqual(shown, {"/d", "/d/f"})
         self.refused(PermissionDenied, self.storage.log, self.mike, "/d")
         self.refused(PermissionDenied, self.storage.log, self.jane, "/")
         self.assign("/d", self.mike, "viewer")
         self.refused(PermissionDenied, self.storage.log, self.mike, "/d")
+
+    def test_where_it_went(self: Any) -> None:
+        """A path to which something was moved or copied is shown to those who may see the log there."""
+        for agent, path in ((self.jane, "/d"), (self.mike, "/m")):
+            self.storage.make_directory(agent, path)
+            self.assign(path, agent, "owner")
+        self.assign("/d", self.mike, "owner")
+        self.storage.write(self.jane, "/d/f", b"x")
+        self.storage.copy(self.mike, "/d/f", "/m/hidden-plan")
+        self.storage.copy(self.mike, "/d/f", "/d/g")
+        self.attempt(self.storage.copy, self.mike, "/d/f", "/m/hidden-plan")
+        self.attempt(self.storage.move, self.mike, "/d/f", "/m/none/f")
+
+        def told(agent: Any) -> list[tuple[str, Any]]:
+            entries = [each for each in self.storage.log(agent, "/d/f").entries if each.action_type in ("copy", "move")]
+            return [(each.outcome, each.details and json.loads(each.details)["to"]) for each in entries]
+
+        done = [("ok", "/d/g"), ("ok", "/m/hidden-plan")]
+        everything = [("NotFound", "/m/none/f"), ("AlreadyExists", "/m/hidden-plan"), *done]
+        self.assertEqual((told(self.admin), told(self.mike)), (everything, everything))
+        self.assertEqual(told(self.jane), [("NotFound", None), ("AlreadyExists", None), ("ok", "/d/g"), ("ok", None)])
 
     def test_what_waits_for_the_disk(self: Any) -> None:
         """Whoever changes something, and whoever asks for it; a look is in the log at once, and synced later."""

@@ -109,6 +109,35 @@ class History:
         self.refused(NotFound, self.storage.restore_deleted, self.mike, "/d/secret", gone.id)
         self.refused(PermissionDenied, self.storage.deleted, self.stranger, "/d")
 
+    def test_deleted_where_nobody_looks(self: Any) -> None:
+        """What was in a directory that somebody may not look into is not listed to them when it is deleted."""
+        self.storage.make_directory(self.jane, "/d")
+        self.assign("/d", self.jane, "owner")
+        self.assign("/d", self.mike, "viewer")
+        self.storage.make_directory(self.jane, "/d/box")
+        self.storage.make_directory(self.jane, "/d/box/in")
+        self.assign("/d/box", self.mike, "dropbox")
+        for path in ("/d/box/application", "/d/box/in/other", "/d/shown"):
+            self.storage.write(self.jane, path, b"x")
+            self.storage.delete(self.jane, path)
+        self.assertEqual([each.path for each in self.storage.tree(self.mike, "/d").entries], ["/d/box"])
+        self.assertEqual([each.path for each in self.storage.deleted(self.mike, "/d").entries], ["/d/shown"])
+        self.assertEqual(len(self.storage.deleted(self.jane, "/d").entries), 3)
+        self.assertEqual(len(self.storage.deleted(self.jane, "/d/box").entries), 2)
+
+    def test_back_by_a_longer_name(self: Any) -> None:
+        """What would get paths that are too long does not come back, not into its own directory either."""
+        deep = "/".join(["x" * 202] * 19)
+        self.storage.make_directory(self.admin, f"/p/d/{deep}", parents=True)
+        self.storage.delete(self.admin, "/p/d")
+        (gone,) = self.storage.deleted(self.admin, "/p").entries
+        self.refused(InvalidPayload, self.storage.restore_deleted, self.admin, f"/p/{'d' * 255}", gone.id)
+        self.storage.move(self.admin, "/p", f"/{'p' * 255}")
+        self.refused(InvalidPayload, self.storage.restore_deleted, self.admin, f"/{'p' * 255}/e", gone.id)
+        self.storage.move(self.admin, f"/{'p' * 255}", "/q")
+        self.storage.restore_deleted(self.admin, "/q/d", gone.id)
+        self.assertEqual(self.storage.stat(self.admin, f"/q/d/{deep}").path, f"/q/d/{deep}")
+
     def test_deletions_go(self: Any) -> None:
         """After their days, or when a name has been deleted too often; with everything in them, and their bytes."""
         self.storage = self.make_storage(versions=2, keep_days=1)
@@ -165,6 +194,19 @@ class History:
         lease = self.storage.lock(self.jane, "/d/f", 60)
         self.storage.delete(self.jane, "/d/f", lock=lease.lock)
         self.refused(InvalidPayload, self.storage.lock, self.admin, "/d", 60)
+
+    def test_locked_in_what_was_deleted(self: Any) -> None:
+        """A lock in a directory that its holder deleted keeps nobody from anything, until that comes back."""
+        self.storage.make_directory(self.admin, "/d/e", parents=True)
+        self.storage.write(self.admin, "/d/e/f", b"0")
+        lease = self.storage.lock(self.admin, "/d/e/f", 60)
+        self.storage.delete(self.admin, "/d/e", lock=lease.lock)
+        self.storage.move(self.admin, "/d", "/g")
+        (gone,) = self.storage.deleted(self.admin, "/g").entries
+        self.storage.restore_deleted(self.admin, "/g/e", gone.id)
+        self.refused(Locked, self.storage.delete, self.admin, "/g")
+        self.storage.delete(self.admin, "/g/e", lock=lease.lock)
+        self.storage.delete(self.admin, "/g")
 
     def test_holder_is_no_news_for_everybody(self: Any) -> None:
         """Who may only write learns that it is locked, and no more."""
@@ -236,6 +278,28 @@ class History:
         self.assertEqual((self.usage(path="/d"), self.usage(path="/d/e")), ((3, 0, 16), (0, 0, 100)))
         self.storage.set_quota(self.admin, None, path="/d")
         self.storage.write(self.admin, "/d/big", b"x" * 100)
+
+    def test_how_much_is_kept_is_not_told(self: Any) -> None:
+        """In figures to those only who may ask for the usage of that directory; to others that there is no room."""
+        self.storage.make_directory(self.jane, "/d")
+        self.assign("/d", self.jane, "owner")
+        self.storage.make_directory(self.jane, "/d/e")
+        self.assign("/d/e", self.mike, "owner")
+        self.storage.set_quota(self.admin, 10, path="/d")
+        self.storage.write(self.jane, "/d/f", b"1234567")
+        self.storage.make_directory(self.mike, "/m")
+        self.assign("/m", self.mike, "owner")
+        self.storage.write(self.mike, "/m/g", b"12345")
+        for call in (
+            lambda: self.storage.write(self.mike, "/d/e/g", b"12345"),
+            lambda: self.storage.begin_upload(self.mike, "/d/e/g", size=5),
+            lambda: self.storage.copy(self.mike, "/m/g", "/d/e/g"),
+            lambda: self.storage.move(self.mike, "/m/g", "/d/e/g"),
+        ):
+            error = self.refused(ResourceExhausted, call)
+            self.assertEqual((error.details, "7" in error.text, "10" in error.text), ({}, False, False))
+        error = self.refused(ResourceExhausted, self.storage.write, self.jane, "/d/e/g", b"12345")
+        self.assertEqual(error.details, {"limit": 10, "used": 7, "versions": 0, "needed": 5})
 
     def test_what_goes_is_not_counted_any_more(self: Any) -> None:
         """When a deleted file is purged, its bytes and its versions leave the directories that counted them."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from cloud_cases import BEGIN, MySQLCloud, PostgreSQLCloud, SQLiteCloud
 
+from fluxon.cloud import paths
 from fluxon.errors import (
     AlreadyExists,
     Conflict,
@@ -53,6 +54,31 @@ class Items:
         self.assertIsNone(entry.creator_name)
         self.refused(AlreadyExists, self.storage.make_directory, self.admin, "/STRASSE")
         self.refused(AlreadyExists, self.storage.make_file, self.admin, "/stra\u00dfe/CAFE\u0301.txt")
+
+    def test_longer_as_given(self: Any) -> None:
+        """Where case makes names shorter, no path is too long as it was given: the log and news are about paths."""
+        given, asked = "\u1e9e" * 85, "ss" * 85
+        self.storage.make_directory(self.jane, "/d")
+        self.assign("/d", self.jane, "owner")
+        top = f"/d/{'/'.join([given] * 14)}"
+        self.storage.make_directory(self.jane, top, parents=True)
+        short = f"/d/{'/'.join([asked] * 14)}"
+        self.storage.make_directory(self.jane, f"{short}/{given}")
+        self.storage.write(self.jane, "/d/f", b"x")
+        for call in (
+            lambda: self.storage.make_directory(self.jane, f"{short}/{asked}/{given}"),
+            lambda: self.storage.make_directory(self.jane, f"{short}/{asked}/{given}", parents=True),
+            lambda: self.storage.make_file(self.jane, f"{short}/{asked}/{given}"),
+            lambda: self.storage.write(self.jane, f"{short}/{asked}/{given}", b"x"),
+            lambda: self.storage.move(self.jane, "/d/f", f"{short}/{asked}/{given}"),
+            lambda: self.storage.copy(self.jane, "/d/f", f"{short}/{asked}/{given}"),
+        ):
+            self.refused(InvalidPayload, call)
+        self.refused(NotFound, self.storage.read, self.jane, f"{short}/{asked}/{given}")
+        (last,) = self.storage.log(self.admin, limit=1).entries
+        self.assertEqual(len(paths.parse(last.path)), 17)
+        deepest = list(self.storage.tree(self.jane, "/d").entries)[-2]
+        self.assertEqual(self.storage.stat(self.jane, deepest.path), deepest)
 
     def test_root(self: Any) -> None:
         """``/`` is there from the beginning, and stays."""

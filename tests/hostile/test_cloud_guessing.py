@@ -106,6 +106,32 @@ class Guessing:
                         self.assertNotEqual(expected[0], "done")
                         self.assertEqual(self.answer(question, there), expected)
 
+    def test_making_with_parents(self: Any) -> None:
+        """Who may make no directory there learns nothing by trying, whatever of the way there is."""
+        pairs = [*_PAIRS[1:8], ("/open/secret/file", "/open/absent"), ("/open/secret/x/y", "/open/x/y")]
+        for agent in (self.stranger, self.mike, self.jane):
+
+            def make(path: str, agent: Any = agent) -> Any:
+                return self.storage.make_directory(agent, path, parents=True)
+
+            for there, absent in pairs:
+                for end in ("", "/x"):
+                    with self.subTest(agent=agent.name, path=there + end):
+                        expected = self.answer(make, absent + end)[:3]
+                        self.assertNotEqual(expected[0], "done")
+                        self.assertEqual(self.answer(make, there + end)[:3], expected)
+
+    def test_by_the_log(self: Any) -> None:
+        """Who reads the log of a directory, and has something tried in it, finds the same of either."""
+        for agent in (self.jane, self.mike):
+            for path in ("/hers/closed", "/hers/closed/file", "/hers/absent", "/hers/closed/none", "/hers/absent/none"):
+                for name, question in self.questions(agent).items():
+                    if name not in ("make in it", "move into it", "log"):
+                        self.answer(question, path)
+        shown = {each.path for each in self.storage.log(self.jane, "/hers").entries}
+        self.assertEqual(shown, {"/hers"})
+        self.assertIn("/hers/absent", {each.path for each in self.storage.log(self.admin, "/hers").entries})
+
     def test_log(self: Any) -> None:
         """Each leaves one row, and the row of what was hidden is for those who might know anyway."""
         before = len(self.storage.log(self.admin).entries)
