@@ -407,6 +407,46 @@ class SessionCommandTests(CommandLineCase):
         self.assertIn("wrong username or password", error)
         self.assertFalse(self.sessions.exists())
 
+    def test_wrong_password_of_somebody_who_is_logged_in(self) -> None:
+        """Whoever was logged in still is; nobody else seems to be."""
+        self.does(*self.where, "login", "emma", "--view", "password", typed="secret\n")
+        self.assertIn("not logged in as mike", self.fails(4, "login", "mike", "--view", "password", typed="wrong\n"))
+        self.assertIn("emma at 127.0.0.1", self.does("whoami"))
+        self.assertEqual(self.does("call", "who"), '"emma"\n')
+        self.assertEqual(self.does("login", "emma", "--view", "password", typed="secret\n"), "logged in as emma\n")
+
+    def test_no_password(self) -> None:
+        """Standard input that has none, or is closed by Ctrl+D, is told of, and nothing sent."""
+        self.assertIn("no password", self.fails(2, *self.where, "login", "emma", "--view", "password"))
+        child = pexpect.spawn(
+            sys.executable,
+            ["-m", "fluxon.connect", *self.where, "login", "emma", "--view", "password"],
+            cwd=str(self.home),
+            env=self.environment,
+            encoding="utf-8",
+            timeout=PATIENCE,
+        )
+        child.expect("password of emma at 127.0.0.1: ")
+        child.sendeof()
+        child.expect("no password was given")
+        child.expect(pexpect.EOF)
+        child.close()
+        self.assertEqual(child.exitstatus, 2)
+
+    def test_terminal_without_the_letters(self) -> None:
+        """What it cannot show is written otherwise, and still JSON where that was wanted."""
+        self.environment["PYTHONIOENCODING"] = "ascii"
+        for arguments in (("call", "echo", '"\u00fc"'), ("--json", "call", "echo", '"\u00fc"')):
+            printed, said = self.start(*self.where, *arguments).communicate(timeout=PATIENCE)
+            self.assertEqual((json.loads(printed), said), ("\u00fc", ""))
+
+    def test_waits_for_the_server(self) -> None:
+        """A server that is not up yet is waited for as long as it is told to, and then told of."""
+        complaint = self.fails(3, "--server", "127.0.0.1:9", "--wait", "0.5", "call", "who")
+        self.assertIn("nobody listens", complaint)
+        self.assertEqual(self.does(*self.where, "--wait", "5", "call", "echo", "1"), "1\n")
+        self.assertIn("wait_for_server", self.fails(2, *self.where, "--wait", "-1", "call", "who"))
+
     def test_terminal(self) -> None:
         """The password is asked for, and not shown."""
         child = pexpect.spawn(

@@ -15,6 +15,7 @@ Rules of this module:
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import secrets
@@ -83,6 +84,7 @@ class PartFile:
     def open(self, sha256: str) -> int:
         """Begin to write the content with this hash; how many bytes of it are there."""
         self.close()
+        self._check_folder()
         if not self._take_left(self._target.with_name(f"{self._prefix}{sha256[:16]}.part")):
             self._take_new()
         self._worth_keeping = True
@@ -92,6 +94,7 @@ class PartFile:
     def open_new(self) -> None:
         """Begin to write a content that comes at once, of which no part is worth keeping."""
         self.close()
+        self._check_folder()
         self._take_new()
         self._worth_keeping = False
 
@@ -139,6 +142,12 @@ class PartFile:
                     self._path.unlink(missing_ok=True)
             finally:
                 os.close(descriptor)
+
+    def _check_folder(self) -> None:
+        """Raise in the name of the file that somebody wants, whose part nobody knows."""
+        folder = self._target.parent
+        if not folder.is_dir():
+            raise FileNotFoundError(errno.ENOENT, "there is no such folder", str(folder))
 
     def _mode(self) -> int | None:
         """The permissions of the file that will be replaced, if there is one."""

@@ -9,14 +9,14 @@ Rules kept here:
 
 from __future__ import annotations
 
-import json
 import os
 from argparse import Namespace
 from collections.abc import Sequence
+from io import TextIOWrapper
 from typing import TextIO
 
 from fluxon.connect.command_line.commands import COMMANDS
-from fluxon.connect.command_line.output import Output
+from fluxon.connect.command_line.output import Output, as_json, printable
 from fluxon.connect.command_line.parser import parser
 from fluxon.connect.command_line.place import Place
 from fluxon.connect.command_line.statuses import FAILED, INTERRUPTED, status_of
@@ -26,6 +26,9 @@ from fluxon.errors import FluxonError
 def main(arguments: Sequence[str], out: TextIO, err: TextIO) -> int:
     """Carry out one command; its exit status."""
     options = parser().parse_args(arguments)
+    for each in (out, err):
+        if isinstance(each, TextIOWrapper):
+            each.reconfigure(errors="backslashreplace")  # names may have letters that this terminal does not
     try:
         status = _carry_out(options, out, err)
         out.flush()
@@ -55,5 +58,5 @@ def _carry_out(options: Namespace, out: TextIO, err: TextIO) -> int:
         return INTERRUPTED
 
 
-def _complain(err: TextIO, as_json: bool, code: str, text: str) -> None:
-    print(json.dumps({"error": code, "text": text}) if as_json else f"{code}: {text}", file=err)
+def _complain(err: TextIO, json: bool, code: str, text: str) -> None:
+    print(as_json({"error": code, "text": text}, err) if json else printable(f"{code}: {text}"), file=err)

@@ -16,7 +16,7 @@ from fluxon.connect.command_line.folders import get, put
 from fluxon.connect.command_line.output import Output, moment, size
 from fluxon.connect.command_line.place import Place
 from fluxon.connect.command_line.statuses import NOT_PERMITTED
-from fluxon.errors import FluxonError, InvalidPayload, NotFound, UnknownView
+from fluxon.errors import ConfigurationError, FluxonError, InvalidPayload, NotFound, UnknownView
 
 Command = Callable[[Place, argparse.Namespace, Output], int | None]
 
@@ -26,18 +26,31 @@ _MAX_INPUT = 64 * 1024 * 1024
 
 def _login(place: Place, options: argparse.Namespace, output: Output) -> int | None:
     server = place.main  # which connects while the password is typed
-    if sys.stdin.isatty():
-        password = getpass.getpass(f"password of {options.user} at {place.saved.host}: ")
-    else:
-        password = sys.stdin.readline().rstrip("\r\n")
+    password = _password(f"password of {options.user} at {place.saved.host}: ")
+    server.when_connected()
+    before = place.session.public_id
     answer = server.send_request(options.view, {"username": options.user, "password": password})
-    if not place.session.authenticated:
+    # Somebody may have been logged in already, and still is: it is a login that makes another session of it.
+    if not place.session.authenticated or place.session.public_id == before:
         said = answer.get("response") if isinstance(answer, dict) else answer
-        print(f"not logged in; the server said: {said}", file=output.err)
+        output.complaint(f"not logged in as {options.user}; the server said: {said}")
         return NOT_PERMITTED
     place.remember(options.user)
     output.result({"user": options.user, "server": place.saved.host}, [f"logged in as {options.user}"])
     return None
+
+
+def _password(prompt: str) -> str:
+    """What is typed, or comes in the first line of standard input where that is no terminal."""
+    try:
+        if sys.stdin is None or sys.stdin.isatty():
+            return getpass.getpass(prompt)
+        line = sys.stdin.readline()
+    except EOFError:  # Ctrl+D, or no terminal either
+        line = ""
+    if not line:
+        raise ConfigurationError("no password was given: it is typed, or is the first line of standard input")
+    return line.rstrip("\r\n")
 
 
 def _logout(place: Place, options: argparse.Namespace, output: Output) -> None:
@@ -47,13 +60,12 @@ def _logout(place: Place, options: argparse.Namespace, output: Output) -> None:
     try:
         place.main.send_request(options.view)
     except UnknownView:
-        print(
+        output.complaint(
             f"the server has no view {options.view!r}: the session is forgotten here, and ends by itself there "
-            "(--view names another)",
-            file=output.err,
+            "(--view names another)"
         )
     except FluxonError as error:
-        print(f"the server was not told: {error.text}; the session is forgotten here", file=output.err)
+        output.complaint(f"the server was not told: {error.text}; the session is forgotten here")
     place.forget()
     output.said("logged out")
 
@@ -131,8 +143,17 @@ def _rm(place: Place, options: argparse.Namespace, output: Output) -> None:
         if options.recursive and _is_directory(place, path):
             place.cloud.delete_directory(path)
         else:
-            place.cloud.delete_file(path)
+            _delete_file(place, path)
         output.said(f"deleted {path}")
+
+
+def _delete_file(place: Place, path: str) -> None:
+    try:
+        place.cloud.delete_file(path)
+    except InvalidPayload as error:
+        if _is_directory(place, path):
+            raise InvalidPayload(f"{path} is a directory: -r deletes it, with all that is in it") from error
+        raise
 
 
 def _is_directory(place: Place, path: str) -> bool:

@@ -5,43 +5,36 @@ Rules of this module:
 - What is there already with the same size and hash is not sent again: so a command that was interrupted is typed again.
 - What a server calls its files decides where they land below the given folder, and never anywhere else.
 - One file that cannot be transferred does not keep the others; the command then fails at its end, and says how many.
+  Nothing is left out without a word.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import os
 import sys
 import unicodedata
-from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from itertools import islice
 from pathlib import Path
-from typing import Any
-
-from attrs import define
 
 from fluxon.connect.cloud.items import CloudItem
-from fluxon.connect.command_line.output import Output, size
+from fluxon.connect.command_line.jobs import Job, is_same, run
+from fluxon.connect.command_line.output import Output
 from fluxon.connect.command_line.place import Place
 from fluxon.connect.command_line.progress import Bar
-from fluxon.connect.command_line.statuses import FAILED
-from fluxon.errors import AlreadyExists, FluxonError, InvalidPayload, NotFound, PermissionDenied
+from fluxon.errors import (
+    AlreadyExists,
+    DeadlineExceeded,
+    FluxonError,
+    InvalidPayload,
+    NotFound,
+    PermissionDenied,
+    ProtocolError,
+    Unavailable,
+    UntrustedServer,
+)
 
-#: Longest single wait for transfers: short enough that Ctrl+C is answered at once everywhere.
-_SLICE = 0.5
-
-
-@define
-class _Job:
-    """One file: its local path, its path in the cloud, and what is there."""
-
-    local: Path
-    remote: str
-    size: int
-    #: What the cloud has under that path.
-    item: CloudItem | None
+#: Of a folder that cannot be made in the cloud: what the others would meet as well.
+_NO_CONNECTION = (Unavailable, UntrustedServer, ProtocolError, DeadlineExceeded)
 
 
 # --- put --------------------------------------------------------------------------------------------------------------
@@ -51,7 +44,7 @@ def put(place: Place, options: argparse.Namespace, output: Output) -> int | None
     """Upload what is named."""
     target = _remote(options.path)
     several = len(options.local) > 1 or options.path.endswith("/")
-    jobs: list[_Job] = []
+    jobs: list[Job] = []
     for local in map(Path, options.local):
         if not local.exists():
             raise FileNotFoundError(2, "there is no such file", str(local))
@@ -59,32 +52,51 @@ def put(place: Place, options: argparse.Namespace, output: Output) -> int | None
         remote = f"{target.rstrip('/')}/{local.resolve().name}" if into else target
         jobs += _put_folder(place, local, remote, output) if local.is_dir() else [_file_to_put(place, local, remote)]
 
-    def transfer(job: _Job, bar: Bar) -> CloudItem | None:
+    def transfer(job: Job, bar: Bar) -> CloudItem | None:
         part = bar.part()
-        if job.item is not None and _is_same(job.local, job.item):
+        if job.trouble is not None:
+            raise job.trouble
+        if job.item is not None and is_same(job.local, job.item):
             part(job.size, job.size)
             return None
         return place.cloud.upload_file(job.remote, job.local, progress=part)
 
-    return _run(place, jobs, transfer, options.jobs, output, "sent", lambda job: job.remote)
+    return run(place, jobs, transfer, options.jobs, output, "sent", lambda job: job.remote)
 
 
-def _put_folder(place: Place, folder: Path, remote: str, output: Output) -> list[_Job]:
+def _put_folder(place: Place, folder: Path, remote: str, output: Output) -> list[Job]:
     there = _tree(place, remote)
     if remote.strip("/"):
         _make(place, remote, there)
-    jobs = []
-    for parent, folders, files in os.walk(folder):
+    jobs: list[Job] = []
+
+    def above(parent: str) -> str:
+        return "/".join((remote.rstrip("/"), *Path(parent).relative_to(folder).parts))
+
+    def unreadable(error: OSError) -> None:
+        jobs.append(Job(Path(error.filename), _remote(above(error.filename)), 0, None, error))
+
+    for parent, folders, files in os.walk(folder, onerror=unreadable):
         folders.sort()
-        above = "/".join((remote.rstrip("/"), *Path(parent).relative_to(folder).parts))
-        for name in folders:
-            _make(place, _remote(f"{above}/{name}"), there)
+        for name in list(folders):
+            local, path = Path(parent, name), _remote(f"{above(parent)}/{name}")
+            if local.is_symlink():
+                output.complaint(f"{local}: a link to a folder; it was left out")
+                folders.remove(name)
+                continue
+            try:
+                _make(place, path, there)
+            except (FluxonError, OSError) as error:
+                if isinstance(error, _NO_CONNECTION):
+                    raise
+                jobs.append(Job(local, path, 0, None, error))
+                folders.remove(name)  # nothing can be put into it
         for name in sorted(files):
-            local, path = Path(parent, name), _remote(f"{above}/{name}")
+            local, path = Path(parent, name), _remote(f"{above(parent)}/{name}")
             if local.is_file():
-                jobs.append(_Job(local, path, local.stat().st_size, there.get(path)))
+                jobs.append(Job(local, path, local.stat().st_size, there.get(path)))
             else:
-                print(f"{local}: no regular file; it was left out", file=output.err)
+                output.complaint(f"{local}: no regular file; it was left out")
     return jobs
 
 
@@ -97,12 +109,12 @@ def _make(place: Place, path: str, there: dict[str, CloudItem]) -> None:
         pass
 
 
-def _file_to_put(place: Place, local: Path, remote: str) -> _Job:
+def _file_to_put(place: Place, local: Path, remote: str) -> Job:
     try:
         item = place.cloud.stat(remote)
     except (NotFound, PermissionDenied):
         item = None
-    return _Job(local, remote, local.stat().st_size, item)
+    return Job(local, remote, local.stat().st_size, item)
 
 
 # --- get --------------------------------------------------------------------------------------------------------------
@@ -117,19 +129,21 @@ def get(place: Place, options: argparse.Namespace, output: Output) -> int | None
     if options.local is not None and name and _is_into(options.local, target, item):
         target = target / name
     if item is not None and item.is_file:
-        jobs = [_Job(target, path, item.size, item)]
+        jobs = [Job(target, path, item.size, item)]
     else:
         jobs = _get_folder(place, path if item is None else item.path, target)
 
-    def transfer(job: _Job, bar: Bar) -> CloudItem | None:
+    def transfer(job: Job, bar: Bar) -> CloudItem | None:
         part = bar.part()
+        if job.trouble is not None:
+            raise job.trouble
         assert job.item is not None
-        if _is_same(job.local, job.item):
+        if is_same(job.local, job.item):
             part(job.size, job.size)
             return None
         return place.cloud.download_file(job.remote, job.local, progress=part)
 
-    return _run(place, jobs, transfer, options.jobs, output, "received", lambda job: str(job.local))
+    return run(place, jobs, transfer, options.jobs, output, "received", lambda job: str(job.local))
 
 
 def _is_into(local: str, target: Path, item: CloudItem | None) -> bool:
@@ -142,112 +156,55 @@ def _is_into(local: str, target: Path, item: CloudItem | None) -> bool:
     return item is not None and item.is_file and target.is_dir()
 
 
-def _get_folder(place: Place, path: str, target: Path) -> list[_Job]:
+def _get_folder(place: Place, path: str, target: Path) -> list[Job]:
     target.mkdir(parents=True, exist_ok=True)
     jobs = []
     above = path.rstrip("/")
+    seen: set[str] = set()
     for each in place.cloud.read_tree_directory(path):
         if not each.path.startswith(f"{above}/"):
             raise InvalidPayload("the server listed something that is not in the directory that was asked for")
-        local = target.joinpath(*map(_local_name, each.path[len(above) + 1 :].split("/")))
-        if each.is_directory:
-            local.mkdir(exist_ok=True)
-        else:
-            jobs.append(_Job(local, each.path, each.size, each))
+        names = each.path[len(above) + 1 :].split("/")
+        for name in names:
+            _check_name(name)
+        job = Job(target.joinpath(*names), each.path, each.size, each)
+        try:
+            _check_names_here(names)
+            if (key := unicodedata.normalize("NFC", each.path).casefold()) in seen:
+                raise AlreadyExists(
+                    "the server listed another item of this name, which may be one file on this machine"
+                )
+            seen.add(key)
+            if each.is_directory:
+                job.local.mkdir(exist_ok=True)
+                continue
+        except (FluxonError, OSError) as error:
+            job.size, job.trouble = 0, error
+        jobs.append(job)
     return jobs
 
 
 def _local_name(name: str) -> str:
-    """``name`` as that of one local file. What it would mean more to the local system is refused."""
-    bad = "/\\\0" + (':*?"<>|' if sys.platform == "win32" else "")
-    if name in ("", ".", "..") or any(each in bad for each in name):
-        raise InvalidPayload(f"{name!r} can be no file's name on this machine")
+    """``name``, if it can be that of one local file."""
+    _check_name(name)
+    _check_names_here([name])
     return name
 
 
-# --- both -------------------------------------------------------------------------------------------------------------
+def _check_name(name: str) -> None:
+    """A name that leads somewhere else is none that a cloud has: nothing of such a server is taken."""
+    if name in ("", ".", "..") or "/" in name or "\0" in name:
+        raise InvalidPayload(f"the server listed {name!r}, which can be no file's name")
 
 
-def _run(
-    place: Place,
-    jobs: list[_Job],
-    transfer: Callable[[_Job, Bar], CloudItem | None],
-    at_once: int,
-    output: Output,
-    verb: str,
-    name: Callable[[_Job], str],
-) -> int | None:
-    """Have ``jobs`` done, ``at_once`` at a time."""
-    items: list[CloudItem] = []
-    skipped = failed = 0
-    total = sum(job.size for job in jobs)
-    what = jobs[0].local.name if len(jobs) == 1 else f"{len(jobs)} files"
-    with Bar(total, what, output.err, quiet=output.quiet or output.as_json) as bar:
-        for job, done in _results(place, jobs, lambda job: transfer(job, bar), at_once):
-            error = done.exception()
-            if error is None:
-                item = done.result()
-                if item is None:
-                    skipped += 1
-                else:
-                    items.append(item)
-            elif len(jobs) == 1 or not isinstance(error, (FluxonError, OSError)):
-                raise error
-            else:
-                failed += 1
-                text = error.text if isinstance(error, FluxonError) else str(error)
-                print(f"{name(job)}: {text}", file=output.err)
-    sent = sum(each.size for each in items)
-    summary = {verb: len(items), "bytes": sent, "skipped": skipped, "failed": failed, "items": items}
-    words = f"{len(items)} {verb} ({size(sent)})"
-    if skipped:
-        words += f", {skipped} there already"
-    if failed:
-        words += f", {failed} failed"
-    if output.as_json:
-        output.value(summary)
-    else:
-        output.said(words)
-    return FAILED if failed else None
+def _check_names_here(names: list[str]) -> None:
+    """What a name of the cloud would mean more to this machine's system is refused."""
+    for name in names:
+        if sys.platform == "win32" and (name[-1] in ". " or any(each in '\\:*?"<>|' for each in name)):
+            raise InvalidPayload(f"{name!r} can be no file's name on this machine")
 
 
-def _results(
-    place: Place, jobs: list[_Job], work: Callable[[_Job], Any], at_once: int
-) -> Iterator[tuple[_Job, Future[Any]]]:
-    if len(jobs) <= 1:  # no thread: Ctrl+C comes to the transfer itself
-        for job in jobs:
-            future: Future[Any] = Future()
-            try:
-                future.set_result(work(job))
-            except (FluxonError, OSError) as error:
-                future.set_exception(error)
-            yield job, future
-        return
-    waiting = iter(jobs)
-    running: dict[Future[Any], _Job] = {}
-    pool = ThreadPoolExecutor(at_once)
-    try:
-        while True:
-            for job in islice(waiting, at_once - len(running)):
-                running[pool.submit(work, job)] = job
-            if not running:
-                return
-            done, _ = wait(running, timeout=_SLICE, return_when=FIRST_COMPLETED)
-            for each in done:
-                yield running.pop(each), each
-    except BaseException:
-        place.cloud.close()  # those under way end at once; what they have is kept for the next time
-        raise
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _is_same(local: Path, item: CloudItem) -> bool:
-    """Whether a file of this machine is there and has the content of one in the cloud."""
-    if not local.is_file() or local.stat().st_size != item.size:
-        return False
-    with open(local, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() == item.sha256
+# --- both ------------------------------------------------------------------------------------------------------------
 
 
 def _tree(place: Place, path: str) -> dict[str, CloudItem]:

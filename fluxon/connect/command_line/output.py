@@ -28,6 +28,10 @@ class Output:
         if not self.quiet:
             print(printable(text), file=self.err)
 
+    def complaint(self, text: str) -> None:
+        """Something that went wrong, in words that may be a server's."""
+        print(printable(text), file=self.err)
+
     def flush(self) -> None:
         self._out.flush()
 
@@ -38,7 +42,7 @@ class Output:
 
     def value(self, value: Any) -> None:
         """Something that only JSON shows well."""
-        print(json.dumps(_plain(value), ensure_ascii=False, indent=None if self.as_json else 2), file=self._out)
+        print(as_json(value, self._out, indent=None if self.as_json else 2), file=self._out)
         self._out.flush()
 
     def result(self, value: Any, lines: Iterable[str]) -> None:
@@ -48,6 +52,17 @@ class Output:
         else:
             for line in lines:
                 self.line(line)
+
+
+def as_json(value: Any, out: TextIO, indent: int | None = None) -> str:
+    """``value`` as JSON that ``out`` can take, and that is no command to a terminal."""
+    text = json.dumps(_plain(value), ensure_ascii=False, indent=indent)
+    try:
+        text.encode(out.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return json.dumps(_plain(value), indent=indent)
+    # What is not printable can only stand in a text, where JSON has another way to write it.
+    return "".join(each if each.isprintable() or each == "\n" else json.dumps(each)[1:-1] for each in text)
 
 
 def printable(text: str) -> str:

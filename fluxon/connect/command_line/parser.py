@@ -29,7 +29,14 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--version", action="version", version=f"fluxon {__version__}")
     made.set_defaults(
-        server=None, cloud_port=None, secure=None, trust=None, timeout=DEFAULT_TIMEOUT, json=False, quiet=False
+        server=None,
+        cloud_port=None,
+        secure=None,
+        trust=None,
+        timeout=DEFAULT_TIMEOUT,
+        wait=0.0,
+        json=False,
+        quiet=False,
     )
     commands = _Commands(made)
     _sessions(commands)
@@ -68,6 +75,9 @@ def _everywhere() -> argparse.ArgumentParser:
         type=float,
         metavar="SECONDS",
         help=f"how long to wait for an answer, or without progress; {DEFAULT_TIMEOUT:g}",
+    )
+    group.add_argument(
+        "--wait", type=float, metavar="SECONDS", help="how long to wait for a server that is not up yet; 0"
     )
     group.add_argument("--json", action="store_true", help="print JSON")
     group.add_argument("--quiet", action="store_true", help="no progress bars, and nothing about what went well")

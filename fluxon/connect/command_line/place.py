@@ -6,7 +6,7 @@ import argparse
 import os
 from types import TracebackType
 
-from fluxon.connect.arguments import DEFAULT_CLOUD_PORT, DEFAULT_PORT, checked_timeout, parsed_address
+from fluxon.connect.arguments import DEFAULT_CLOUD_PORT, DEFAULT_PORT, checked_timeout, checked_wait, parsed_address
 from fluxon.connect.cloud.connector import CloudStorageConnector
 from fluxon.connect.command_line.saved import Saved, SavedSessions
 from fluxon.connect.interface import ConnectionInterface
@@ -27,6 +27,7 @@ class Place:
     def __init__(self, options: argparse.Namespace, sessions: SavedSessions | None = None) -> None:
         self._sessions = sessions or SavedSessions()
         self.timeout = checked_timeout(options.timeout)
+        self._wait = checked_wait(options.wait)
         self.saved = _server(options, self._sessions)
         self.session = SessionHolder(self.saved.host, self.saved.secure)
         if self.saved.token is not None:
@@ -41,8 +42,16 @@ class Place:
         if self._main is None:
             saved = self.saved
             self._main = ConnectionInterface(
-                saved.host, saved.port, saved.secure, saved.trust, _Resumed(self.session), self.timeout
+                saved.host,
+                saved.port,
+                saved.secure,
+                saved.trust,
+                _Resumed(self.session),
+                self.timeout,
+                wait_for_server=self._wait,
             )
+            if self._wait:
+                self._main.when_connected()
         return self._main
 
     @property
@@ -51,8 +60,16 @@ class Place:
         if self._cloud is None:
             saved = self.saved
             self._cloud = CloudStorageConnector(
-                saved.host, saved.cloud_port, _Resumed(self.session), saved.secure, saved.trust, self.timeout
+                saved.host,
+                saved.cloud_port,
+                _Resumed(self.session),
+                saved.secure,
+                saved.trust,
+                self.timeout,
+                wait_for_server=self._wait,
             )
+            if self._wait:
+                self._cloud.when_connected()
         return self._cloud
 
     def remember(self, user: str | None) -> None:
