@@ -115,6 +115,17 @@ class Setup:
         object.__setattr__(self, "listeners", self._functions(KINDS, make_listener))
         object.__setattr__(self, "lifetime", self._functions(("start", "stop"), make_lifetime))
         object.__setattr__(self, "operator_commands", operator_commands(self.console_commands))
+        self._keep_from_clients()
+
+    def _keep_from_clients(self) -> None:
+        """What is the server's and its operators' is easily written into ``views.py``, and is public there."""
+        public = {id(each) for each in self.mapping.values()}
+        for name, function in {"on_start": self.on_start, "on_stop": self.on_stop, **self.console_commands}.items():
+            if id(function) in public:
+                raise ConfigurationError(
+                    f"the function of {name!r} is a view as well, which every client may ask for: begin its name with "
+                    "an underscore, or put it into another module"
+                )
 
     def _functions(self, kinds: Iterable[str], make: Callable[[str, Any], View]) -> dict[str, View]:
         told = {kind: getattr(self, f"on_{kind}") for kind in kinds}

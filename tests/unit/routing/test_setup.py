@@ -7,6 +7,7 @@ from collections import namedtuple
 from pathlib import Path
 from typing import Any
 
+import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
 from fluxon.database.apis import AsyncSQLiteDatabase, MySQLDatabase, PostgreSQLDatabase, SQLiteDatabase
@@ -66,6 +67,17 @@ class SetupTests(SynchronousTestCase):
         ):
             error = self.assertRaises(ConfigurationError, lambda wrong=wrong: Setup(**{**good, **wrong}))
             self.assertIn(word, error.text)
+
+    def test_what_is_no_clients_business(self) -> None:
+        """A function for the server or its operators that is a view as well is refused: anybody could call it."""
+
+        async def purge(server: Any) -> None: ...
+
+        for keywords in ({"on_start": purge}, {"on_stop": purge}, {"console_commands": {"purge": purge}}):
+            setup = Setup(mapping={}, secrets="keys", **keywords)
+            with self.assertRaises(ConfigurationError) as caught:
+                attrs.evolve(setup, mapping={"purge": purge})
+            self.assertIn("is a view as well, which every client may ask for", caught.exception.text)
 
     def test_what_it_is_shown_as(self) -> None:
         """Short, and without the password of a database: it may be printed, or stand in a traceback."""
