@@ -109,7 +109,7 @@ class Jobs:
         if not isinstance(seconds, (int, float)) or isinstance(seconds, bool) or not 0 < seconds <= _LONGEST:
             raise ConfigurationError(f"every() takes seconds, more than 0 and a year at most; not {seconds!r}")
         begun = self.reactor.seconds()
-        return self._add(function, lambda now: begun + ((now - begun) // seconds + 1) * seconds)
+        return self._add(function, lambda now: _next_time(begun, seconds, now))
 
     def daily(self, at: str | time, function: Callable[[Any], Any]) -> Job:
         """See ``AsyncServer.daily``."""
@@ -172,6 +172,14 @@ def _time_of_day(at: Any) -> time:
         raise ConfigurationError(
             f"daily() takes a time of day: '03:00' in UTC, or a datetime.time with a time zone; not {at!r}"
         ) from None
+
+
+def _next_time(begun: float, seconds: float, now: float) -> float:
+    """The first moment after ``now`` of those that are ``seconds`` apart."""
+    count = (now - begun) // seconds + 1
+    moment = begun + count * seconds
+    # Differences of moments are rounded to a quarter of a microsecond, and so may be one moment short.
+    return moment if moment > now else begun + (count + 1) * seconds
 
 
 def _next_day(when: time, now: float) -> float:

@@ -54,6 +54,16 @@ class JobTests(TestCase):
         self.assertEqual(len(self.runs), 3)
         self.assertIn("note.<locals>.job (over)", repr(job))
 
+    async def test_fractions(self) -> None:
+        """Of a second: sums of them are rounded, and still no moment comes twice."""
+        app = await self.serve()
+        for seconds in (0.1, 0.3, 0.7):
+            self.runs.clear()
+            job = app.server.every(seconds, self.note(app))
+            await app.clock.advance(100 * seconds + 0.01)
+            job.cancel()
+            self.assertEqual(len(self.runs), 100, seconds)
+
     async def test_daily(self) -> None:
         """At that time of day in UTC, or in a time zone: there also when its clocks change."""
         app = await self.serve()
