@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 from typing import Any
 
 from serving import Person, ServingTestCase
-from twisted.logger import Logger, LogLevel
+from twisted.logger import Logger, LogLevel, formatEvent, globalLogPublisher
 from twisted.python.failure import Failure
+from twisted.python.logfile import LogFile
 from twisted.trial.unittest import SynchronousTestCase
 
 from fluxon.endpoint.logs import LogFiles
@@ -83,6 +85,48 @@ class LogFilesTests(SynchronousTestCase):
 
     def text(self, name: str = "fluxon.log") -> str:
         return (self.folder / name).read_text()
+
+    def test_a_second_process(self) -> None:
+        """Whoever comes while another writes has files of its own; the first ones are taken up when they are free."""
+        second, third = LogFiles(self.folder), LogFiles(self.folder)
+        second.open()
+        self.addCleanup(second.close)
+        log.info("hello")
+        self.assertIn("hello", self.text("fluxon-2.log"))
+        self.assertEqual(self.text().count("hello"), 1)
+        self.files.close()
+        third.open()
+        self.addCleanup(third.close)
+        log.info("again")
+        self.assertIn("again", self.text())
+        self.assertEqual(sorted(each.name for each in self.folder.glob("*.log")), ["fluxon-2.log", "fluxon.log"])
+
+    def test_a_full_disk(self) -> None:
+        """Lines that find no room fail nobody, and are told of once elsewhere; later the files say how many."""
+        elsewhere: list[Any] = []
+        globalLogPublisher.addObserver(elsewhere.append)
+        self.addCleanup(globalLogPublisher.removeObserver, elsewhere.append)
+        write = LogFile.write
+
+        def full(file: LogFile, data: str) -> None:
+            write(file, data[: len(data) // 2])
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        log.info("before")
+        patched = self.patch(LogFile, "write", full)
+        for _ in range(3):
+            log.info("meanwhile")
+        patched.restore()
+        log.info("after")
+        told = [line for line in map(formatEvent, elsewhere) if line and line != "meanwhile"]
+        self.assertFalse([line for line in told if "Temporarily disabling" in line])
+        (about_files,) = (line for line in told if "log's files" in line)
+        self.assertIn("cannot be written (No space left on device)", about_files)
+        for name in ("fluxon.log", "fluxon.jsonl"):
+            lines = self.text(name).splitlines()
+            self.assertIn("the log's files could not be written; 4 lines are missing here", lines[-2])
+            self.assertIn("after", lines[-1])
+        self.assertEqual(json.loads(self.text("fluxon.jsonl").splitlines()[-1])["message"], "after")
 
     def test_both(self) -> None:
         """What is logged is in both files, at info and above."""
