@@ -29,6 +29,7 @@ from pathlib import Path
 
 from fluxon.cloud.disk import close
 from fluxon.errors import ConfigurationError, Locked, Unavailable
+from fluxon.security.owners import anothers
 
 #: Names of the folders in which objects lie: by the first two characters of their names.
 SHELVES = tuple(f"{number:02x}" for number in range(256))
@@ -268,9 +269,7 @@ def _check(label: str, facts: os.stat_result) -> None:
     if not stat.S_ISDIR(facts.st_mode):
         raise ConfigurationError(f"{label} is no folder; nothing else may be in a cloud's folder: move it elsewhere")
     if facts.st_uid != os.geteuid():
-        raise ConfigurationError(
-            f"{label} belongs to another user than the one the server runs as; as root type: chown <that user> {label}"
-        )
+        raise ConfigurationError(anothers(label, facts.st_uid))
     if stat.S_IMODE(facts.st_mode) & _OTHERS:
         raise ConfigurationError(
             f"{label} is open to other users of this machine (mode {stat.S_IMODE(facts.st_mode):04o}); if nobody has "

@@ -22,6 +22,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from fluxon.errors import InsecureSecrets
+from fluxon.security.owners import anothers
 
 FOLDER_MODE = 0o700
 FILE_MODE = 0o600
@@ -166,9 +167,7 @@ def _unopened(label: str, link: bool) -> str:
 
 def _check_private(label: str, facts: os.stat_result, mode: int, refused: int = _OTHERS) -> None:
     if facts.st_uid != os.geteuid():
-        raise InsecureSecrets(
-            f"{label} belongs to another user than the one the server runs as; as root type: chown <that user> {label}"
-        )
+        raise InsecureSecrets(anothers(label, facts.st_uid))
     if stat.S_IMODE(facts.st_mode) & refused:
         raise InsecureSecrets(
             f"{label} is open to other users of this machine (mode {stat.S_IMODE(facts.st_mode):04o}); type: "

@@ -113,7 +113,7 @@ class Folders(SynchronousTestCase):
         """Somebody else's folder is refused."""
         self.made()
         self.patch(room.os, "geteuid", lambda: os.getuid() + 1)
-        self.refused("belongs to another user")
+        self.refused(r"belongs to another user \(.+\) .* run it as .* chown")
 
     def test_another_database(self) -> None:
         """A folder is its first database's; another one, to which all in it would be nobody's, is refused."""
