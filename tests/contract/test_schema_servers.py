@@ -15,8 +15,10 @@ from fluxon.database.schema.kinds import changes_of
 from fluxon.database.schema.servers import mysql_changes
 from fluxon.errors import Conflict, InvalidPayload, OutcomeUnknown
 
-_WAIT_FOR_A_TABLE = (
-    "SELECT 1 FROM information_schema.processlist WHERE state = 'Waiting for table metadata lock' AND db = DATABASE()"
+#: A step that waits, for the table or for InnoDB's lock of it.
+_WAITING_STEP = (
+    "SELECT 1 FROM information_schema.processlist WHERE db = DATABASE() AND info LIKE 'ALTER TABLE %' "
+    "AND state IN ('Waiting for table metadata lock', 'Committing alter table to storage engine') AND time_ms > 100"
 )
 
 
@@ -124,19 +126,34 @@ class OnMySQL(MySQLSchema, SchemaCase, SynchronousTestCase):
         self.with_users()
         self.use(user_model(mail=models.CharField(null=True), age=models.IntegerField(default=1)))
         schema.save_schema(self.database, self.files)
-        database_servers.fetch(self.where, "CREATE TABLE room (id INTEGER PRIMARY KEY)")
-        self.addCleanup(database_servers.fetch, self.where, "DROP TABLE room")
-        database_servers.fetch(self.where, "INSERT INTO room VALUES (1)")
+        self.crosswise("SELECT * FROM user")
+
+    def test_a_table_referred_to_crosswise(self) -> None:
+        """The same of whoever has a row that refers to the table, which InnoDB locks by itself."""
+        self.with_users()
+        self.use(user_model(mail=models.CharField(null=True), age=models.IntegerField(default=1)))
+        schema.save_schema(self.database, self.files)
+        self.crosswise("INSERT INTO theirs VALUES (1)")
+
+    def crosswise(self, use: str) -> None:
+        """An update, while who carried out ``use`` waits for somebody who uses the table next."""
+        for text in (
+            "CREATE TABLE theirs (x BIGINT, FOREIGN KEY (x) REFERENCES user (id))",
+            "CREATE TABLE room (id INTEGER PRIMARY KEY)",
+            "INSERT INTO room VALUES (1)",
+        ):
+            database_servers.fetch(self.where, text)
+        self.addCleanup(database_servers.fetch, self.where, "DROP TABLE room, theirs")
         row = "SELECT * FROM room WHERE id = 1 FOR UPDATE"
         other = self.open(self.where)
         with ThreadPoolExecutor(2) as pool, other.administration() as first, other.administration() as second:
             first.begin()
             first.answer(row)
             second.begin()
-            second.answer("SELECT * FROM user")
+            second.answer(use)
             waiting = pool.submit(second.answer, row)
             updating = pool.submit(self.update, 2)
-            while not database_servers.fetch(self.where, _WAIT_FOR_A_TABLE):
+            while not database_servers.fetch(self.where, _WAITING_STEP):
                 self.assertFalse(updating.done())
             self.assertEqual(len(first.answer("SELECT * FROM user")), 2)
             first.commit()

@@ -117,7 +117,10 @@ class MySQLChanges(Changes):
         steps = [*copies.statements(_WRITER, taken), *statements_of(plan)]
         number = goal.file.number
         if steps:
-            connection.script(f"SET SESSION lock_wait_timeout = {_TABLE_SECONDS}")
+            # The second is for InnoDB's own lock of a table, which rows that refer to it take part in.
+            connection.script(
+                f"SET SESSION lock_wait_timeout = {_TABLE_SECONDS}, SESSION innodb_lock_wait_timeout = {_TABLE_SECONDS}"
+            )
             journal.begin(connection, number, goal.file.content.text(number), goal.drop, len(steps))
         for done, sql in enumerate(steps):
             journal.note(connection, done, sql)
