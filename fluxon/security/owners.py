@@ -8,10 +8,10 @@ import pwd
 
 def anothers(label: str, owner: int) -> str:
     """For a log or a terminal; ``owner`` is the system's number of the user whose ``label`` is."""
-    name = _name_of(owner)
+    name, ours = _name_of(owner), _name_of(os.geteuid())
     return (
-        f"{label} belongs to another user ({name}) than the one this program runs as ({_name_of(os.geteuid())}); run it "
-        f"as {name}, or give the project to the user that its servers run as; as root type: chown -R <that user> {label}"
+        f"{label} belongs to another user ({name}) than the one this program runs as ({ours}); run it as {name}, or "
+        f"give the project to the user that its servers run as; as root type: chown -R <that user> {label}"
     )
 
 

@@ -39,6 +39,9 @@ __all__ = ["LogFiles"]
 _ROTATE_AT = 10 * 1024 * 1024
 _KEEP = 10
 
+#: Seconds between two tries to write files that could not be written: a full disk has room for a line now and then.
+_TRY_EVERY = 1.0
+
 #: Seconds between two words about files that cannot be written.
 _TELL_EVERY = 60.0
 
@@ -55,6 +58,7 @@ class LogFiles:
         self._files: list[LogFile] = []
         self._observer: ILogObserver | None = None
         self._lost = 0
+        self._try_at = 0.0
         self._told = float("-inf")
         #: Which events are written; ``setLogLevelForNamespace`` changes it.
         self.levels = LogLevelFilterPredicate(defaultLogLevel=LogLevel.info)
@@ -84,12 +88,16 @@ class LogFiles:
         raise AssertionError("numbers do not end")
 
     def _write_or_lose(self, event: LogEvent) -> None:
+        if self._lost and time.monotonic() < self._try_at:
+            self._lost += 1
+            return
         try:
             if self._lost:
                 self._go_on()
             self._write(event)
         except OSError as error:
             self._lost += 1
+            self._try_at = time.monotonic() + _TRY_EVERY
             if time.monotonic() - self._told >= _TELL_EVERY:
                 self._told = time.monotonic()
                 text = "the log's files cannot be written ({reason}); what is logged until they can is not in them"
@@ -106,7 +114,7 @@ class LogFiles:
             with open(file.path, "rb") as written:
                 if written.seek(0, os.SEEK_END) and (written.seek(-1, os.SEEK_END), written.read(1))[1] != b"\n":
                     file.write("\n")  # behind a line that was cut off
-        text = "the log's files could not be written; {skipped} lines are missing here"
+        text = "the log's files could not be written; lines that are missing here: {skipped}"
         fields = {"log_time": time.time(), "log_level": LogLevel.error, "log_namespace": _log.namespace}
         self._write({**fields, "log_format": text, "skipped": self._lost})
         self._lost = 0
