@@ -23,6 +23,7 @@ from twisted.internet.defer import Deferred
 from fluxon.blocking import either, on_reactor_thread
 from fluxon.database.binding import load_user, models_of
 from fluxon.database.checks import add_checks
+from fluxon.database.circles import mark_circles
 from fluxon.database.declaration import ENGINE_PREFIXES, build_tables
 from fluxon.database.model import AuthenticatedUser
 from fluxon.database.raw import run
@@ -71,6 +72,7 @@ class Database(ABC):
             )
         self.metadata = build_tables(found)
         add_checks(found)
+        mark_circles(found)
         self.unbind()
         self.models = found
         for model in found:

@@ -48,6 +48,9 @@ class Declaration:
     options: Options = attrs.field(factory=Options)
     table: sqlalchemy.Table | None = None
     database: Any = None
+    #: Whether deleting a row may delete others of the model, and which columns it may empty in those that stay.
+    deletes_own: bool = False
+    empties: frozenset[Field] = frozenset()
     #: Every column, in order: what a query answers unless it names some.
     all_fields: tuple[Field, ...] = attrs.field(init=False)
 

@@ -148,10 +148,19 @@ class Operations:
         Raises ``Conflict`` when a row is still referred to (``on_delete=PROTECT``).
         """
         declaration, database = bound(cls)
-        shape = ("delete", declaration, _condition(where))
+        condition, statements = _condition(where), database.statements
+        shape = ("delete", declaration, condition)
+        if declaration.deletes_own:
+            count = ("count", declaration, condition)
+            return either(
+                lambda: database.write(_delete, statements.shape(count), statements.shape(shape), where.values),
+                lambda: database.write_blocking(
+                    _delete, statements.shape(count), statements.shape(shape), where.values
+                ),
+            )
         return either(
-            lambda: database.write(_change, database.statements.shape(shape), where.values),
-            lambda: database.write_blocking(_change, database.statements.shape(shape), where.values),
+            lambda: database.write(_change, statements.shape(shape), where.values),
+            lambda: database.write_blocking(_change, statements.shape(shape), where.values),
         )
 
 
@@ -241,3 +250,10 @@ def _select_count(connection: Any, prepared: Any, values: Any) -> int:
 
 def _change(connection: Any, prepared: Any, values: Any) -> int:
     return connection.change(prepared, values)  # type: ignore[no-any-return]
+
+
+def _delete(connection: Any, count: Any, prepared: Any, values: Any) -> int:
+    # A database may leave out the rows that went with others, or count them by the way that it took.
+    met = _select_count(connection, count, values)
+    connection.change(prepared, values)
+    return met

@@ -72,6 +72,8 @@ class _Writer:
         #: What is selected from, and the tables in it by the foreign keys that lead to them.
         self._from: FromClause = declaration.table
         self._joined: dict[tuple[Field, ...], FromClause] = {(): declaration.table}
+        #: Whether the condition looks at what a deletion takes away while it goes on.
+        self._moving = False
 
     def statement(self, shape: Shape) -> Any:
         match shape:
@@ -87,7 +89,7 @@ class _Writer:
                 settings = self._settings(fields)
                 return self._restricted(sqlalchemy.update(self._table).values(settings), condition)
             case _:  # ("delete", _, condition)
-                return self._restricted(sqlalchemy.delete(self._table), shape[2])
+                return self._restricted(sqlalchemy.delete(self._table), shape[2], moving=True)
 
     def _select(
         self, references: Shape, condition: Shape | None, order: Shape, has_fetch: bool, has_offset: bool
@@ -110,12 +112,13 @@ class _Writer:
     def _clause(self, condition: Shape | None) -> list[ColumnElement[bool]]:
         return [] if condition is None else [self._condition(condition)]
 
-    def _restricted(self, statement: Any, condition: Shape | None) -> Any:
+    def _restricted(self, statement: Any, condition: Shape | None, *, moving: bool = False) -> Any:
         """An UPDATE or DELETE of the rows that meet a condition."""
         clause = self._clause(condition)
-        if self._from is self._table:
+        if self._from is self._table and not (moving and self._moving):
             return statement.where(*clause)
-        # What is changed cannot be joined on every database; and MySQL takes its rows from a table of their own only.
+        # MariaDB and MySQL look at each row when it is its turn, and may have emptied its reference by then. What
+        # is changed cannot be joined on every database; and MySQL takes its rows from a table of their own only.
         key = self._table.c[self._declaration.key.name]
         found = sqlalchemy.select(key).select_from(self._from).where(*clause).distinct().subquery()
         return statement.where(key.in_(sqlalchemy.select(found.c[key.name])))
@@ -147,6 +150,7 @@ class _Writer:
                 column = self._column(field)
                 return column.like(self._parameter(column.type), escape=escape[0] if escape else None)
             case ("linked", reference, selected, compared):
+                self._moving = True  # the pairs of a row go with it
                 link = selected.model.declaration.table.alias()
                 value = self._parameter(compared.column_type())
                 among = sqlalchemy.select(link.c[selected.name]).where(link.c[compared.name] == value)
@@ -166,6 +170,7 @@ class _Writer:
                 return self._table_at(tuple(way)).c[field.name]
         else:
             field = reference
+        self._moving = self._moving or field in self._declaration.empties
         if self._declaration.fields.get(field.name) is not field:
             raise TypeError(f"{field} is no column of {self._declaration.name}")
         return self._table.c[field.name]
