@@ -16,6 +16,7 @@ from __future__ import annotations
 import attrs
 
 from fluxon.bounds import Elsewhere, bytes_, check_order, count, seconds
+from fluxon.spelling import Spelt
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -29,7 +30,7 @@ _EXHAUSTED = "``ResourceExhausted``"
 
 
 @attrs.frozen(kw_only=True)
-class Limits:
+class Limits(metaclass=Spelt):
     """The limits of one server. Every field may be given to ``Setup(limits=Limits(...))``."""
 
     # --- what one frame may be ----------------------------------------------------------------------------------------

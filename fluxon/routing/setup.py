@@ -24,6 +24,7 @@ from fluxon.routing.events import KINDS
 from fluxon.routing.mapping import View, ViewFunction, make_lifetime, make_listener, make_views
 from fluxon.routing.operator_commands import OperatorCommand, operator_commands
 from fluxon.security import Secrets
+from fluxon.spelling import Spelt
 
 #: The folders as the generated project has them.
 _FOLDERS = {"database_schema_dir": "database_schema", "logs_dir": "logs", "cloud_folder": "cloud"}
@@ -38,7 +39,7 @@ def _secrets(value: Any) -> Any:
 
 
 @attrs.frozen(kw_only=True, repr=False)
-class Setup:
+class Setup(metaclass=Spelt):
     """A server's parts: views, models, and where it keeps its things.
 
     Only ``mapping`` and ``secrets`` are needed. Without ``database_path`` there are no models and nobody can log in.

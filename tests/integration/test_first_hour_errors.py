@@ -257,7 +257,12 @@ class RouterTests(FirstHourCase):
             ("router.py", "models=models,", "models=models", ["router.py, line ", "Perhaps you forgot a comma?"]),
             ("router.py", "models=models,", "models=modles,", ["router.py, line ", "name 'modles' is not defined"]),
             ("router.py", "import views", "import view", ["router.py, line ", "No module named 'view'"]),
-            ("router.py", "logs_dir=", "log_dir=", ["router.py, line ", "unexpected keyword argument 'log_dir'"]),
+            (
+                "router.py",
+                "logs_dir=",
+                "log_dir=",
+                ["router.py, line ", "no keyword 'log_dir'; did you mean logs_dir?"],
+            ),
             ("router.py", mapping, "mapping=views", ['mapping is a dict of names and functions: mapping={"login"']),
             (
                 "router.py",

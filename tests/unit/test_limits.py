@@ -67,6 +67,11 @@ class LimitsTests(SynchronousTestCase):
         ):
             self.assertEqual(for_client(limit, local), bound)
 
+    def test_one_that_is_misspelt(self) -> None:
+        """Of eighty names, the one that is alike is told."""
+        error = self.assertRaises(TypeError, Limits, requestrate=5)
+        self.assertEqual(str(error), "Limits has no keyword 'requestrate'; did you mean request_rate?")
+
     def test_in_a_router(self) -> None:
         """A server that is started with a wrong one says where it stands, in one line."""
         folder = Path(self.mktemp())

@@ -68,6 +68,13 @@ class SetupTests(SynchronousTestCase):
             error = self.assertRaises(ConfigurationError, lambda wrong=wrong: Setup(**{**good, **wrong}))
             self.assertIn(word, error.text)
 
+    def test_a_keyword_that_is_misspelt(self) -> None:
+        """Is named, with the one that may have been meant."""
+        told = str(self.assertRaises(TypeError, Setup, mapping={}, secrets="keys", on_started=print))
+        self.assertEqual(told, "Setup has no keyword 'on_started'; did you mean on_start?")
+        self.assertIn("'listeners'", str(self.assertRaises(TypeError, Setup, mapping={}, secrets="keys", listeners={})))
+        self.assertIn("'secrets'", str(self.assertRaises(TypeError, Setup, mapping={})))
+
     def test_what_is_no_clients_business(self) -> None:
         """A function for the server or its operators that is a view as well is refused: anybody could call it."""
 
