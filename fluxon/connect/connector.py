@@ -195,7 +195,7 @@ class Connector:
         if self.was_connected:
             return reasons.lost(self.where, str(error))  # a server that is known, cut off once more
         if link.beginning:
-            return reasons.not_fluxon(self.where, link.beginning, str(error), secure=self.secure)
+            return reasons.broke_off(self.where, link.beginning, secure=self.secure)
         return reasons.closed_before_hello(self.where, secure=self.secure)
 
     def _serve(self, link: Link, heartbeat: float) -> None:

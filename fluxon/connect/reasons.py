@@ -54,14 +54,23 @@ def silent(where: Address) -> Unavailable:
 
 def not_fluxon(where: Address, received: bytes, problem: str, *, secure: bool) -> FluxonError:
     """What came before any hello was answered breaks the wire's rules. ``received`` is how it began."""
+    return _other_protocol(where, received, secure=secure) or ProtocolError(
+        f"what answers at {where} does not speak Fluxon's protocol ({problem}): check the port, and both versions"
+    )
+
+
+def broke_off(where: Address, received: bytes, *, secure: bool) -> FluxonError:
+    """The connection ended within the first answer, of which nothing was wrong yet: the network, or a server's end."""
+    return _other_protocol(where, received, secure=secure) or lost(where, "it ended within the server's first answer")
+
+
+def _other_protocol(where: Address, received: bytes, *, secure: bool) -> ProtocolError | None:
     if not secure and received.startswith(_TLS_RECORDS):
         return ProtocolError(f"the server at {where} speaks TLS: pass secure=True")
     for beginning, kind in _OTHER_PROTOCOLS:
         if received.startswith(beginning):
             return ProtocolError(f"{kind} answers at {where}, not a Fluxon server: check the port")
-    return ProtocolError(
-        f"what answers at {where} does not speak Fluxon's protocol ({problem}): check the port, and both versions"
-    )
+    return None
 
 
 def closed_before_hello(where: Address, *, secure: bool) -> Unavailable:

@@ -300,7 +300,7 @@ class Reconnecting:
             if self.was_connected:
                 return reasons.lost(self.where, str(reason))  # a server that is known, cut off once more
             if beginning:
-                return reasons.not_fluxon(self.where, beginning, "it broke off", secure=self.secure)
+                return reasons.broke_off(self.where, beginning, secure=self.secure)
             return reasons.closed_before_hello(self.where, secure=self.secure)
         if isinstance(error, DeadlineExceeded):
             return reasons.silent(self.where)

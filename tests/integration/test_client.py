@@ -362,6 +362,11 @@ class NotConnectedTests(TestCase):
         error = await self.refused(await self.serve(b"", close=True), Unavailable)
         self.assertIn("closed the connection", error.text)
 
+    async def test_closes_within_its_first_answer(self) -> None:
+        """Nothing was wrong so far: a lost connection, and no server of another kind."""
+        error = await self.refused(await self.serve(b"\0\0\0", close=True), Unavailable)
+        self.assertIn("within the server's first answer", error.text)
+
     async def test_never_answers(self) -> None:
         """An attempt ends."""
         self.patch(reconnecting_module, "ATTEMPT", 0.2)

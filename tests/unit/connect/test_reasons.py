@@ -40,6 +40,12 @@ class ReasonsTests(SynchronousTestCase):
             self.assertIn(words, found.text)
             self.assertIn("localhost:8080", found.text)
 
+    def test_broken_off(self) -> None:
+        """Half a word of Fluxon's is a lost connection; one of another protocol's still gives that away."""
+        where = Address("localhost", 8080)
+        self.assertIsInstance(reasons.broke_off(where, b"\0\0\1", secure=False), Unavailable)
+        self.assertIn("SSH", reasons.broke_off(where, b"SSH-", secure=False).text)
+
     def test_waiting_or_giving_up(self) -> None:
         """Waiting helps when the server was there before and the trouble is one that passes."""
         passing, lasting = Unavailable("away"), ProtocolError("not Fluxon")
