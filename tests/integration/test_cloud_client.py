@@ -266,12 +266,20 @@ class PlainTransferTests(CloudTestCase, TransferCases):
             opened.append(threading.get_ident())
             return real_os_open(*args, **keywords)
 
-        local, target = self.local(), self.target()
+        real_pread: Callable[..., bytes] = os.pread
+
+        def watched_pread(*args: Any) -> bytes:
+            opened.append(threading.get_ident())
+            return real_pread(*args)
+
+        files = [(self.local(LARGE[:size]), self.target()) for size in (100, 300_000, len(LARGE))]
         self.patch(builtins, "open", watched)
         self.patch(os, "open", watched_os)
-        await self.files.upload_file(f"{self.place}/a", local)
-        await self.files.download_file(f"{self.place}/a", target)
-        self.assertGreaterEqual(len(opened), 2)
+        self.patch(os, "pread", watched_pread)
+        for local, target in files:
+            await self.files.upload_file(f"{self.place}/a", local)
+            await self.files.download_file(f"{self.place}/a", target)
+        self.assertGreaterEqual(len(opened), 6)
         self.assertNotIn(place, opened)
 
     async def test_given_up(self) -> None:

@@ -114,7 +114,7 @@ class _Upload(Transfer):
         connection, answer = await self.client.ask(cloud.Upload, state.arguments(), self.patience.left)
         offset = state.begun(answer)
         if isinstance(content, LocalFile):
-            content.begin_hashing()
+            await self.client.submit(content.begin_hashing)
             source: Any = FileSource(content.duplicate(), offset, state.size - offset, self.client.submit)
         else:
             source = _BytesSource(content.all(), offset)

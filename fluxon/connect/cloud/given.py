@@ -40,9 +40,12 @@ def content_of(data: object) -> bytes:
 def local_path_of(path: object) -> str:
     """A path of this machine."""
     try:
-        return os.fsdecode(os.fspath(path))  # type: ignore[call-overload]
+        local = os.fsdecode(os.fspath(path))  # type: ignore[call-overload]
     except TypeError:
         raise InvalidPayload("local_path= is a path of this machine, as text or a pathlib.Path") from None
+    if "\0" in local:
+        raise InvalidPayload("local_path= has a NUL in it, which no file's name has")
+    return local
 
 
 def user_of(user: object) -> dict[str, Any]:

@@ -7,6 +7,7 @@ what waits for it fills the memory.
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 from queue import SimpleQueue
 from typing import Any
@@ -22,10 +23,13 @@ _SMALL = 512 * 1024
 
 
 class FileHash:
-    """The hash of the first ``size`` bytes of the file at ``path``, begun when it is made."""
+    """The hash of the first ``size`` bytes of the open file ``descriptor``, begun when it is made. It owns that.
 
-    def __init__(self, path: str, size: int) -> None:
-        self._path = path
+    The file that is sent, that is, and not another one that takes its name meanwhile.
+    """
+
+    def __init__(self, descriptor: int, size: int) -> None:
+        self._descriptor = descriptor
         self._size = size
         self._stopped = False
         self._done = threading.Event()
@@ -51,19 +55,19 @@ class FileHash:
             self._outcome = self._hash()
         except BaseException as error:
             self._outcome = error
+        finally:
+            os.close(self._descriptor)
         self._done.set()
 
     def _hash(self) -> str | None:
         digest = hashlib.sha256()
-        left = self._size
-        buffer = memoryview(bytearray(min(_PIECE, max(left, 1))))
-        with open(self._path, "rb", buffering=0) as file:
-            while left and not self._stopped:
-                count = file.readinto(buffer[: min(left, len(buffer))])
-                if not count:
-                    return None
-                digest.update(buffer[:count])
-                left -= count
+        offset = 0
+        while offset < self._size and not self._stopped:
+            piece = os.pread(self._descriptor, min(_PIECE, self._size - offset), offset)
+            if not piece:
+                return None
+            digest.update(piece)
+            offset += len(piece)
         return digest.hexdigest()
 
 

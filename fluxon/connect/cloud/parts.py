@@ -84,7 +84,7 @@ class PartFile:
     def open(self, sha256: str) -> int:
         """Begin to write the content with this hash; how many bytes of it are there."""
         self.close()
-        self._check_folder()
+        self._check_target()
         if not self._take_left(self._target.with_name(f"{self._prefix}{sha256[:16]}.part")):
             self._take_new()
         self._worth_keeping = True
@@ -94,7 +94,7 @@ class PartFile:
     def open_new(self) -> None:
         """Begin to write a content that comes at once, of which no part is worth keeping."""
         self.close()
-        self._check_folder()
+        self._check_target()
         self._take_new()
         self._worth_keeping = False
 
@@ -143,11 +143,13 @@ class PartFile:
             finally:
                 os.close(descriptor)
 
-    def _check_folder(self) -> None:
-        """Raise in the name of the file that somebody wants, whose part nobody knows."""
+    def _check_target(self) -> None:
+        """Raise in the name of the file that somebody wants, before all of it has come: nobody knows its part."""
         folder = self._target.parent
         if not folder.is_dir():
             raise FileNotFoundError(errno.ENOENT, "there is no such folder", str(folder))
+        if self._target.is_dir() and not self._target.is_symlink():
+            raise IsADirectoryError(errno.EISDIR, "a folder has this name", str(self._target))
 
     def _mode(self) -> int | None:
         """The permissions of the file that will be replaced, if there is one."""

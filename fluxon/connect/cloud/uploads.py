@@ -65,13 +65,18 @@ class Bytes:
         return hashlib.sha256(self._data).hexdigest()
 
 
+def _open_at_once(path: str, flags: int) -> int:
+    """A pipe that nobody writes to is waited for by nobody; it is refused when it is open."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
 class LocalFile:
     """A content in a file of this machine. ``OSError`` where it cannot be read."""
 
     def __init__(self, path: str) -> None:
         self._path = path
         self._hash: FileHash | None = None
-        self._file = open(path, "rb", buffering=0)  # noqa: SIM115
+        self._file = open(path, "rb", buffering=0, opener=_open_at_once)  # noqa: SIM115
         status = os.fstat(self._file.fileno())
         if not stat.S_ISREG(status.st_mode):
             self._file.close()
@@ -95,7 +100,7 @@ class LocalFile:
     def begin_hashing(self) -> None:
         """In a thread; beginning twice is beginning once."""
         if self._hash is None:
-            self._hash = FileHash(self._path, self.size)
+            self._hash = FileHash(self.duplicate(), self.size)
 
     def duplicate(self) -> int:
         """Another descriptor of the file, for somebody who closes it."""

@@ -14,6 +14,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from fluxon.connect.cloud import hashes, parts
 from fluxon.connect.cloud.hashes import FileHash, RunningHash
 from fluxon.connect.cloud.parts import PartFile
+from fluxon.connect.cloud.uploads import LocalFile
+from fluxon.errors import InvalidPayload
 
 SHA, OTHER = "a" * 64, "b" * 64
 
@@ -186,10 +188,12 @@ class PartFileTests(SynchronousTestCase):
 
     def test_target_that_is_a_folder(self) -> None:
         """It cannot be replaced. A part that was whole is kept for the next time, a small one is not."""
-        self.target.mkdir()
         whole, small = self.part(), self.part()
         whole.open(SHA)
         small.open_new()
+        self.target.mkdir()
+        error = self.assertRaises(IsADirectoryError, self.part().open, SHA)
+        self.assertEqual(error.filename, str(self.target))
         for part in (whole, small):
             part.write(b"abc")
             self.assertRaises(OSError, part.complete)
@@ -245,20 +249,47 @@ class HashTests(SynchronousTestCase):
         self.data = os.urandom(3 * 2**20 + 5)
         Path(self.path).write_bytes(self.data)
 
+    def opened(self) -> int:
+        return os.open(self.path, os.O_RDONLY)
+
     def test_of_a_file(self) -> None:
         """Of its first bytes, so many as it had when it was opened."""
         for size in (0, 1, 4_096, 2**20, len(self.data)):
             expected = hashlib.sha256(self.data[:size]).hexdigest()
-            self.assertEqual(FileHash(self.path, size).wait(), expected)
+            self.assertEqual(FileHash(self.opened(), size).wait(), expected)
 
     def test_of_a_file_that_became_shorter(self) -> None:
         """There is none."""
-        self.assertIsNone(FileHash(self.path, len(self.data) + 1).wait())
+        self.assertIsNone(FileHash(self.opened(), len(self.data) + 1).wait())
 
-    def test_of_a_file_that_is_gone(self) -> None:
+    def test_of_what_cannot_be_read(self) -> None:
         """The system's error comes to the one who waits."""
-        found = FileHash("no such file", 2**20)
-        self.assertRaises(FileNotFoundError, found.wait)
+        found = FileHash(os.open(".", os.O_RDONLY), 2**20)
+        self.assertRaises(IsADirectoryError, found.wait)
+
+    def test_of_a_file_that_is_replaced(self) -> None:
+        """It is that of the file that was opened, and is sent, not of another one that has its name by now."""
+        with LocalFile(self.path) as local:
+            Path(f"{self.path}.new").write_bytes(bytes(len(self.data)))
+            os.replace(f"{self.path}.new", self.path)
+            self.assertEqual(local.sha256(), hashlib.sha256(self.data).hexdigest())
+
+    def test_of_a_pipe(self) -> None:
+        """It is refused, and not waited for until somebody writes to it."""
+        pipe = f"{self.path}.pipe"
+        os.mkfifo(pipe)
+        refused: list[BaseException] = []
+
+        def open_it() -> None:
+            try:
+                LocalFile(pipe)
+            except InvalidPayload as error:
+                refused.append(error)
+
+        thread = threading.Thread(target=open_it, daemon=True)
+        thread.start()
+        thread.join(10)
+        self.assertEqual(len(refused), 1)
 
     def test_of_pieces(self) -> None:
         """However they are cut, and however many."""

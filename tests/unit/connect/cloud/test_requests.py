@@ -52,7 +52,8 @@ class PathTests(SynchronousTestCase):
     def test_local_paths(self) -> None:
         """Text, bytes and ``Path``; nothing else."""
         self.assertEqual(given.local_path_of(Path("x")), "x")
-        self.assertRaises(InvalidPayload, given.local_path_of, None)
+        for wrong in (None, "a\0b", b"a\0b"):
+            self.assertRaises(InvalidPayload, given.local_path_of, wrong)
 
 
 class ArgumentTests(SynchronousTestCase):
