@@ -8,10 +8,10 @@ from __future__ import annotations
 import inspect
 import math
 import types
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import attrs
 import sqlalchemy
 from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
@@ -114,9 +114,13 @@ SERVICE = {"reactor": (None, *REACTOR), "where": (None, "", 7, True, b"localhost
 class Arguments(SynchronousTestCase):
     """Each wrong value is refused when it is given, by an error that names the option and shows the value."""
 
-    def refused(self, make: Callable[..., Any], wrong: dict[str, Any], **given: Any) -> None:
+    def refused(self, make: Any, wrong: dict[str, Any], **given: Any) -> None:
         """Every option of ``make`` is in the table; with ``given`` it makes something, with a wrong value nothing."""
-        self.assertEqual(set(inspect.signature(make).parameters), set(wrong))
+        if attrs.has(make):
+            options = {field.name for field in attrs.fields(make) if field.init}
+        else:
+            options = set(inspect.signature(make).parameters)
+        self.assertEqual(options, set(wrong))
         for name, values in wrong.items():
             for value in values:
                 with self.subTest(option=name, value=value):
