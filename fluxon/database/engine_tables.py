@@ -47,3 +47,8 @@ def create_engine_tables(connection: Any, tables: Sequence[sqlalchemy.Table]) ->
         for index in sorted(table.indexes, key=lambda each: str(each.name)):
             connection.define(CreateIndex(index, if_not_exists=True))
         connection.run(_note, {"name": table.name, "version": version})
+
+
+def look(connection: Any) -> None:
+    """Read something that is in every database: returns if it answers. Connections alone are no answer."""
+    connection.rows(_versions)

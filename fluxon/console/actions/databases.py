@@ -5,6 +5,7 @@ from __future__ import annotations
 from fluxon.console.console import Run
 from fluxon.console.output import Output, Record
 from fluxon.console.served import Served
+from fluxon.database import engine_tables
 from fluxon.errors import NotFound
 
 
@@ -15,7 +16,7 @@ async def database(served: Served, run: Run) -> Output:
         raise NotFound("this server has no database")
     now = served.reactor.seconds
     begun = now()
-    await found.read(_nothing)
+    await found.read(engine_tables.look)
     read = now() - begun
     return Record(
         {
@@ -27,7 +28,3 @@ async def database(served: Served, run: Run) -> Output:
             "a read now, ms": round(read * 1000, 3),
         }
     )
-
-
-def _nothing(_: object) -> None:
-    """The way to the database and back."""

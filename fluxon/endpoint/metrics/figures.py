@@ -10,6 +10,7 @@ from typing import Protocol
 
 from twisted.internet.defer import Deferred, succeed
 
+from fluxon.database import engine_tables
 from fluxon.endpoint.foundation import Foundation
 from fluxon.endpoint.listener import Listener
 from fluxon.metrics import Requests
@@ -90,9 +91,5 @@ def health(run: Measured, stopping: Callable[[], bool]) -> Deferred[str | None]:
     database = run.foundation.database
     if database is None:
         return succeed(None)
-    answer: Deferred[str | None] = database.read(_nothing)
+    answer: Deferred[str | None] = database.read(engine_tables.look)
     return answer.addErrback(lambda _: "the database does not answer")
-
-
-def _nothing(_: object) -> None:
-    """The way to the database and back."""

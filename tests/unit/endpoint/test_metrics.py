@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 import urllib.error
 import urllib.request
+from contextlib import closing
 from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -59,6 +61,15 @@ class MetricsTests(ServingTestCase):
         self.assertTrue([name for name, *_ in told if name.startswith("fluxon_database_")])
         self.assertIn(("fluxon_database", "writes that wait"), told)
         self.assertEqual(await deferToThread(_get, server, "/health"), "ok\n")
+
+    async def test_a_database_that_is_not_well(self) -> None:
+        """A connection to it is no answer: what every database has is read."""
+        server = await self.start(self.setup_of(say, users=True), metrics="tcp:0:interface=127.0.0.1")
+        self.assertEqual(await deferToThread(_get, server, "/health"), "ok\n")
+        with closing(sqlite3.connect("project/people.sqlite3")) as other:
+            other.execute("DROP TABLE fluxon_tables")
+        error = await self.fails(urllib.error.HTTPError, deferToThread(_get, server, "/health"))
+        self.assertEqual((error.code, error.read()), (503, b"the database does not answer\n"))
 
     async def test_without_a_database(self) -> None:
         """There are no figures of what is not there, and nothing is wrong."""
