@@ -3,7 +3,8 @@
 Rules kept here:
 
 - What is logged from ``open`` to ``close`` is written, at ``info`` and above until somebody says otherwise.
-- What an operator may read nobody else may.
+- What an operator may read nobody else may. What root makes in another user's folder is that user's: root may have
+  tried a start that failed, and must not shut the server out.
 - A process has files of its own, since two that rotate one file would each take it away from the other: the second
   server that runs in a folder writes ``fluxon-2.log``, and so on. A number is held through ``flock``.
 - Files that cannot be written, as on a full disk, fail nobody: it is told once to whoever else sees the log (the
@@ -77,7 +78,9 @@ class LogFiles:
         """The first name that no other process writes to."""
         for number in itertools.count(1):
             name = self._name if number == 1 else f"{self._name}-{number}"
-            lock = os.open(self._directory / f".{name}.lock", os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o640)
+            path = self._directory / f".{name}.lock"
+            lock = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o640)
+            self._give(path)
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -122,7 +125,13 @@ class LogFiles:
     def _file(self, name: str) -> LogFile:
         file = LogFile(name, str(self._directory), rotateLength=_ROTATE_AT, defaultMode=0o640, maxRotatedFiles=_KEEP)
         self._files.append(file)
+        self._give(file.path)
         return file
+
+    def _give(self, path: str | Path) -> None:
+        if os.geteuid() == 0:
+            folder = self._directory.stat()
+            os.chown(path, folder.st_uid, folder.st_gid, follow_symlinks=False)
 
     def reopen(self) -> None:
         """Write to new files if somebody moved the present ones away."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from serving import Person, ServingTestCase
 from twisted.logger import Logger, LogLevel, formatEvent, globalLogPublisher
 from twisted.python.failure import Failure
 from twisted.python.logfile import LogFile
-from twisted.trial.unittest import SynchronousTestCase
+from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from fluxon.endpoint.logs import LogFiles
 from fluxon.endpoint.logs.lines import json_line
@@ -100,6 +101,19 @@ class LogFilesTests(SynchronousTestCase):
         log.info("again")
         self.assertIn("again", self.text())
         self.assertEqual(sorted(each.name for each in self.folder.glob("*.log")), ["fluxon-2.log", "fluxon.log"])
+
+    def test_made_by_root(self) -> None:
+        """What root makes in the folder of another user is that user's."""
+        if os.geteuid() != 0:
+            raise SkipTest("only root can give a file away")
+        folder = Path("others").absolute()
+        folder.mkdir()
+        os.chown(folder, 12345, 12346)
+        files = LogFiles(folder)
+        files.open()
+        self.addCleanup(files.close)
+        made = {each.name: (each.stat().st_uid, each.stat().st_gid) for each in folder.iterdir()}
+        self.assertEqual(made, dict.fromkeys((".fluxon.lock", "fluxon.log", "fluxon.jsonl"), (12345, 12346)))
 
     def test_a_full_disk(self) -> None:
         """Lines that find no room fail nobody, and are told of once elsewhere; later the files say how many."""
