@@ -29,7 +29,8 @@ from fluxon.routing import Setup
 from fluxon.routing.greeting import Greeting
 from fluxon.routing.keeping import Keeping
 from fluxon.security.tls import ServerTLS
-from fluxon.sessions import DatabaseAccounts, KeyLooks, Session, Sessions, SQLStore
+from fluxon.sessions import DatabaseAccounts, Session, Sessions, SQLStore
+from fluxon.sessions.key_looks import KeyLooks
 from fluxon.workers import WorkerPool
 
 _log = Logger(namespace="fluxon.server")

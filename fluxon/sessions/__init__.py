@@ -1,7 +1,6 @@
 """Who a connection belongs to: sessions from hello and login to their end, and where they are kept."""
 
 from fluxon.sessions.accounts import Accounts, DatabaseAccounts
-from fluxon.sessions.key_looks import KeyLooks
 from fluxon.sessions.memory import MemoryStore
 from fluxon.sessions.record import SessionRecord
 from fluxon.sessions.session import Ending, Session
@@ -15,7 +14,6 @@ __all__ = [
     "AuthenticatedUser",
     "DatabaseAccounts",
     "Ending",
-    "KeyLooks",
     "MemoryStore",
     "Resumed",
     "SQLStore",

@@ -10,8 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from fluxon.errors import InsecureSecrets, Unavailable
 from fluxon.security.tokens import TokenSigner
-from fluxon.sessions import KeyLooks
-from fluxon.sessions.key_looks import EVERY
+from fluxon.sessions.key_looks import EVERY, KeyLooks
 
 KEYS = {"1": bytes(32), "2": bytes(range(32))}
 
