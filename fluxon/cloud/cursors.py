@@ -1,7 +1,8 @@
-"""Where the next page begins, as a text that callers give back.
+"""Where the next page of a list begins, as a text that callers give back.
 
-Rules kept here: a cursor names what its owner has seen, in plain text, or it is sealed: a page that ends at something
-hidden must not tell what that is. A sealed one is of no use to another process, or after a restart.
+Rules kept here: it is sealed, and good for the directory that was listed alone. A page may end at something hidden, and
+must not tell what that is; and where a list goes on is for nobody to choose: how far a page comes, which looks at a
+bounded number of items, would tell of each name whether something hidden has it.
 """
 
 from __future__ import annotations
@@ -9,50 +10,43 @@ from __future__ import annotations
 import base64
 import binascii
 import os
+import zlib
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from fluxon.errors import InvalidPayload
 
-#: Bytes of a cursor: a path of keys.
+#: Bytes of a cursor: a path of keys, which may be half as long again as their names, but then repeat themselves.
 MAX_CURSOR = 8_192
 
-_SEALED = "~"
 _NONCE = 12
 
 
 class Cursors:
-    """Makes and reads cursors."""
+    """Makes and reads cursors. Those of one ``key`` (32 bytes) are good for all who have it."""
 
-    def __init__(self) -> None:
-        self._cipher = AESGCM(AESGCM.generate_key(128))
+    def __init__(self, key: bytes) -> None:
+        self._cipher = AESGCM(key)
 
-    def of_seen(self, keys: tuple[str, ...]) -> str:
-        """For what the caller was shown."""
-        return "/" + "/".join(keys)
-
-    def of_hidden(self, keys: tuple[str, ...]) -> str:
-        """For what was not."""
+    def seal(self, directory: int, keys: tuple[str, ...]) -> str:
+        """Where a page of what is in a directory, and below, has ended."""
         nonce = os.urandom(_NONCE)
-        sealed = self._cipher.encrypt(nonce, "/".join(keys).encode(), None)
-        return _SEALED + base64.urlsafe_b64encode(nonce + sealed).decode()
+        plain = zlib.compress("/".join((str(directory), *keys)).encode())
+        return base64.urlsafe_b64encode(nonce + self._cipher.encrypt(nonce, plain, None)).decode()
 
     def read(self, cursor: str | None) -> tuple[str, ...]:
-        """The keys on the way to where the page before ended; none for the first page."""
+        """The directory that it is for and the keys on the way to where the page ended; nothing for the first page."""
         if cursor is None:
             return ()
-        if isinstance(cursor, str) and len(cursor) <= 2 * MAX_CURSOR:
-            # No database has a key with one of these, and not every one takes the question.
-            if cursor.startswith("/") and "\0" not in cursor and cursor == cursor.encode("utf-8", "replace").decode():
-                return tuple(cursor[1:].split("/"))
-            if cursor.startswith(_SEALED):
-                try:
-                    raw = base64.urlsafe_b64decode(cursor[1:].encode())
-                    return tuple(self._cipher.decrypt(raw[:_NONCE], raw[_NONCE:], None).decode().split("/"))
-                except (ValueError, binascii.Error, InvalidTag):
-                    pass
-        raise InvalidPayload("this is not where a page ended; begin again without after")
+        if isinstance(cursor, str) and len(cursor) <= MAX_CURSOR and cursor.isascii():
+            try:
+                raw = base64.b64decode(cursor, altchars=b"-_", validate=True)
+                plain = self._cipher.decrypt(raw[:_NONCE], raw[_NONCE:], None)
+                return tuple(zlib.decompress(plain).decode().split("/"))
+            except (ValueError, binascii.Error, InvalidTag):
+                pass
+        raise no_cursor()
 
 
 def number(cursor: str | None) -> int | None:
@@ -61,4 +55,9 @@ def number(cursor: str | None) -> int | None:
         return None
     if isinstance(cursor, str) and cursor.isascii() and cursor.isdigit() and len(cursor) <= 19:
         return int(cursor)
-    raise InvalidPayload("this is not where a page ended; begin again without after")
+    raise no_cursor()
+
+
+def no_cursor() -> InvalidPayload:
+    """What is none, or another list's."""
+    return InvalidPayload("this is not where a page ended; begin again without after")

@@ -12,6 +12,7 @@ Rules of this module:
   the database was copied is there until it is copied, too, however often it is replaced.
 - A folder belongs to the database that first used it, whose mark stands in its lock. To another database every object
   in it would be nobody's, and the sweep would remove them all: so that one is refused.
+- A secret lies in it, for what all processes that use the folder have to read of each other.
 - Descriptors are closed when nobody uses them any more, never under the hands of a thread.
 - Error texts name the folder, never its path.
 """
@@ -48,6 +49,9 @@ _PAUSE = 0.02
 #: Bytes of a database's mark, at most.
 _MARK = 200
 
+#: Bytes of the folder's secret.
+_KEY = 32
+
 
 class CloudFolder:
     """An open cloud folder: descriptors of ``objects`` and ``uploads`` in it, and the lock on it."""
@@ -68,6 +72,7 @@ class CloudFolder:
             self.objects = self._keep(_enter(f"{label}/objects", "objects", folder))
             self.uploads = self._keep(_enter(f"{label}/uploads", "uploads", folder))
             self._make_shelves()
+            self.key = _key(folder)
             os.fsync(folder)
         except BaseException:
             self._end()
@@ -231,6 +236,20 @@ def _sync_parent(path: Path) -> None:
         os.fsync(parent)
     finally:
         close(parent)
+
+
+def _key(folder: int) -> bytes:
+    descriptor = os.open("key", _LOCK, 0o600, dir_fd=folder)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)  # of several that open it at first, all get one
+        found = os.pread(descriptor, _KEY, 0)
+        if len(found) < _KEY:
+            os.fchmod(descriptor, 0o600)  # whatever the umask made of it
+            found = os.urandom(_KEY)
+            os.pwrite(descriptor, found, 0)
+        return found
+    finally:
+        close(descriptor)
 
 
 def _make(name: str, parent: int) -> None:

@@ -75,6 +75,13 @@ class Objects:
         self._folder = open_folder(self._path, owner)
         self._fresh = True
 
+    @property
+    def key(self) -> bytes:
+        """A secret of the folder's: 32 bytes, the same in every process that has it open. Raises ``Unavailable``."""
+        folder = self._used(writing=False)
+        folder.leave()
+        return folder.key
+
     def close(self) -> None:
         """Discard the uploads that are under way, and let go of the folder when the last call in it has ended."""
         folder, self._folder = self._folder, None

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from fluxon.cloud import patterns, tree
+from fluxon.cloud import patterns, refusals, tree
 from fluxon.cloud.acts import Act
+from fluxon.cloud.cursors import no_cursor
 from fluxon.cloud.entries import Entry, Page
 from fluxon.cloud.operation import Operation, P
 from fluxon.cloud.place import Place
@@ -62,7 +63,7 @@ def listing(
     pattern: str | None = None,
 ) -> Page[Entry]:
     """See ``Storage.listing``, ``tree`` and ``find``."""
-    keys = storage.cursors.read(after)
+    begun, *keys = storage.cursors.read(after) or ("",)
     if not isinstance(limit, int) or not 1 <= limit <= MAX_PAGE:
         raise InvalidPayload(f"a page has 1 to {MAX_PAGE} items")
     if pattern is not None and not (isinstance(pattern, str) and 0 < len(pattern.encode("utf-8", "replace")) <= 255):
@@ -70,20 +71,21 @@ def listing(
 
     def work(op: Operation) -> Page[Entry]:
         place = op.locate(op.path)
-        op.require_directory(place, P.READ_TREE_DIRECTORY)
+        top = op.require_directory(place, P.READ_TREE_DIRECTORY).id
+        if begun and begun != str(top):
+            raise refusals.Refused(no_cursor())
         found: list[tuple[Any, tuple[str, ...]]] = []
         last: _Seen | None = None
-        for looked_at, seen in enumerate(walk(op, place, keys, deep), 1):
+        for looked_at, seen in enumerate(walk(op, place, tuple(keys), deep), 1):
             if len(found) == limit:
                 assert last is not None
-                return Page(op.entries(found), storage.cursors.of_seen(last.keys))
+                return Page(op.entries(found), storage.cursors.seal(top, last.keys))
             if seen.grant.permissions:
                 last = seen
                 if pattern is None or patterns.matches(pattern, seen.row.name):
                     found.append((seen.row, seen.path))
             if looked_at == MAX_LOOKED_AT:
-                cursor = storage.cursors.of_seen if seen is last else storage.cursors.of_hidden
-                return Page(op.entries(found), cursor(seen.keys))
+                return Page(op.entries(found), storage.cursors.seal(top, seen.keys))
         return Page(op.entries(found))
 
     return storage.act(agent, action, path, work)

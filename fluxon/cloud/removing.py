@@ -155,7 +155,7 @@ def _moment_of(after: str | None) -> tuple[datetime, int]:
         moment = int(after[:-20])
         if moment < 2**57:
             return LONG_AGO + timedelta(microseconds=moment), min(cursors.number(after[-19:]) or 0, 2**63 - 1)
-    raise InvalidPayload("this is not where a page ended; begin again without after")
+    raise cursors.no_cursor()
 
 
 def way_to(op: Operation, row: Any) -> tuple[list[Any], list[Grant]]:

@@ -70,6 +70,7 @@ class Storage:
 
     #: The row of ``/``.
     root: Any
+    cursors: Cursors
 
     def __init__(
         self,
@@ -85,7 +86,6 @@ class Storage:
         self.rules: Rules = model.rules
         self.options = options
         self.users = Users(database)
-        self.cursors = Cursors()
         self.memos = Memos()
         self.dialect: str = database.statements.dialect.name
         #: Called with a ``Change`` after each commit that changes something, in the thread that made it.
@@ -104,6 +104,7 @@ class Storage:
         self.root = self.database.read_blocking(tree.item, ROOT_ID)
         # Two databases whose "/" was made in the same microsecond are the same one.
         self.objects.open(self.root.created_at.isoformat())
+        self.cursors = Cursors(self.objects.key)
 
     def _prepare(self, connection: Any) -> None:
         tree.make_root(connection, self.now())

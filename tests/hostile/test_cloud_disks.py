@@ -61,7 +61,9 @@ class EveryCall(SynchronousTestCase):
 
     def files(self) -> set[str]:
         """The names of all files but the lock."""
-        return {path.name for path in self.folder.rglob("*") if path.is_file() and not path.name.endswith("lock")}
+        return {
+            path.name for path in self.folder.rglob("*") if path.is_file() and not path.name.endswith(("lock", "key"))
+        }
 
     def every_failure(
         self, operation: Callable[[Objects], Any], content: bytes | None, minimum: int, errors: Any = None

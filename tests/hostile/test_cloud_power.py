@@ -200,7 +200,7 @@ class Power(SynchronousTestCase):
                             wrong.append(f"{name} is not whole")
                 except FluxonError as error:
                     wrong.append(f"{name}: {error}")
-            left = {path.name for path in cloud._path.rglob("*") if path.is_file()} - {"lock", "backup-lock"}
+            left = {path.name for path in cloud._path.rglob("*") if path.is_file()} - {"lock", "backup-lock", "key"}
             return [*wrong, *(f"{name} is left" for name in left - set(rows.contents))]
         finally:
             cloud.close()

@@ -284,7 +284,7 @@ def wrong(storage: Storage) -> list[str]:
 
     named = {row.object: row for row in storage.database.read_blocking(rows)}
     folder = storage.objects._path
-    there = {path.name for path in folder.rglob("*") if path.is_file()} - {"lock", "backup-lock"}
+    there = {path.name for path in folder.rglob("*") if path.is_file()} - {"lock", "backup-lock", "key"}
     problems = [f"{name} has no row" for name in there - set(named)]
     for name, row in named.items():
         try:

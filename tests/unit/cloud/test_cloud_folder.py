@@ -139,6 +139,25 @@ class Folders(SynchronousTestCase):
             objects.close()
             self.assertEqual((self.folder / "lock").read_bytes(), b"of the database one\n")
 
+    def opened(self) -> Objects:
+        objects = Objects(self.folder)
+        objects.open()
+        self.addCleanup(objects.close)
+        return objects
+
+    def test_its_secret(self) -> None:
+        """All who open the folder have the same one, which is made anew if it was cut off; nobody else may read it."""
+        first = self.opened()
+        self.assertEqual((len(first.key), first.key), (32, self.opened().key))
+        self.assertEqual(stat.S_IMODE((self.folder / "key").stat().st_mode), 0o600)
+        for content in (b"", b"half"):
+            (self.folder / "key").write_bytes(content)
+            later = self.opened()
+            self.assertEqual((len(later.key), later.key), (32, self.opened().key))
+            self.assertNotEqual(later.key, first.key)
+        first.close()
+        self.assertRaises(Unavailable, lambda: first.key)
+
     def test_swept_by_another(self) -> None:
         """Opening waits for a sweep, and says so when it takes too long."""
         self.made()

@@ -36,7 +36,7 @@ class Stored(SynchronousTestCase):
 
     def files(self) -> list[Path]:
         """Every file in the folder but the locks."""
-        return [path for path in self.folder.rglob("*") if path.is_file() and not path.name.endswith("lock")]
+        return [path for path in self.folder.rglob("*") if path.is_file() and not path.name.endswith(("lock", "key"))]
 
     def test_store(self) -> None:
         """Bytes of any kind come back, with their size and hash."""

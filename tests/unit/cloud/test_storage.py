@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import random
+from collections.abc import Callable, Sequence
 from typing import Any
+from unicodedata import is_normalized
 
 from cloud_cases import Model, SQLiteCloud
 
-from fluxon.cloud import cursors, moving, reading, snapshots
+from fluxon.cloud import cursors, moving, paths, reading, snapshots
 from fluxon.cloud.agent import Agent
 from fluxon.cloud.authorization_models import Permissions, RoleBasedAccessControl
 from fluxon.cloud.cursors import Cursors
@@ -16,6 +18,7 @@ from fluxon.cloud.patterns import matches
 from fluxon.errors import (
     Conflict,
     DeadlineExceeded,
+    FluxonError,
     InvalidPayload,
     NotFound,
     OutcomeUnknown,
@@ -238,8 +241,50 @@ class Telling(SQLiteCloud):
         self.assertEqual([[entry.name for entry in each.entries] for each in pages], [[], [], ["seen"]])
         for wrong in ("hidden", "~", "~" + "A" * 40, 5, pages[0].next[:-2] if pages[0].next else ""):
             self.assertRaises(InvalidPayload, self.storage.listing, self.jane, "/d", wrong)
-        self.assertRaises(InvalidPayload, Cursors().read, pages[0].next)
+        self.assertRaises(InvalidPayload, Cursors(bytes(32)).read, pages[0].next)
         self.assertRaises(InvalidPayload, cursors.number, "-1")
+
+    def test_where_a_list_goes_on(self) -> None:
+        """Only where a page of it ended: who chose it could find hidden names by how far a page comes from there."""
+        for path in ("/d", "/e"):
+            self.storage.make_directory(self.jane, path)
+            self.assign(path, self.jane, "owner")
+            for name in ("a", "b", "c"):
+                self.storage.make_directory(self.jane, f"{path}/{name}")
+        lists: list[Callable[..., Any]] = [
+            self.storage.listing,
+            self.storage.tree,
+            lambda agent, path, after=None, limit=9: self.storage.find(agent, path, "*", after, limit),
+        ]
+        for listed in lists:
+            ended = listed(self.jane, "/d", None, 1).next
+            self.assertEqual([entry.name for entry in listed(self.jane, "/d", ended).entries], ["b", "c"])
+            for path in ("/e", "/d/a", "/"):
+                self.assertRaises(FluxonError, listed, self.jane, path, ended)
+                self.assertRaises(InvalidPayload, listed, self.admin, path, ended)
+            for chosen in ("/a", "a", ended[:-4], ended[4:], "~" + ended):
+                self.assertRaises(InvalidPayload, listed, self.jane, "/d", chosen)
+        self.storage.close()
+        again = self.make_storage()
+        self.assertEqual([entry.name for entry in again.listing(self.jane, "/d", ended).entries], ["b", "c"])
+
+    def test_the_longest_place_in_a_list(self) -> None:
+        """A page that ends as deep as can be, below names that are longer without their case."""
+        chance = random.Random(5)
+        characters = [
+            each for each in map(chr, range(0x80, 0x3000)) if each.isprintable() and is_normalized("NFC", each)
+        ]
+        longer = [each for each in characters if len(paths.key(each).encode()) > len(each.encode())]
+        self.assertNotEqual(longer, [])
+        path = ""
+        while len(path.encode()) < 3_800:
+            path += "/" + "".join(chance.choice(longer) for _ in range(60))
+        self.storage.make_directory(self.admin, path, parents=True)
+        self.storage.make_directory(self.admin, f"{path}/x")
+        depth = path.count("/")
+        page = self.storage.tree(self.admin, "/", None, depth)
+        self.assertLessEqual(len(page.next or ""), cursors.MAX_CURSOR)
+        self.assertEqual([each.name for each in self.storage.tree(self.admin, "/", page.next).entries], ["x"])
 
     def test_a_page_of_more_than_one_statement_answers(self) -> None:
         """Every item is there once, in order, also when they are exactly as many as statements answer."""

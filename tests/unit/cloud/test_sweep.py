@@ -30,7 +30,9 @@ class Sweeps(SynchronousTestCase):
 
     def left(self) -> set[str]:
         """The names of all files but the locks."""
-        return {path.name for path in self.folder.rglob("*") if path.is_file() and not path.name.endswith("lock")}
+        return {
+            path.name for path in self.folder.rglob("*") if path.is_file() and not path.name.endswith(("lock", "key"))
+        }
 
     def rest(self) -> tuple[list[str], list[str]]:
         """Objects that were stored, and what a killed process left of two uploads."""

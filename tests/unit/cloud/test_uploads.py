@@ -32,7 +32,7 @@ class Uploads(SynchronousTestCase):
 
     def files(self) -> list[Path]:
         """Every file in the folder but the lock."""
-        return [path for path in self.folder.rglob("*") if path.is_file() and not path.name.endswith("lock")]
+        return [path for path in self.folder.rglob("*") if path.is_file() and not path.name.endswith(("lock", "key"))]
 
     def read(self, name: str) -> bytes:
         """The whole object."""
