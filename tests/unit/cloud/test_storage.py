@@ -10,7 +10,7 @@ from unicodedata import is_normalized
 
 from cloud_cases import Model, SQLiteCloud
 
-from fluxon.cloud import cursors, moving, paths, reading, snapshots
+from fluxon.cloud import audit, cursors, moving, paths, reading, snapshots
 from fluxon.cloud.agent import Agent
 from fluxon.cloud.authorization_models import Permissions, RoleBasedAccessControl
 from fluxon.cloud.cursors import Cursors
@@ -64,6 +64,23 @@ class Failing(SQLiteCloud):
         self.assertEqual(self.storage.check(), [])
         versions = len(self.storage.versions(self.admin, "/f"))
         self.assertEqual(self.objects_on_disk(), versions + 1)
+
+    def test_undone(self) -> None:
+        """What a transaction replaces stays on the disk until it is committed: here it is undone at its very end."""
+        self.storage = self.make_storage(versions=0)
+        self.storage.write(self.admin, "/f", b"1")
+        real, wrong = audit.write, [DeadlineExceeded(), None]
+
+        def write(connection: Any, rows: Any) -> None:
+            real(connection, rows)
+            if rows[0]["action"] == "write" and (error := wrong.pop(0)) is not None:
+                raise error
+
+        self.patch(audit, "write", write)
+        self.assertRaises(DeadlineExceeded, self.storage.write, self.admin, "/f", b"2")
+        self.assertEqual(self.storage.read(self.admin, "/f"), b"1")
+        self.storage.write(self.admin, "/f", b"3")
+        self.assertEqual((self.storage.read(self.admin, "/f"), self.objects_on_disk()), (b"3", 1))
 
     def test_certain_failure(self) -> None:
         """Bytes that certainly are nobody's are removed at once."""
