@@ -15,26 +15,34 @@ class Following(Protocol):
 
 
 class Followers:
-    """``count`` threads, started when there is the first piece of work. Daemons: none is ever waited for."""
+    """``count`` threads, started when there is the first piece of work. Daemons: none is ever waited for.
+
+    What is put after ``stop``, since it was under way then, is done all the same, and leaves no thread behind.
+    """
 
     def __init__(self, name: str, count: int) -> None:
         self._name = name
         self._count = count
         self._mutex = threading.Lock()
         self._threads = 0
+        self._stopped = False
         self._work: SimpleQueue[Following | None] = SimpleQueue()
 
     def put(self, work: Following) -> None:
         """Have a thread call ``follow``. Does not block."""
         with self._mutex:
+            if self._stopped:
+                threading.Thread(target=work.follow, name=f"{self._name}-last", daemon=True).start()
+                return
             if self._threads < self._count:
                 self._threads += 1
                 threading.Thread(target=self._run, name=f"{self._name}-{self._threads}", daemon=True).start()
-        self._work.put(work)
+            self._work.put(work)
 
     def stop(self) -> None:
         """Let the threads end when they have done what was put."""
         with self._mutex:
+            self._stopped = True
             for _ in range(self._threads):
                 self._work.put(None)
             self._threads = 0

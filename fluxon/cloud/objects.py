@@ -73,6 +73,7 @@ class Objects:
         server's user.
         """
         self._folder = open_folder(self._path, owner)
+        self._pace = Pace()
         self._fresh = True
 
     @property

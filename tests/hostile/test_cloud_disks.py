@@ -15,6 +15,7 @@ import failing_disk
 from descriptors import open_below
 from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
+from upload_threads import UploadThreads
 
 from fluxon.cloud import folder, shelves, sweep
 from fluxon.cloud.objects import Objects, Stored
@@ -25,19 +26,13 @@ NEW = os.urandom(100_000)
 PIECE = os.urandom(256 * 1024)
 
 
-def settle() -> None:
-    """Wait for the threads that follow uploads, which end when the folder is closed."""
-    for thread in threading.enumerate():
-        if thread.name.startswith(("fluxon-upload", "fluxon-write")):
-            thread.join(30)
-
-
 class EveryCall(SynchronousTestCase):
     """One operation at a time, on a folder with an object in it."""
 
     def setUp(self) -> None:
         if not os.path.isdir("/proc/self/fd"):
             self.skipTest("counts descriptors in /proc")
+        self.threads = UploadThreads()
         self.folder = Path(tempfile.mkdtemp()) / "cloud"
         self.addCleanup(shutil.rmtree, self.folder.parent)
         # What is told of what is left behind is told to the operator, at length.
@@ -94,7 +89,7 @@ class EveryCall(SynchronousTestCase):
                 # Closing what is synced, and removing, may fail without telling the one who asked.
                 self.assertEqual(error is None, failing.failed in (None, "close", "unlink"), failing.failed)
                 objects.close()
-                settle()
+                self.threads.wait()
                 self.assertLessEqual(len(open_below(self.folder)), before)
                 if failing.failed is not None:
                     seen[failing.failed] = seen.get(failing.failed, 0) + 1

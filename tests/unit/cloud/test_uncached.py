@@ -12,6 +12,7 @@ from pathlib import Path
 
 from descriptors import open_below
 from twisted.trial.unittest import SynchronousTestCase
+from upload_threads import UploadThreads
 
 from fluxon.cloud import uncached
 from fluxon.cloud.objects import Objects
@@ -24,6 +25,7 @@ class UncachedTests(SynchronousTestCase):
     """A file, and what the system is asked to write of it."""
 
     def setUp(self) -> None:
+        self.threads = UploadThreads()
         self.folder = Path(tempfile.mkdtemp())
         self.addCleanup(shutil.rmtree, self.folder)
         self.path = self.folder / "file"
@@ -178,12 +180,14 @@ class UncachedTests(SynchronousTestCase):
         file.settle()
         file.close()
         self.assertEqual(self.path.stat().st_size, 4 * BLOCK)
+        self.threads.wait()
 
 
 class Uploading(SynchronousTestCase):
     """Objects that are made so."""
 
     def setUp(self) -> None:
+        self.threads = UploadThreads()
         self.folder = Path(tempfile.mkdtemp()) / "cloud"
         self.addCleanup(shutil.rmtree, self.folder.parent)
         self.objects = Objects(self.folder)
@@ -274,9 +278,10 @@ class Uploading(SynchronousTestCase):
 
     def test_given_up_with_blocks_on_their_way(self) -> None:
         """They are waited for before anything is closed: nothing is written into somebody else's file."""
-        go, real = threading.Event(), os.pwritev
+        go, begun, real = threading.Event(), threading.Event(), os.pwritev
 
         def slow(descriptor: int, pieces: list[memoryview], offset: int) -> int:
+            begun.set()
             go.wait(30)
             return real(descriptor, pieces, offset)
 
@@ -284,14 +289,13 @@ class Uploading(SynchronousTestCase):
         upload = self.objects.begin()
         while upload.append(bytes(BLOCK)):
             pass
+        self.assertTrue(begun.wait(30))
         gone = threading.Thread(target=upload.discard)
         gone.start()
         self.assertEqual(len(os.listdir(self.folder / "uploads")), 1)
         go.set()
         gone.join()
         self.objects.close()
-        for thread in threading.enumerate():
-            if thread.name.startswith(("fluxon-upload", "fluxon-write")):
-                thread.join(30)
+        self.threads.wait()
         self.assertEqual(open_below(self.folder), {})
         self.assertEqual(os.listdir(self.folder / "uploads"), [])

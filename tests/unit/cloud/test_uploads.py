@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
+from upload_threads import UploadThreads
 
 from fluxon.cloud import disk, uploads
 from fluxon.cloud.objects import Objects
@@ -24,6 +25,7 @@ class Uploads(SynchronousTestCase):
     """One at a time, and many."""
 
     def setUp(self) -> None:
+        self.threads = UploadThreads()
         self.folder = Path(tempfile.mkdtemp()) / "cloud"
         self.addCleanup(shutil.rmtree, self.folder.parent)
         self.objects = Objects(self.folder)
@@ -95,14 +97,8 @@ class Uploads(SynchronousTestCase):
             with self.assertRaises(Unavailable):
                 upload.finish()
         self.objects.close()  # the last thread that followed one is through
-        self.settle()
+        self.threads.wait()
         self.assertEqual(self.files(), [])
-
-    def settle(self) -> None:
-        """Wait for the threads that follow uploads."""
-        for thread in threading.enumerate():
-            if thread.name.startswith(("fluxon-upload", "fluxon-write")):
-                thread.join(30)
 
     def test_discard_after_finish(self) -> None:
         """What is an object stays one."""
@@ -120,7 +116,7 @@ class Uploads(SynchronousTestCase):
         upload = self.objects.begin()
         upload.append(bytes(30 * MIB))
         self.objects.close()
-        self.settle()
+        self.threads.wait()
         self.assertEqual(self.files(), [])
 
     def test_short_writes(self) -> None:
@@ -282,7 +278,7 @@ class Uploads(SynchronousTestCase):
             self.assertEqual(stored.sha256, hashlib.sha256(content).hexdigest())
             self.assertEqual(self.read(stored.name), content)
         self.objects.close()
-        self.settle()
+        self.threads.wait()
         self.assertEqual(budget.left, uploads.HELD)
 
     def test_what_changes_after_it_was_appended(self) -> None:
