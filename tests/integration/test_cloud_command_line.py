@@ -259,6 +259,31 @@ class CloudCommandTests(CommandLineCase):
         self.sessions.rmdir()
         self.remember(self.cloud.main_port, self.cloud.port, None)
 
+    def test_several_to_delete(self) -> None:
+        """One that cannot be deleted is named, and does not keep the others."""
+        for name in ("a", "b"):
+            (self.home / name).write_bytes(b"1")
+        self.does("put", "a", "b", f"{self.place}/")
+        paths = [f"{self.place}/{name}" for name in ("a", "nothing", "b")]
+        done = self.run_command("rm", *paths)
+        self.assertEqual((done.status, done.out), (5, f"deleted {paths[0]}\ndeleted {paths[2]}\n"))
+        self.assertTrue(done.err.startswith(f"{paths[1]}: "), done.err)
+        self.assertIn("-r deletes it", self.fails(2, "rm", self.place))
+
+    def test_closed_streams(self) -> None:
+        """A program that closes them before it starts the command is no reason for a traceback."""
+        for closed, status in (("<&-", 0), (">&-", 0), ("2>&-", 0), ("<&- >&- 2>&-", 0)):
+            done = subprocess.run(
+                f"{sys.executable} -m fluxon.connect ls / {closed}",
+                shell=True,
+                cwd=self.home,
+                env=self.environment,
+                capture_output=True,
+                text=True,
+                timeout=PATIENCE,
+            )
+            self.assertEqual((done.returncode, done.stderr), (status, ""))
+
     def test_one_file_that_fails(self) -> None:
         """The others are transferred, and the command says how many were not."""
         self.folder()

@@ -15,7 +15,7 @@ from fluxon.connect.cloud.items import CloudChange, CloudItem
 from fluxon.connect.command_line.folders import get, put
 from fluxon.connect.command_line.output import Output, moment, size
 from fluxon.connect.command_line.place import Place
-from fluxon.connect.command_line.statuses import NOT_PERMITTED
+from fluxon.connect.command_line.statuses import NO_CONNECTION, NOT_PERMITTED, status_of
 from fluxon.errors import ConfigurationError, FluxonError, InvalidPayload, NotFound, UnknownView
 
 Command = Callable[[Place, argparse.Namespace, Output], int | None]
@@ -43,7 +43,7 @@ def _login(place: Place, options: argparse.Namespace, output: Output) -> int | N
 def _password(prompt: str) -> str:
     """What is typed, or comes in the first line of standard input where that is no terminal."""
     try:
-        if sys.stdin is None or sys.stdin.isatty():
+        if sys.stdin.isatty():
             return getpass.getpass(prompt)
         line = sys.stdin.readline()
     except EOFError:  # Ctrl+D, or no terminal either
@@ -138,13 +138,27 @@ def _mkdir(place: Place, options: argparse.Namespace, output: Output) -> None:
     output.result(made, ())
 
 
-def _rm(place: Place, options: argparse.Namespace, output: Output) -> None:
+def _rm(place: Place, options: argparse.Namespace, output: Output) -> int | None:
+    status: int | None = None
     for path in options.paths:
-        if options.recursive and _is_directory(place, path):
-            place.cloud.delete_directory(path)
+        try:
+            _delete(place, path, options.recursive)
+        except FluxonError as error:
+            # One that cannot be deleted does not keep the others.
+            if len(options.paths) == 1 or status_of(error) == NO_CONNECTION:
+                raise
+            output.complaint(f"{path}: {error.text}")
+            status = status or status_of(error)
         else:
-            _delete_file(place, path)
-        output.said(f"deleted {path}")
+            output.said(f"deleted {path}")
+    return status
+
+
+def _delete(place: Place, path: str, recursive: bool) -> None:
+    if recursive and _is_directory(place, path):
+        place.cloud.delete_directory(path)
+    else:
+        _delete_file(place, path)
 
 
 def _delete_file(place: Place, path: str) -> None:

@@ -91,7 +91,7 @@ def _sessions(commands: _Commands) -> None:
         description="Log in by the project's view 'login', which is sent {username, password}. The password is asked "
         "for on the terminal, or read from the first line of standard input if that is none.",
     )
-    login.add_argument("user", metavar="USER")
+    login.add_argument("user", type=_given, metavar="USER")
     login.add_argument("--view", default="login", help="the view that logs in, if it is called otherwise")
     logout = commands.add_parser("logout", help="log out, and forget the session")
     logout.add_argument("--view", default="logout", help="the view that logs out, if it is called otherwise")
@@ -103,25 +103,25 @@ def _sessions(commands: _Commands) -> None:
 
 def _items(commands: _Commands) -> None:
     listing = commands.add_parser("ls", help="list a directory")
-    listing.add_argument("path", nargs="?", default="/", metavar="PATH")
+    listing.add_argument("path", type=_given, nargs="?", default="/", metavar="PATH")
     listing.add_argument("-l", "--long", action="store_true", help="with size, time and creator")
     tree = commands.add_parser("tree", help="list all that is below a directory")
-    tree.add_argument("path", nargs="?", default="/", metavar="PATH")
+    tree.add_argument("path", type=_given, nargs="?", default="/", metavar="PATH")
     find = commands.add_parser("find", help="find items by their names")
-    find.add_argument("path", metavar="PATH")
-    find.add_argument("pattern", metavar="PATTERN", help="with * and ?")
+    find.add_argument("path", type=_given, metavar="PATH")
+    find.add_argument("pattern", type=_given, metavar="PATTERN", help="with * and ?")
     stat = commands.add_parser("stat", help="what is known of an item")
-    stat.add_argument("path", metavar="PATH")
+    stat.add_argument("path", type=_given, metavar="PATH")
     make = commands.add_parser("mkdir", help="make a directory")
-    make.add_argument("path", metavar="PATH")
+    make.add_argument("path", type=_given, metavar="PATH")
     make.add_argument("-p", "--parents", action="store_true", help="and those above it that are missing")
     remove = commands.add_parser("rm", help="delete files")
-    remove.add_argument("paths", nargs="+", metavar="PATH")
+    remove.add_argument("paths", type=_given, nargs="+", metavar="PATH")
     remove.add_argument("-r", "--recursive", action="store_true", help="directories, too, with all that is in them")
     for name, words in (("mv", "move or rename an item"), ("cp", "copy an item, within the cloud")):
         made = commands.add_parser(name, help=words)
-        made.add_argument("path", metavar="PATH")
-        made.add_argument("to", metavar="NEW_PATH")
+        made.add_argument("path", type=_given, metavar="PATH")
+        made.add_argument("to", type=_given, metavar="NEW_PATH")
 
 
 def _contents(commands: _Commands) -> None:
@@ -132,8 +132,10 @@ def _contents(commands: _Commands) -> None:
         "path, or where it goes if it ends with '/' or is '.'; a file goes into a folder that is there, too. What is "
         "there with the same size and hash is skipped, so that the same command goes on after an interruption.",
     )
-    get.add_argument("path", metavar="PATH")
-    get.add_argument("local", nargs="?", metavar="LOCAL", help="a file or a folder; without it, PATH's name here")
+    get.add_argument("path", type=_given, metavar="PATH")
+    get.add_argument(
+        "local", type=_given, nargs="?", metavar="LOCAL", help="a file or a folder; without it, PATH's name here"
+    )
     put = commands.add_parser(
         "put",
         help="upload files or whole folders",
@@ -142,8 +144,8 @@ def _contents(commands: _Commands) -> None:
         "What is there with the same size and hash is skipped, so that the same command goes on after an "
         "interruption.",
     )
-    put.add_argument("local", nargs="+", metavar="LOCAL")
-    put.add_argument("path", metavar="PATH")
+    put.add_argument("local", type=_given, nargs="+", metavar="LOCAL")
+    put.add_argument("path", type=_given, metavar="PATH")
     for made in (get, put):
         made.add_argument(
             "--jobs", type=_positive, default=DEFAULT_JOBS, metavar="N", help=f"transfers at once; {DEFAULT_JOBS}"
@@ -152,39 +154,48 @@ def _contents(commands: _Commands) -> None:
 
 def _roles(commands: _Commands) -> None:
     share = commands.add_parser("share", help="give a user a role at a path and below it")
-    share.add_argument("path", metavar="PATH")
-    share.add_argument("user", metavar="USER")
-    share.add_argument("role", metavar="ROLE")
+    share.add_argument("path", type=_given, metavar="PATH")
+    share.add_argument("user", type=_given, metavar="USER")
+    share.add_argument("role", type=_given, metavar="ROLE")
     share.add_argument("--expires", metavar="TIME", help="until when, like 2027-01-31 or 2027-01-31T18:00+01:00")
     share.add_argument("--from", dest="valid_from", metavar="HH:MM", help="from this time of each day on (UTC)")
     share.add_argument("--until", dest="valid_until", metavar="HH:MM", help="and until that one")
     unshare = commands.add_parser("unshare", help="take a role at a path from a user")
-    unshare.add_argument("path", metavar="PATH")
-    unshare.add_argument("user", metavar="USER")
-    unshare.add_argument("role", nargs="?", metavar="ROLE", help="without it: every role that is assigned there")
+    unshare.add_argument("path", type=_given, metavar="PATH")
+    unshare.add_argument("user", type=_given, metavar="USER")
+    unshare.add_argument(
+        "role", type=_given, nargs="?", metavar="ROLE", help="without it: every role that is assigned there"
+    )
     roles = commands.add_parser("roles", help="the roles that are assigned at a path")
-    roles.add_argument("path", metavar="PATH")
+    roles.add_argument("path", type=_given, metavar="PATH")
     permissions = commands.add_parser("permissions", help="what you may do at a path")
-    permissions.add_argument("path", metavar="PATH")
+    permissions.add_argument("path", type=_given, metavar="PATH")
 
 
 def _history(commands: _Commands) -> None:
     log = commands.add_parser("log", help="what was done at a path and below it")
-    log.add_argument("path", nargs="?", default="/", metavar="PATH")
+    log.add_argument("path", type=_given, nargs="?", default="/", metavar="PATH")
     log.add_argument("--user", help="by this user only")
     log.add_argument("--since", metavar="TIME", help="like 2027-01-31, or with a time of day")
     log.add_argument("-n", "--number", type=_positive, default=100, help="the newest so many; 100")
     versions = commands.add_parser("versions", help="the contents of a file that are kept")
-    versions.add_argument("path", metavar="PATH")
+    versions.add_argument("path", type=_given, metavar="PATH")
     deleted = commands.add_parser("deleted", help="what was deleted below a directory and is still kept")
-    deleted.add_argument("path", nargs="?", default="/", metavar="PATH")
+    deleted.add_argument("path", type=_given, nargs="?", default="/", metavar="PATH")
     restore = commands.add_parser("restore", help="bring back an older version, or something deleted")
-    restore.add_argument("path", metavar="PATH")
+    restore.add_argument("path", type=_given, metavar="PATH")
     which = restore.add_mutually_exclusive_group(required=True)
     which.add_argument("--version", type=int, metavar="N", help="see versions")
     which.add_argument("--deleted", type=int, metavar="ID", help="see deleted")
     watch = commands.add_parser("watch", help="print each change at a path and below it, until Ctrl+C")
-    watch.add_argument("path", nargs="?", default="/", metavar="PATH")
+    watch.add_argument("path", type=_given, nargs="?", default="/", metavar="PATH")
+
+
+def _given(text: str) -> str:
+    """What a script has not set is empty: it must not be taken for the root, or for the folder that it runs in."""
+    if not text:
+        raise argparse.ArgumentTypeError("it is empty; the cloud's root is '/', and this folder '.'")
+    return text
 
 
 def _positive(text: str) -> int:

@@ -67,6 +67,27 @@ class ParserTests(SynchronousTestCase):
         self.refuse("login", "Jane", "secret")
         self.refuse("login", "Jane", "--password", "secret")
 
+    def test_what_a_script_has_not_set(self) -> None:
+        """An empty path is not the root, nor the folder that the command runs in: nothing is put, shared or deleted."""
+        for typed in (
+            ("put", "", "/a"),
+            ("put", "file", ""),
+            ("get", ""),
+            ("get", "/a", ""),
+            ("rm", "-r", "/a", ""),
+            ("mv", "", "/a"),
+            ("cp", "/a", ""),
+            ("ls", ""),
+            ("share", "", "Mike", "viewer"),
+            ("share", "/a", "", "viewer"),
+            ("unshare", "/a", "Mike", ""),
+        ):
+            said = io.StringIO()
+            with redirect_stderr(said):
+                refused = self.assertRaises(SystemExit, parser().parse_args, typed)
+            self.assertEqual(refused.code, 2)
+            self.assertIn("it is empty", said.getvalue())
+
     def test_wrong_numbers(self) -> None:
         """They are refused by the parser."""
         self.refuse("get", "/a", "--jobs", "0")
