@@ -227,6 +227,9 @@ class StartingTests(FirstHourCase):
         edit(self.project, "server.py", "secure=False,", "secure=False,\n    metrics=0,")
         without = (sys.executable, "-c", WITHOUT, "prometheus_client")
         self.sees(self.project, without, "metrics need prometheus-client; type: pip install 'fluxon[metrics]'")
+        # As where the Python of root's home runs as another user.
+        without = (sys.executable, "-c", WITHOUT, "wsgiref")
+        self.sees(self.project, without, "metrics need Python's wsgiref.simple_server, which cannot be imported")
 
     def test_a_python_that_is_too_old(self) -> None:
         """Is told so by the first import, in words and not by a syntax error."""

@@ -32,7 +32,14 @@ class MetricsPort:
             from fluxon.endpoint.metrics.collector import ServerCollector
             from fluxon.endpoint.metrics.site import MetricsSite
         except ImportError as error:
-            raise ConfigurationError("metrics need prometheus-client; type: pip install 'fluxon[metrics]'") from error
+            if error.name is None or error.name.partition(".")[0] == "prometheus_client":
+                raise ConfigurationError(
+                    "metrics need prometheus-client; type: pip install 'fluxon[metrics]'"
+                ) from error
+            raise ConfigurationError(
+                f"metrics need Python's {error.name}, which cannot be imported; see that the server's user may read the "
+                f"Python that the virtual environment was made of"
+            ) from error
         self._endpoint = endpoint
         collector = ServerCollector(lambda: run.requests, lambda: samples(run))
         self._site: MetricsSite = MetricsSite(reactor, collector, lambda: health(run, stopping))
