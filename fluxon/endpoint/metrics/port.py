@@ -37,8 +37,8 @@ class MetricsPort:
                     "metrics need prometheus-client; type: pip install 'fluxon[metrics]'"
                 ) from error
             raise ConfigurationError(
-                f"metrics need Python's {error.name}, which cannot be imported; see that the server's user may read the "
-                f"Python that the virtual environment was made of"
+                f"metrics need Python's {error.name}, which cannot be imported; see that the server's user may read "
+                f"the Python that the virtual environment was made of"
             ) from error
         self._endpoint = endpoint
         collector = ServerCollector(lambda: run.requests, lambda: samples(run))
