@@ -11,9 +11,10 @@ import random as _random
 from collections.abc import Callable, Coroutine
 from typing import Any, ParamSpec, TypeVar
 
-from twisted.internet.defer import Deferred, DeferredList, fail
+from twisted.internet.defer import CancelledError, Deferred, DeferredList, fail
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from fluxon.arguments import check_reactor
 from fluxon.blocking import Pending, pending
@@ -40,7 +41,7 @@ from fluxon.connect.cloud.watches import CloudWatch
 from fluxon.connect.reconnecting import Connection
 from fluxon.connect.service import ClientService, connected, endpoint_of
 from fluxon.connect.session import HasSession
-from fluxon.errors import FluxonError, InvalidPayload, NotFound, Unavailable
+from fluxon.errors import Cancelled, FluxonError, InvalidPayload, NotFound, Unavailable
 from fluxon.workers import WorkerPool
 
 _log = Logger(namespace="fluxon.connect")
@@ -188,6 +189,8 @@ class CloudClient(ClientService, DeferredCalls):
 
         def over(result: Any) -> Any:
             self._transfers.discard(transfer)
+            if isinstance(result, Failure) and result.check(Cancelled):
+                return Failure(CancelledError())  # as at any other moment, whatever it waited for
             return result
 
         return pending(transfer.addBoth(over))

@@ -101,6 +101,15 @@ class SavedSessions:
 
 
 def _config_folder() -> Path:
+    try:
+        return _folder_of_user()
+    except RuntimeError:  # a container's user whom its system does not know
+        raise ConfigurationError(
+            "this user has no home folder to keep a session in: set XDG_CONFIG_HOME to a folder of theirs"
+        ) from None
+
+
+def _folder_of_user() -> Path:
     if sys.platform == "win32":
         return Path(os.environ.get("APPDATA") or Path.home() / "AppData" / "Roaming") / "fluxon"
     return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "fluxon"

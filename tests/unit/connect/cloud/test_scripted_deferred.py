@@ -7,7 +7,7 @@ from typing import Any
 
 from scripted_server import ScriptedServer
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred, DeferredQueue
+from twisted.internet.defer import CancelledError, Deferred, DeferredQueue
 from twisted.internet.task import deferLater
 from twisted.python import threadable
 from twisted.trial.unittest import TestCase
@@ -91,6 +91,19 @@ class DownloadTests(CloudScriptCase):
         reading = self.files.read_file("/a/b")
         await self.answers("cloud.read", content(b"abc", length=4))
         await self.assertFailure(reading, ProtocolError)
+
+    async def test_cancelled_before_an_answer(self) -> None:
+        """A transfer that is cancelled while the server is asked fails as at any other moment."""
+        local = Path(self.mktemp())
+        local.write_bytes(bytes(300_000))
+        reading = self.files.download_file("/a/b", self.mktemp())
+        await self.asked("cloud.read")
+        reading.cancel()
+        await self.assertFailure(reading, CancelledError)
+        writing = self.files.upload_file("/a/b", local)
+        await self.asked("cloud.upload")
+        writing.cancel()
+        await self.assertFailure(writing, CancelledError)
 
     async def test_more_than_was_said(self) -> None:
         """A stream that does not end where it should is not written to the disk until that is full, nor begun again."""

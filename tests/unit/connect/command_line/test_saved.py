@@ -92,6 +92,16 @@ class SavedSessionsTests(SynchronousTestCase):
         (home / "data" / "fluxon" / "sessions").chmod(0o755)
         self.assertEqual(SavedSessions().last(), self.saved)
 
+    def test_nowhere(self) -> None:
+        """A user without a home, as a container may have one, is told what to set."""
+
+        def home() -> Path:
+            raise RuntimeError("Could not determine home directory.")
+
+        self.patch(os, "environ", {})
+        self.patch(Path, "home", staticmethod(home))
+        self.assertIn("XDG_CONFIG_HOME", self.assertRaises(ConfigurationError, SavedSessions).text)
+
     def test_damaged(self) -> None:
         """It is as none."""
         self.sessions.save(self.saved)
