@@ -29,15 +29,24 @@ class Followers:
         self._work: SimpleQueue[Following | None] = SimpleQueue()
 
     def put(self, work: Following) -> None:
-        """Have a thread call ``follow``. Does not block."""
+        """Have a thread call ``follow``. Does not block. ``RuntimeError`` if the system has none left for it."""
         with self._mutex:
             if self._stopped:
                 threading.Thread(target=work.follow, name=f"{self._name}-last", daemon=True).start()
                 return
             if self._threads < self._count:
-                self._threads += 1
-                threading.Thread(target=self._run, name=f"{self._name}-{self._threads}", daemon=True).start()
+                self._start()
             self._work.put(work)
+
+    def _start(self) -> None:
+        name = f"{self._name}-{self._threads + 1}"
+        try:
+            threading.Thread(target=self._run, name=name, daemon=True).start()
+        except RuntimeError:
+            if not self._threads:  # else those that are here do it
+                raise
+        else:
+            self._threads += 1
 
     def stop(self) -> None:
         """Let the threads end when they have done what was put."""

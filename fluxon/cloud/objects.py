@@ -73,7 +73,7 @@ class Objects:
         server's user.
         """
         self._folder = open_folder(self._path, owner)
-        self._pace = Pace()
+        self._pace, self._syncs = Pace(), Syncs()
         self._fresh = True
 
     @property

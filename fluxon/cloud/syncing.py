@@ -12,6 +12,8 @@ import threading
 from collections.abc import Sequence
 from queue import Empty, SimpleQueue
 
+from fluxon.cloud.followers import Followers
+
 #: Syncs that wait for the disk at a time. A flush takes all that wait; with more, threads cost more than they gain.
 THREADS = 8
 
@@ -30,7 +32,7 @@ class _Round:
         self._done.acquire()
         self.errors: list[OSError | None] = [OSError("the fsync did not return")] * len(descriptors)
 
-    def take_part(self) -> None:
+    def follow(self) -> None:
         """Sync what nobody has begun with."""
         while True:
             try:
@@ -60,40 +62,21 @@ class Syncs:
     """Threads that sync for others."""
 
     def __init__(self) -> None:
-        self._mutex = threading.Lock()
-        self._threads = 0
-        self._rounds: SimpleQueue[_Round | None] = SimpleQueue()
+        self._threads = Followers("fluxon-sync", THREADS - 1)
 
     def sync_all(self, descriptors: Sequence[int]) -> list[OSError | None]:
         """What each file's ``fsync`` raised, or None. Blocks."""
         mine = _Round(descriptors)
-        self._call(min(len(descriptors), THREADS) - 1, mine)
-        mine.take_part()
+        for _ in range(min(len(descriptors), THREADS) - 1):
+            try:
+                self._threads.put(mine)
+            except RuntimeError:  # the system has no thread left: this one does it
+                break
+        mine.follow()
         if descriptors:
             mine.wait()
         return mine.errors
 
-    def _call(self, count: int, mine: _Round) -> None:
-        if count < 1:
-            return
-        with self._mutex:
-            while self._threads < count:
-                try:
-                    threading.Thread(target=self._run, name="fluxon-sync", daemon=True).start()
-                except RuntimeError:  # the system has no thread left: those that are here do it, this one at least
-                    break
-                self._threads += 1
-        for _ in range(count):
-            self._rounds.put(mine)
-
     def stop(self) -> None:
         """Let the threads end when they have done what was put."""
-        with self._mutex:
-            for _ in range(self._threads):
-                self._rounds.put(None)
-            self._threads = 0
-
-    def _run(self) -> None:
-        while (its := self._rounds.get()) is not None:
-            its.take_part()
-            del its
+        self._threads.stop()

@@ -104,7 +104,13 @@ class Uncached:
             self._waiting.append((block, offset))
             idle = len(self._waiting) == 1
         if idle:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        try:
             self._lane.threads.put(self)
+        except RuntimeError:  # the system has no thread left: this one does it
+            self.follow()
 
     def follow(self) -> None:
         """In a thread of the lane: write the next block."""
@@ -125,7 +131,7 @@ class Uncached:
             if not self._waiting:
                 self._changed.notify_all()
                 return
-        self._lane.threads.put(self)
+        self._go_on()
 
     def _write(self, block: memoryview, offset: int) -> None:
         written = 0

@@ -127,7 +127,11 @@ class Upload:
         behind = self.size - self._hashed
         if behind >= STEP and not self._followed:
             self._followed = True
-            self._pace.threads.put(self)
+            try:
+                self._pace.threads.put(self)
+            except RuntimeError:
+                self._followed = False
+                raise self._fail(OSError(errno.ENOMEM, "no thread")) from None
         # A pause lasts until the thread ends it, whatever is appended meanwhile: somebody waits for its ``ready``.
         self._paused = self._paused or behind >= AHEAD
         return not self._paused

@@ -9,6 +9,7 @@ import shutil
 import tempfile
 import threading
 from pathlib import Path
+from unittest.mock import patch
 
 from descriptors import open_below
 from twisted.trial.unittest import SynchronousTestCase
@@ -19,6 +20,11 @@ from fluxon.cloud.objects import Objects
 from fluxon.cloud.uncached import BLOCK, BLOCKS, Lane, Uncached
 from fluxon.cloud.uploads import STEP
 from fluxon.errors import ResourceExhausted, Unavailable
+
+
+def no_thread(_: object) -> None:
+    """What a thread's start says when the system allows no more of them."""
+    raise RuntimeError("can't start new thread")
 
 
 class UncachedTests(SynchronousTestCase):
@@ -163,6 +169,14 @@ class UncachedTests(SynchronousTestCase):
         file.close()
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
+    def test_no_thread_left(self) -> None:
+        """Whoever brings a block writes it."""
+        self.patch(threading.Thread, "start", no_thread)
+        file = self.opened()
+        file.write([memoryview(b"x" * BLOCK)], 0)
+        self.assertEqual(self.written, [(True, 0, BLOCK)])
+        file.close()
+
     def test_stopped_in_between(self) -> None:
         """Blocks that are on their way when the threads are told to end are written all the same."""
         go, real = threading.Event(), self.real
@@ -275,6 +289,23 @@ class Uploading(SynchronousTestCase):
         self.assertRaises(ResourceExhausted, self.upload, bytes(2 * STEP + BLOCK))
         self.assertEqual(os.listdir(self.folder / "uploads"), [])
         self.assertEqual([file for file in (self.folder / "objects").rglob("*") if file.is_file()], [])
+
+    def test_no_thread_left(self) -> None:
+        """An upload that nobody can follow is refused, and leaves nothing; what is already followed goes on."""
+        with patch.object(threading.Thread, "start", no_thread):
+            upload = self.objects.begin()
+            with self.assertRaises(ResourceExhausted):
+                upload.append(bytes(2 * STEP))
+            self.assertRaises(ResourceExhausted, upload.finish)
+        self.assertEqual(os.listdir(self.folder / "uploads"), [])
+        upload = self.objects.begin()
+        upload.append(bytes(STEP))
+        with patch.object(threading.Thread, "start", no_thread):
+            content = os.urandom(3 * STEP)
+            self.assertEqual(self.upload(content), content)
+            stored = self.objects.store_all([b"a", b"b", b"c"])
+        self.assertEqual([error for _, error in stored], [None, None, None])
+        upload.finish()
 
     def test_given_up_with_blocks_on_their_way(self) -> None:
         """They are waited for before anything is closed: nothing is written into somebody else's file."""
