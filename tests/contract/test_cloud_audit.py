@@ -171,6 +171,8 @@ class Audit:
         self.assign("/d", self.jane, "owner")
         self.storage.write(self.jane, "/d/f", b"x")
         self.storage.write(self.admin, "/d/secret", b"x")
+        self.storage.write(self.jane, "/d/read-only", b"x")
+        self.assign("/d/read-only", self.jane, "viewer")
         self.attempt(self.storage.read, self.mike, "/d/guess")
         shown = {each.path for each in self.storage.log(self.jane, "/d").entries}
         self.assertEqual(shown, {"/d", "/d/f"})

@@ -125,6 +125,34 @@ class History:
         self.assertEqual(len(self.storage.deleted(self.jane, "/d").entries), 3)
         self.assertEqual(len(self.storage.deleted(self.jane, "/d/box").entries), 2)
 
+    def test_no_rights_by_bringing_back(self: Any) -> None:
+        """Who may delete something brings it back where they have no more rights at it, and not to where they have."""
+
+        class Kept(self.model):  # type: ignore[misc, name-defined]
+            class keeper(self.model.Role):  # type: ignore[misc, name-defined]
+                permissions = [each for each in self.model.rules.roles["owner"] if each.value == "DELETE_FILE"]
+
+        self.model = Kept
+        self.storage = self.make_storage()
+        for agent, path in ((self.jane, "/d"), (self.mike, "/m")):
+            self.storage.make_directory(agent, path)
+            self.assign(path, agent, "owner")
+        self.storage.write(self.jane, "/d/f", b"not Mike's to read")
+        self.assign("/d/f", self.mike, "keeper")
+        self.storage.delete(self.mike, "/d/f")
+        (gone,) = self.storage.deleted(self.jane, "/d").entries
+        self.storage.make_directory(self.mike, "/m/box")
+        self.refused(PermissionDenied, self.storage.restore_deleted, self.mike, "/d/f", gone.id)
+        # A role at the file itself goes with it, and is all that he has there.
+        self.storage.restore_deleted(self.mike, "/m/f", gone.id)
+        self.refused(PermissionDenied, self.storage.read, self.mike, "/m/f")
+        self.storage.move(self.admin, "/m/f", "/d/f")
+        self.storage.unassign(self.admin, "/d/f", self.mike.user_id)
+        self.assign("/d", self.mike, "keeper")
+        self.storage.delete(self.mike, "/d/f")
+        self.refused(PermissionDenied, self.storage.restore_deleted, self.mike, "/m/f", gone.id)
+        self.assertEqual([each.id for each in self.storage.deleted(self.jane, "/d").entries], [gone.id])
+
     def test_back_by_a_longer_name(self: Any) -> None:
         """What would get paths that are too long does not come back, not into its own directory either."""
         deep = "/".join(["x" * 202] * 19)
@@ -276,6 +304,11 @@ class History:
         (gone,) = self.storage.deleted(self.admin, "/d/e").entries
         self.storage.restore_deleted(self.admin, "/back", gone.id)
         self.assertEqual((self.usage(path="/d"), self.usage(path="/d/e")), ((3, 0, 16), (0, 0, 100)))
+        # Each of them counts, whichever has less room.
+        for path, limit in (("/d", 100), ("/d/e", 6), ("/d", 6), ("/d/e", 100)):
+            self.storage.set_quota(self.admin, limit, path=path)
+            if limit == 6:
+                self.refused(ResourceExhausted, self.storage.write, self.admin, "/d/e/h", b"1234567")
         self.storage.set_quota(self.admin, None, path="/d")
         self.storage.write(self.admin, "/d/big", b"x" * 100)
 
@@ -314,6 +347,16 @@ class History:
         self.clock.advance(_DAY)
         self.storage.purge()
         self.assertEqual(self.usage(path="/d"), (2, 0, 100))
+        # Deleted too often: its versions, which would be kept longer, go with it.
+        for _ in range(3):
+            self.storage.write(self.admin, "/d/e/f", b"12345")
+            self.storage.write(self.admin, "/d/e/f", b"123")
+            self.storage.delete(self.admin, "/d/e/f")
+            self.clock.advance(1)
+        self.assertEqual(self.usage(path="/d"), (26, 15, 100))
+        self.assertEqual(self.storage.purge(), 1)
+        self.assertEqual(self.usage(path="/d"), (18, 10, 100))
+        self.assertEqual((self.objects_on_disk(), self.storage.check()), (5, []))
 
     def usage(self: Any, user: Any = None, path: Any = None) -> tuple[int, int, int | None]:
         found = self.storage.usage(self.admin, user=user, path=path)
