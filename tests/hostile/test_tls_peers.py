@@ -11,10 +11,11 @@ from time import monotonic
 from typing import Any
 
 from twisted.internet import reactor
-from twisted.internet.defer import inlineCallbacks
+from twisted.internet.defer import Deferred, gatherResults, inlineCallbacks
 from twisted.internet.endpoints import SSL4ServerEndpoint
-from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.threads import deferToThread
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from fluxon.connect.arguments import Address
@@ -29,6 +30,12 @@ MESSAGE = bytes(range(256)) * 8
 
 class Speaks(Protocol):
     """Sends ``MESSAGE`` once it is asked, and says goodbye."""
+
+    def __init__(self) -> None:
+        self.gone: Deferred[None] = Deferred()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self.gone.callback(None)
 
     def dataReceived(self, data: bytes) -> None:
         assert self.transport is not None
@@ -46,12 +53,23 @@ class PeerCase(TestCase):
         secrets.open()
         creator = ServerTLS(secrets.certificate_path, secrets.key_path)
         endpoint = SSL4ServerEndpoint(reactor, 0, creator, interface="127.0.0.1")
-        port = yield endpoint.listen(Factory.forProtocol(Speaks))
+        factory, made = Factory(), []
+
+        def build(_: Any) -> Speaks:
+            made.append(Speaks())
+            return made[-1]
+
+        self.patch(factory, "buildProtocol", build)
+        port = yield endpoint.listen(factory)
         self.addCleanup(port.stopListening)
         number = port.getHost().port
         client = client_tls("localhost", secrets.certificate_path)
         yield deferToThread(attack, number, client)
         self.assertEqual((yield deferToThread(listen_to, number, client)), (MESSAGE, None))
+        for each in made:
+            if not each.gone.called:  # it has yet to hear of its client's end
+                each.transport.abortConnection()
+        yield gatherResults([each.gone for each in made])
 
 
 def listen_to(port: int, creator: Any) -> tuple[bytes, Exception | None]:

@@ -163,6 +163,7 @@ class BlockingTests(SynchronousTestCase):
         self.assertIs(connection.when_connected(), connection)
         self.assertEqual(connection.send_request("echo"), "here")
         self.assertLess(len(attempts), 12)
+        connection.close()
 
     def test_never_comes(self) -> None:
         """When the time is over it is told why; from then on a request fails at once."""
@@ -192,6 +193,7 @@ class BlockingTests(SynchronousTestCase):
         files = self.client(CloudStorageConnector, connection=ANONYMOUS, wait_for_server=PATIENCE)
         self.listen(0.3)
         self.assertIs(files.when_connected(), files)
+        files.close()  # it asks nothing, and somebody waits for that
 
     def test_what_is_no_time(self) -> None:
         """It is told when it is given."""
