@@ -4,6 +4,8 @@ Rules of this file:
 
 - One server runs at a time; what another left to be written to the disk is on it before the clock starts.
 - Every answer is checked, and what was uploaded is read back whole, off the clock.
+- A large file that is sent is in the system's memory before the clock starts, whichever way its server once wrote it
+  there; in ``large-down-cold`` nobody's is.
 - Small files stay until the end. An ext4 without a journal looks at every inode that was deleted in the last minutes
   before it takes another: who creates files after 2,000 were removed pays some tenths of a millisecond for each.
 """
@@ -47,6 +49,8 @@ class Case:
     units: float
     tls: bool = False
     own_program: bool = False
+    #: Whether the file has to come from the disk.
+    cold: bool = False
 
 
 def cases(content: Content) -> dict[str, Case]:
@@ -62,6 +66,7 @@ def cases(content: Content) -> dict[str, Case]:
             each = content.large_size / MIB
             made[f"large-{way}{ending}"] = Case(action=action, units=each, tls=tls)
             made[f"program-{way}{ending}"] = Case(action=action, units=each, tls=tls, own_program=True)
+    made["large-down-cold"] = replace(made["large-down"], cold=True)
     for way, operation in (("down", "get"), ("up", "put")):
         for at_once in (1, AT_ONCE):
             action = replace(small, operation=operation, at_once=at_once, path="/small" if way == "down" else "/up")
@@ -133,6 +138,8 @@ class Benchmark:
                     if case.own_program:
                         self._measure_program(title, name, case, listening, pid, idle)
                         continue
+                    if case.action.operation == "get" and case.action.single:
+                        self._have_in_memory(name, case, listening, pid)
                     self._measure_case(title, name, case, case.action, listening, pid, idle)
                     if case.action.operation == "put" and storage(name).SYNCED:
                         synced = replace(case.action, synced=True)
@@ -147,6 +154,17 @@ class Benchmark:
         self.client.run(few, storage(name).words(listening, few), listening, pid, idle=0, whole=True)
         time.sleep(0.2)
         return process_tree.resident(pid)
+
+    def _have_in_memory(self, name: str, case: Case, listening: Listening, pid: int) -> None:
+        """The large file, or nothing that is large."""
+        if not case.cold:
+            self.client.run(case.action, storage(name).words(listening, case.action), listening, pid, idle=0)
+            return
+        os.sync()  # what is not on the disk yet stays in memory
+        for path in self.folder.rglob("*"):
+            if path.is_file() and path.stat().st_size >= MIB:
+                with path.open("rb") as file:
+                    os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
     def _measure_case(
         self, title: str, name: str, case: Case, action: Action, listening: Listening, pid: int, idle: float
