@@ -138,20 +138,22 @@ class UncachedTests(SynchronousTestCase):
         self.assertEqual(self.written[:2], [(True, 0, BLOCK), (False, 4097, BLOCK - 4097)])
 
     def test_an_error(self) -> None:
-        """It ends the file: nothing is written after it, every call tells it, and its memory is free."""
-        real = self.real
+        """It ends the file: nothing that waits is written after it, every call tells it, and its memory is free."""
+        go, real = threading.Event(), self.real
 
         def fail(descriptor: int, pieces: list[memoryview], offset: int) -> int:
+            go.wait(30)
             if offset == BLOCK:
                 raise OSError(errno.EIO, "Input/output error")
             return real(descriptor, pieces, offset)
 
         self.real = fail
         file = self.opened()
-        file.write([memoryview(bytes(BLOCK))], 0)
-        file.write([memoryview(bytes(BLOCK))], BLOCK)
+        for number in range(3):
+            file.write([memoryview(bytes(BLOCK))], number * BLOCK)
+        go.set()
         self.assertEqual(self.assertRaises(OSError, file.settle).errno, errno.EIO)
-        self.assertRaises(OSError, file.write, [memoryview(bytes(BLOCK))], 2 * BLOCK)
+        self.assertRaises(OSError, file.write, [memoryview(bytes(BLOCK))], 3 * BLOCK)
         file.close()
         self.assertEqual([offset for _, offset, _ in self.written], [0, BLOCK])
         self.assertEqual(len([self.lane.take() for _ in range(BLOCKS)]), BLOCKS)
